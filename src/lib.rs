@@ -1,0 +1,14 @@
+//! obsctl: from a request ID to the cause, in one command, with nothing installed in the cluster.
+//!
+//! The crate is layered; a module names only lower ones (`tests/architecture.rs` holds it):
+//! `text` < `answer` < `error`, `exit` < `config`, `report` < `connect` < `kubernetes` < `session` < `logs` < `commands`, `cli` < `main`.
+//!
+//! A command travels arguments → environment → connection → facts → analysis → answer → report → exit status.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod answer;
+pub mod error;
+pub mod exit;
+pub mod text;
