@@ -42,6 +42,10 @@ pub enum Kind {
     Protocol,
     /// Ended by the user.
     Cancelled,
+    /// Whoever read our stdout has gone: a quiet end.
+    Closed,
+    /// Our stdout cannot be written, for another reason.
+    Output,
     /// A fault of obsctl itself.
     Bug,
 }

@@ -57,9 +57,10 @@ impl ExitStatus {
             Err(error) => match error.kind() {
                 Kind::Usage | Kind::Config => Self::Usage,
                 Kind::Cancelled => Self::Interrupted,
+                Kind::Closed => Self::Good,
                 // Looking something up and not finding it where a name was typed is a mistyped name.
                 Kind::NotFound => Self::Usage,
-                Kind::Denied | Kind::Unreachable | Kind::Tls | Kind::Auth | Kind::Timeout | Kind::Protocol | Kind::Bug => {
+                Kind::Denied | Kind::Unreachable | Kind::Tls | Kind::Auth | Kind::Timeout | Kind::Protocol | Kind::Output | Kind::Bug => {
                     Self::CouldNotTell
                 }
             },

@@ -9,6 +9,10 @@
 #![warn(missing_docs)]
 
 pub mod answer;
+pub mod connect;
 pub mod error;
 pub mod exit;
+pub mod kubernetes;
+pub mod logs;
+pub mod report;
 pub mod text;

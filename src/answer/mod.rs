@@ -7,7 +7,7 @@ pub mod trail;
 
 pub use coverage::{Coverage, Missing, Part, Permission, Provenance, Why};
 pub use finding::{Finding, Hint, Severity, Verdict};
-pub use trail::{Event, Id, IdKind, Link, LinkProof};
+pub use trail::{Id, IdKind, Link, LinkProof};
 
 use serde::Serialize;
 

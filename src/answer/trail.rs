@@ -1,8 +1,6 @@
-//! Timelines of any system: events that name IDs, and the links between IDs with how each link is known.
+//! IDs of any system, and the links between them with how each link is known.
 
-use super::Provenance;
 use crate::text::Safe;
-use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 /// An ID that ties things together.
@@ -24,24 +22,6 @@ pub enum IdKind {
     Trace,
     /// A Celery task.
     Task,
-}
-
-/// Something that happened.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Event {
-    /// When.
-    pub at: Timestamp,
-    /// How long it lasted, where that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lasted: Option<SignedDuration>,
-    /// Who: a pod, a process, a server.
-    pub by: Safe,
-    /// What, in a few words.
-    pub what: Safe,
-    /// The IDs it names.
-    pub ids: Vec<Id>,
-    /// Where it was read.
-    pub from: Provenance,
 }
 
 /// A link from one ID to another.

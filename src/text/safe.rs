@@ -101,9 +101,11 @@ pub fn fragment<T: Fragment>(part: &T) -> &T {
 /// A sentence of fixed words and safe parts: `safe!("{} pods of {}", 3, app)`. A part that is neither safe nor a number does not compile.
 #[macro_export]
 macro_rules! safe {
-    ($format:literal $(, $part:expr)* $(,)?) => {
-        $crate::text::Safe::compose(format_args!($format $(, $crate::text::safe::fragment(&$part))*))
-    };
+    ($format:literal $(, $part:expr)* $(,)?) => {{
+        // A statement of its own, so that no temporary of the formatting lives across an `.await` of the caller.
+        let text = $crate::text::Safe::compose(format_args!($format $(, $crate::text::safe::fragment(&$part))*));
+        text
+    }};
 }
 
 /// A growing buffer of safe output. Only safe text gets in; line ends are written by `end_line` alone.

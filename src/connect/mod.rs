@@ -1,0 +1,4 @@
+//! Connections to live systems: how each is reached, with deadlines, bounded retries and errors that say what to try. Prints nothing,
+//! judges nothing.
+
+pub mod kube;

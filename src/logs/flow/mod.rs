@@ -1,0 +1,7 @@
+//! Synchronous, stateful, no I/O: bytes to lines (`split`), lines to records (`group`), records to hits (`keep`), many streams to one (`merge`).
+
+pub mod group;
+pub mod keep;
+pub mod merge;
+pub mod spool;
+pub mod split;

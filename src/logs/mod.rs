@@ -1,0 +1,11 @@
+//! Logs of pods and files: the question as data (`query`), bytes to records (`decode`, `flow`), where they come from (`source`), what a
+//! request did (`request`), how it looks (`view`). Knows no other system.
+
+pub mod decode;
+pub mod flow;
+pub mod model;
+pub mod query;
+pub mod read;
+//REQ
+pub mod source;
+//VIEW

@@ -1,0 +1,239 @@
+//! The question as data. Needles only over-approximate, so that most bytes are never looked at twice; `admits` alone decides.
+
+use super::model::{Entry, Level, Record};
+use jiff::{Timestamp, tz::TimeZone};
+use memchr::memmem;
+use regex::bytes::Regex;
+use std::sync::Arc;
+
+/// The fields that carry a request's ID where nothing else is configured. The first is the one to recommend.
+pub const REQUEST_ID_FIELDS: [&str; 14] = [
+    "request_id", "requestId", "request-id", "correlation_id", "correlationId", "Correlation-ID", "correlation-id", "x_request_id", "X-Request-ID", "x-request-id",
+    "trace_id", "traceId", "otelTraceID", "req_id",
+];
+
+/// The fields that carry a Celery task's ID.
+pub const TASK_ID_FIELDS: [&str; 5] = ["task_id", "child_task_id", "celery_task_id", "taskId", "data.id"];
+
+/// What to read and what to keep.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// Not older than this.
+    pub since: Option<Timestamp>,
+    /// Not newer than this.
+    pub until: Option<Timestamp>,
+    /// Whether to go on when the end is reached.
+    pub follow: bool,
+    /// At most so many records per container, the newest, counted after filtering.
+    pub tail: Option<u64>,
+    /// The container that ran before, as kubectl's `--previous`.
+    pub previous: bool,
+    /// What a record must have, all of it.
+    pub want: Vec<Predicate>,
+    /// What it must not have.
+    pub not: Vec<Predicate>,
+    /// So many records before and after each hit are shown too.
+    pub around: usize,
+    /// The zone of times that are written without one.
+    pub zone: Option<TimeZone>,
+}
+
+/// One condition.
+#[derive(Clone, Debug)]
+pub enum Predicate {
+    /// One of these fields passes the test.
+    Field {
+        /// Their names.
+        names: Arc<[String]>,
+        /// The test.
+        is: Test,
+    },
+    /// At least this bad. A record without a level has none: it does not pass.
+    Level(Level),
+    /// The line, or one of its further lines, passes the test.
+    Line(Test),
+    /// One of these.
+    Any(Vec<Predicate>),
+}
+
+/// A test of a value.
+#[derive(Clone, Debug)]
+pub enum Test {
+    /// The whole value.
+    Equals(String),
+    /// Its beginning.
+    Prefix(String),
+    /// These bytes anywhere.
+    Contains(String),
+    /// A regular expression, anywhere.
+    Matches(Arc<Regex>),
+}
+
+impl Test {
+    fn passes(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Equals(wanted) => value == wanted.as_bytes(),
+            Self::Prefix(wanted) => value.starts_with(wanted.as_bytes()),
+            Self::Contains(wanted) => memmem::find(value, wanted.as_bytes()).is_some(),
+            Self::Matches(regex) => regex.is_match(value),
+        }
+    }
+
+    /// The longest run that no JSON escaping can change; none when there is none worth searching.
+    fn needle(&self) -> Option<String> {
+        let wanted = match self {
+            Self::Equals(w) | Self::Prefix(w) | Self::Contains(w) => w,
+            Self::Matches(_) => return None,
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        wanted.split(|c| !plain(c)).max_by_key(|run| run.len()).filter(|run| run.len() >= 3).map(str::to_owned)
+    }
+}
+
+impl Predicate {
+    /// A request's ID, by prefix, in any of the fields.
+    pub fn request_id(fields: &Arc<[String]>, id: &str) -> Self {
+        Self::Field { names: fields.clone(), is: Test::Prefix(id.to_owned()) }
+    }
+
+    /// A task's lines: a field that holds its ID, or a line that names it as Celery's own lines do. The whole ID, so a match is certain.
+    pub fn task(id: &str) -> Self {
+        let names: Arc<[String]> = TASK_ID_FIELDS.map(str::to_owned).into();
+        Self::Any(vec![Self::Field { names, is: Test::Equals(id.to_owned()) }, Self::Line(Test::Contains(format!("[{id}]")))])
+    }
+
+    fn passes(&self, record: &Record, entry: &Entry) -> bool {
+        match self {
+            Self::Field { names, is } => names.iter().any(|n| entry.field(n).is_some_and(|v| is.passes(v.as_bytes()))),
+            Self::Level(least) => entry.level.is_some_and(|l| l >= *least),
+            Self::Line(is) => is.passes(&record.head) || record.tail.iter().any(|l| is.passes(l)),
+            Self::Any(any) => any.iter().any(|p| p.passes(record, entry)),
+        }
+    }
+
+    /// Byte strings of which one must be in the record; none: cannot tell.
+    fn needles(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Field { is, .. } | Self::Line(is) => is.needle().map(|n| vec![n]),
+            Self::Level(_) => None,
+            Self::Any(any) => any.iter().map(Self::needles).collect::<Option<Vec<_>>>().map(|v| v.concat()),
+        }
+    }
+}
+
+/// Bytes that must occur in a record that the query admits: every group, one of it. Over-approximates, never under.
+#[derive(Clone, Debug, Default)]
+pub struct Needles(Vec<Vec<memmem::Finder<'static>>>);
+
+impl Needles {
+    /// Whether the record can be a hit.
+    pub fn may_hit(&self, record: &Record) -> bool {
+        let holds = |f: &memmem::Finder<'_>| f.find(&record.head).is_some() || record.tail.iter().any(|l| f.find(l).is_some());
+        self.0.iter().all(|group| group.iter().any(holds))
+    }
+
+    /// Whether a chunk of many lines can hold a hit at all.
+    pub fn may_hit_chunk(&self, chunk: &[u8]) -> bool {
+        self.0.iter().all(|group| group.iter().any(|f| f.find(chunk).is_some()))
+    }
+
+    /// Whether there is nothing to search for.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Query {
+    /// The byte strings to search first.
+    pub fn needles(&self) -> Needles {
+        let groups = self.want.iter().filter_map(Predicate::needles);
+        Needles(groups.map(|g| g.iter().map(|n| memmem::Finder::new(n.as_bytes()).into_owned()).collect()).collect())
+    }
+
+    /// Whether any record is left out by more than its time.
+    pub fn filters(&self) -> bool {
+        !(self.want.is_empty() && self.not.is_empty())
+    }
+
+    /// Whether a record is in the window. One without a time is.
+    pub fn in_window(&self, at: Option<Timestamp>) -> bool {
+        at.is_none_or(|at| self.since.is_none_or(|s| at >= s) && self.until.is_none_or(|u| at <= u))
+    }
+
+    /// Whether a record is wanted; its time is judged apart.
+    pub fn admits(&self, record: &Record, entry: &Entry) -> bool {
+        self.want.iter().all(|p| p.passes(record, entry)) && !self.not.iter().any(|p| p.passes(record, entry))
+    }
+
+    /// The zone of times that are written without one.
+    pub fn zone(&self) -> TimeZone {
+        self.zone.clone().unwrap_or(TimeZone::UTC)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::{decode, model::Origin};
+    use proptest::prelude::*;
+
+    fn record(head: &str, tail: &[&str]) -> Record {
+        Record {
+            at: None,
+            origin: Arc::new(Origin::default()),
+            sequence: 0,
+            head: head.to_owned().into(),
+            tail: tail.iter().map(|l| l.to_string().into()).collect(),
+            nearby: false,
+        }
+    }
+
+    fn admits(query: &Query, record: &Record) -> bool {
+        query.admits(record, &decode::entry(&record.head, &TimeZone::UTC))
+    }
+
+    fn by_id(id: &str) -> Query {
+        let fields: Arc<[String]> = REQUEST_ID_FIELDS.map(str::to_owned).into();
+        Query { want: vec![Predicate::request_id(&fields, id)], ..Query::default() }
+    }
+
+    #[test]
+    fn an_id_must_stand_in_its_field() {
+        let query = by_id("abc123");
+        assert!(admits(&query, &record(r#"{"event": "x", "request_id": "abc123-9f4e"}"#, &[])));
+        assert!(admits(&query, &record(r#"{"event": "x", "extra": {"trace_id": "abc123"}}"#, &[])));
+        assert!(admits(&query, &record("INFO 2026-11-21 17:31:22,260 v 1 2 done request_id=abc123-1", &[])));
+        assert!(!admits(&query, &record(r#"{"event": "x", "order": "abc123-9f4e"}"#, &[])));
+        assert!(!admits(&query, &record(r#"{"event": "abc123", "request_id": "9abc123"}"#, &[])));
+    }
+
+    #[test]
+    fn a_task_is_found_by_field_and_by_celery_s_own_line() {
+        let query = Query { want: vec![Predicate::task("7ec25367-0c7c")], ..Query::default() };
+        assert!(admits(&query, &record(r#"{"event": "Task a.b[7ec25367-0c7c] received"}"#, &[])));
+        assert!(admits(&query, &record("[2026-11-21 02:44:10,114: INFO/MainProcess] Task a.b[7ec25367-0c7c] received", &[])));
+        assert!(admits(&query, &record(r#"{"data": {"id": "7ec25367-0c7c"}, "message": "m"}"#, &[])));
+        assert!(!admits(&query, &record(r#"{"task_id": "7ec25367-0c7c-1"}"#, &[])));
+    }
+
+    #[test]
+    fn levels_and_exclusions() {
+        let query = Query { want: vec![Predicate::Level(Level::Error)], not: vec![Predicate::Line(Test::Contains("noise".into()))], ..Query::default() };
+        assert!(admits(&query, &record("ERROR 2026-11-21 17:31:22,260 v 1 2 broke", &[])));
+        assert!(!admits(&query, &record("ERROR 2026-11-21 17:31:22,260 v 1 2 broke", &["noise"])));
+        assert!(!admits(&query, &record("no level here", &[])));
+    }
+
+    proptest! {
+        /// The needle path never loses what the slow path admits, however JSON spells the value.
+        #[test]
+        fn needles_over_approximate(id in "[A-Za-z0-9_./:-]{1,24}", other in "[a-z]{0,6}", prefix in 1usize..24) {
+            let value = serde_json::to_string(&format!("{id}{other}")).expect("a string");
+            let r = record(&format!("{{\"event\": \"e\", \"request_id\": {value}}}"), &[]);
+            let query = by_id(&id[..prefix.min(id.len())]);
+            prop_assert!(admits(&query, &r));
+            prop_assert!(query.needles().may_hit(&r));
+            prop_assert!(query.needles().may_hit_chunk(&r.head));
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Sources → records in order. Reads all lanes side by side, each through its own grouping and filter, and merges what is kept by time.
+//! The only room of `logs` that starts tasks; it ends all of them before it returns.
+
+use super::{
+    flow::{
+        group::Grouper,
+        keep::{Keeper, Seen},
+        merge::Merge,
+        spool::Spool,
+    },
+    model::Record,
+    query::Query,
+    source::{Budget, Lane, LogSource, Piece},
+};
+use crate::{
+    answer::{Coverage, Missing, Part, Why},
+    error::Result,
+    text::Safe,
+};
+use futures_util::future::join_all;
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+/// How much of the kept records stays in memory, all lanes together.
+const MEMORY: usize = 48 << 20;
+/// How long a followed line is held so that others of the same moment can arrive; counted from its arrival, never by a clock elsewhere.
+const HOLD: Duration = Duration::from_millis(300);
+/// How long an open record waits for its traceback while following.
+const OPEN: Duration = Duration::from_millis(150);
+
+/// What to read.
+#[derive(Clone)]
+pub struct Reading {
+    /// The question.
+    pub query: Arc<Query>,
+    /// The fields that carry request IDs.
+    pub id_fields: Arc<[String]>,
+    /// The most bytes to read from a cluster.
+    pub max_bytes: u64,
+    /// Ctrl-C, SIGTERM, the deadline.
+    pub cancel: CancellationToken,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What was read, and what not.
+    pub coverage: Coverage,
+    /// What was seen on the way.
+    pub seen: Seen,
+    /// How many records were handed on.
+    pub records: u64,
+}
+
+/// Takes what is read, in order.
+pub trait Sink {
+    /// A record.
+    ///
+    /// # Errors
+    /// Whoever reads the answer has gone: ends the reading.
+    fn record(&mut self, record: Record) -> Result<()>;
+    /// A hit as soon as it is seen, out of order: for a preview.
+    fn early(&mut self, _record: &Record) {}
+    /// Something to know in its place.
+    fn note(&mut self, text: Safe);
+    /// Nothing more is ready: show what was written.
+    ///
+    /// # Errors
+    /// As `record`.
+    fn idle(&mut self) -> Result<()>;
+}
+
+/// What a lane's task sends.
+enum Sent {
+    Kept(Record),
+    Note(Safe),
+}
+
+/// Reads everything that is asked for and hands it to the sink in order of time.
+///
+/// # Errors
+/// A source that cannot say what there is to read; the sink's own errors.
+pub async fn read(sources: &[Arc<dyn LogSource>], reading: &Reading, sink: &mut impl Sink) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let listed = join_all(sources.iter().map(|s| s.clone().lanes(reading.query.clone())));
+    let listed = tokio::select! {
+        listed = listed => listed,
+        () = reading.cancel.cancelled() => return Ok(interrupted(outcome)),
+    };
+    let mut lanes: Vec<(Arc<dyn LogSource>, Lane)> = Vec::new();
+    let mut later = Vec::new();
+    for (source, listed) in sources.iter().zip(listed) {
+        let listed = listed?;
+        outcome.coverage.join(listed.coverage);
+        lanes.extend(listed.open.into_iter().map(|l| (source.clone(), l)));
+        later.extend(listed.later.map(|l| (source.clone(), l)));
+    }
+    if reading.query.follow {
+        follow(lanes, later, reading, sink, outcome).await
+    } else {
+        backfill(lanes, reading, sink, outcome).await
+    }
+}
+
+fn interrupted(mut outcome: Outcome) -> Outcome {
+    let part = Part { system: "obsctl", name: "the rest".into() };
+    outcome.coverage.miss(Missing { part, why: Why::Interrupted, hint: None });
+    outcome
+}
+
+/// One lane through its grouping and filter; what is kept goes into the channel.
+async fn lane_task(source: Arc<dyn LogSource>, lane: Lane, reading: Reading, budget: Arc<Budget>, out: mpsc::Sender<Sent>) -> (Coverage, Seen) {
+    let mut query = Query::clone(&reading.query);
+    if let Some(zone) = &lane.zone {
+        query.zone = Some(zone.clone());
+    }
+    let query = Arc::new(query);
+    let mut grouper = Grouper::new(lane.origin.clone());
+    let mut keeper = Keeper::new(query.clone(), reading.id_fields.clone());
+    let (send, pieces) = mpsc::channel::<Piece>(8);
+    let reads = source.read(lane, query, budget, send);
+    let filter = filter(pieces, &mut grouper, &mut keeper, &out, reading.query.follow);
+    let (coverage, ()) = futures_util::future::join(reads, filter).await;
+    (coverage, keeper.seen)
+}
+
+/// Pieces to kept records. Takes the receiver: dropping it is what ends the source's reading when nobody listens any more.
+async fn filter(mut pieces: mpsc::Receiver<Piece>, grouper: &mut Grouper, keeper: &mut Keeper, out: &mpsc::Sender<Sent>, follow: bool) {
+    let mut kept = Vec::new();
+    loop {
+        let piece = if follow && grouper.pending() {
+            // Nothing followed in time: the open record is whole.
+            tokio::time::timeout(OPEN, pieces.recv()).await.map_err(|_| ())
+        } else {
+            Ok(pieces.recv().await)
+        };
+        match piece {
+            Err(()) => {
+                if let Some(record) = grouper.finish() {
+                    keeper.push(record, &mut |r| kept.push(r));
+                }
+            }
+            Ok(None) => break,
+            Ok(Some(Piece::Note(text))) => {
+                if out.send(Sent::Note(text)).await.is_err() {
+                    return;
+                }
+            }
+            Ok(Some(Piece::Lines(lines))) => {
+                for line in lines {
+                    if let Some(record) = grouper.push(line.at, line.text) {
+                        keeper.push(record, &mut |r| kept.push(r));
+                    }
+                }
+            }
+        }
+        if !hand_on(&mut kept, out).await {
+            return;
+        }
+    }
+    if let Some(record) = grouper.finish() {
+        keeper.push(record, &mut |r| kept.push(r));
+    }
+    keeper.finish(&mut |r| kept.push(r));
+    hand_on(&mut kept, out).await;
+}
+
+/// A lane's task with its number on everything that it sends.
+async fn numbered(number: usize, source: Arc<dyn LogSource>, lane: Lane, reading: Reading, budget: Arc<Budget>, send: mpsc::Sender<(usize, Sent)>) -> (Coverage, Seen) {
+    let (out, mut of_lane) = mpsc::channel(64);
+    let forward = async move {
+        while let Some(one) = of_lane.recv().await {
+            if send.send((number, one)).await.is_err() {
+                return;
+            }
+        }
+    };
+    let (result, ()) = futures_util::future::join(lane_task(source, lane, reading, budget, out), forward).await;
+    result
+}
+
+async fn hand_on(kept: &mut Vec<Record>, out: &mpsc::Sender<Sent>) -> bool {
+    for record in kept.drain(..) {
+        if out.send(Sent::Kept(record)).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Every lane to its end, then all in order of time.
+async fn backfill(lanes: Vec<(Arc<dyn LogSource>, Lane)>, reading: &Reading, sink: &mut impl Sink, mut outcome: Outcome) -> Result<Outcome> {
+    let budget = Arc::new(Budget::new(reading.max_bytes));
+    let room = MEMORY / lanes.len().max(1);
+    let mut tasks = JoinSet::new();
+    let (send, mut sent) = mpsc::channel::<(usize, Sent)>(256);
+    let mut spools = Vec::with_capacity(lanes.len());
+    for (i, (source, lane)) in lanes.into_iter().enumerate() {
+        spools.push(Spool::new(lane.origin.clone(), room));
+        tasks.spawn(numbered(i, source, lane, reading.clone(), budget.clone(), send.clone()));
+    }
+    drop(send);
+    let mut stopped = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = reading.cancel.cancelled() => {
+                stopped = true;
+                break;
+            }
+            one = sent.recv() => match one {
+                None => break,
+                Some((_, Sent::Note(text))) => sink.note(text),
+                Some((lane, Sent::Kept(record))) => {
+                    sink.early(&record);
+                    spools[lane].push(record).map_err(spool_error)?;
+                }
+            },
+        }
+    }
+    drop(sent);
+    if stopped {
+        tasks.abort_all();
+    }
+    collect(&mut tasks, &mut outcome).await;
+    if stopped {
+        outcome = interrupted(outcome);
+    }
+    let mut merge = Merge::default();
+    for (lane, spool) in spools.iter_mut().enumerate() {
+        if let Some(record) = spool.pop().map_err(spool_error)? {
+            merge.push(lane, record);
+        }
+    }
+    while let Some(lane) = merge.next_lane() {
+        if let Some(record) = merge.pop() {
+            outcome.records += u64::from(!record.nearby);
+            sink.record(record)?;
+        }
+        if let Some(record) = spools[lane].pop().map_err(spool_error)? {
+            merge.push(lane, record);
+        }
+    }
+    sink.idle()?;
+    Ok(outcome)
+}
+
+async fn collect(tasks: &mut JoinSet<(Coverage, Seen)>, outcome: &mut Outcome) {
+    while let Some(ended) = tasks.join_next().await {
+        if let Ok((coverage, seen)) = ended {
+            outcome.coverage.join(coverage);
+            outcome.seen.join(&seen);
+        }
+    }
+    outcome.coverage.searched.sort();
+}
+
+fn spool_error(e: std::io::Error) -> crate::error::Error {
+    crate::error::Error::new(crate::error::Kind::Output, "keeping records in a temporary file until their turn").what(Safe::name(e.to_string()))
+}
+
+/// Follows all lanes, and those that come later, until it is cancelled.
+async fn follow(
+    lanes: Vec<(Arc<dyn LogSource>, Lane)>,
+    later: Vec<(Arc<dyn LogSource>, mpsc::Receiver<Lane>)>,
+    reading: &Reading,
+    sink: &mut impl Sink,
+    mut outcome: Outcome,
+) -> Result<Outcome> {
+    let budget = Arc::new(Budget::new(u64::MAX));
+    let mut tasks = JoinSet::new();
+    let (send, mut sent) = mpsc::channel::<(usize, Sent)>(1024);
+    let (announce, mut new_lanes) = mpsc::channel(64);
+    let mut watchers = JoinSet::new();
+    for (source, mut lanes) in later {
+        let announce = announce.clone();
+        watchers.spawn(async move {
+            while let Some(lane) = lanes.recv().await {
+                if announce.send((source.clone(), lane)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    let endless = !watchers.is_empty();
+    drop(announce);
+    let mut count = 0;
+    let mut start = |source: Arc<dyn LogSource>, lane: Lane, tasks: &mut JoinSet<(Coverage, Seen)>| {
+        tasks.spawn(numbered(count, source, lane, reading.clone(), budget.clone(), send.clone()));
+        count += 1;
+    };
+    for (source, lane) in lanes {
+        start(source, lane, &mut tasks);
+    }
+    let mut merge = Merge::default();
+    let mut arrivals: VecDeque<Instant> = VecDeque::new();
+    loop {
+        let due = arrivals.front().map(|a| *a + HOLD);
+        tokio::select! {
+            biased;
+            () = reading.cancel.cancelled() => break,
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                let now = Instant::now();
+                while arrivals.front().is_some_and(|a| *a + HOLD <= now) {
+                    arrivals.pop_front();
+                    if let Some(record) = merge.pop() {
+                        outcome.records += u64::from(!record.nearby);
+                        sink.record(record)?;
+                    }
+                }
+                sink.idle()?;
+            }
+            Some((source, lane)) = new_lanes.recv(), if endless => {
+                sink.note(crate::safe!("{}: joined", lane.origin.tag()));
+                start(source, lane, &mut tasks);
+            }
+            one = sent.recv(), if !tasks.is_empty() => match one {
+                Some((_, Sent::Note(text))) => sink.note(text),
+                Some((lane, Sent::Kept(record))) => {
+                    merge.push(lane, record);
+                    arrivals.push_back(Instant::now());
+                }
+                None => break,
+            },
+            Some(ended) = tasks.join_next() => {
+                if let Ok((coverage, seen)) = ended {
+                    outcome.coverage.join(coverage);
+                    outcome.seen.join(&seen);
+                }
+                // Files and finished jobs end; pods that may still come do not.
+                if tasks.is_empty() && !endless && merge.next_lane().is_none() {
+                    break;
+                }
+            }
+        }
+    }
+    while let Some(record) = merge.pop() {
+        outcome.records += u64::from(!record.nearby);
+        sink.record(record)?;
+    }
+    sink.idle()?;
+    drop(sent);
+    tasks.abort_all();
+    watchers.abort_all();
+    collect(&mut tasks, &mut outcome).await;
+    Ok(outcome)
+}
