@@ -191,7 +191,7 @@ fn token(tokens: &[TokenTree], i: usize, place: &Place, facts: &mut Facts) -> us
             let mut found = Vec::new();
             let end = path(tokens, i, &[], &mut found);
             // What `super` means in a macro is known where it is used only.
-            if !place.test && !(place.in_macro && relative) {
+            if !(place.test || place.in_macro && relative) {
                 for (segments, line) in found {
                     facts.paths.extend(resolve(&segments, &place.module).map(|what| Seen { what, line }));
                 }
