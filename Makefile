@@ -1,0 +1,87 @@
+# Each step says what it does and how long it took. What is built or downloaded goes to target/, .cache/ and ~/.cache/obsctl-lab.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+# The modules of tests/it that need no server and no root: `make check` runs these.
+QUICK ?= cli:: completions:: docs::
+
+export QUICK
+STEP := tests/make/step
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/obsctl-lab/tools/bin
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+LAB := cargo run --quiet -p lab --
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test lint fmt-check clippy deny machete demo demo-down demo-kubernetes bench \
+	cluster cluster-down sandbox sandbox-down generate install
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
+
+setup: ## installs what is missing: Debian packages, lint tools, a real Kubernetes (minutes, once)
+	@tests/make/setup all
+
+check: ## the quick part: format, clippy, unit tests, house rules, command line; no root, no servers
+	@tests/make/setup rust
+	@$(MAKE) --no-print-directory fmt-check clippy
+	@tests/make/run quick
+
+test: ## setup, lint and every test, on the real cluster too; ends with `N passed, N failed`
+	@tests/make/run all
+
+lint: fmt-check clippy deny machete ## format, clippy, licences and bans, unused dependencies
+
+fmt-check:
+	@$(STEP) 'lint: rustfmt' cargo fmt --all --check
+
+clippy:
+	@$(STEP) 'lint: clippy' cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+
+deny:
+	@$(STEP) 'lint: cargo-deny (bans, licences, sources)' $(TOOLS)/cargo-deny --offline --log-level error check bans licenses sources
+
+machete:
+	@$(STEP) 'lint: cargo-machete (unused dependencies)' $(TOOLS)/cargo-machete .
+
+demo: ## a small real production on this machine, and the question that obsctl answers
+	@tests/make/setup demo
+	@$(STEP) 'building obsctl' cargo build --quiet
+	@$(LAB) demo
+
+demo-down: ## ends the demo's production
+	@$(LAB) sandbox down
+
+demo-kubernetes: ## the demo on a real one-node Kubernetes (root)
+	@tests/make/setup all
+	@$(STEP) 'building obsctl' cargo build --quiet
+	@$(LAB) demo kubernetes
+
+bench: ## speed and size, side by side with what is on this machine
+	@$(STEP) 'building obsctl as it is released' cargo build --quiet --release --locked
+	@benches/run $(TARGET)/release/obsctl
+
+cluster: ## a real Kubernetes that stays up, and what to put into the shell for it (root)
+	@tests/make/setup all
+	@$(LAB) cluster up
+
+cluster-down: ## ends it
+	@$(LAB) cluster down
+
+sandbox: ## the small production as local processes, that stays up
+	@tests/make/setup demo
+	@$(LAB) sandbox up
+
+sandbox-down: ## ends it
+	@$(LAB) sandbox down
+
+generate: ## writes completions/ and man/ from the command tree
+	@$(STEP) 'completions and man pages' env SNAPSHOTS=overwrite cargo test --quiet -p obsctl --test it generated::
+
+install: ## the release build with completions and man pages, below PREFIX
+	@$(STEP) 'building obsctl as it is released' cargo build --quiet --release --locked
+	install -Dm755 $(TARGET)/release/obsctl $(DESTDIR)$(PREFIX)/bin/obsctl
+	install -Dm644 completions/obsctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/obsctl
+	install -Dm644 completions/_obsctl $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_obsctl
+	install -Dm644 completions/obsctl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/obsctl.fish
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
