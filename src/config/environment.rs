@@ -1,0 +1,118 @@
+//! The merged, typed environment that a command works on. Holds what was decided, not how.
+
+use super::{Endpoint, Origin, Sourced};
+use crate::text::Safe;
+use jiff::{SignedDuration, tz::TimeZone};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// A production, or without a file: wherever the kubeconfig points.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// Its name in the file. None: no file names one, and the kubeconfig's context is all there is.
+    pub name: Option<Safe>,
+    /// Where it is on Kubernetes. None: it has no Kubernetes.
+    pub kube: Option<KubeTarget>,
+    /// Its apps.
+    pub apps: BTreeMap<String, App>,
+    /// Its databases.
+    pub postgres: BTreeMap<String, Endpoint>,
+    /// Its Celery broker.
+    pub broker: Option<Endpoint>,
+    /// Where Celery stores results.
+    pub results: Option<Results>,
+    /// Further names of a request ID in its logs.
+    pub request_id_fields: Vec<String>,
+    /// The zone of log times that name none.
+    pub timezone: Option<TimeZone>,
+    /// How long a command may take, unless a flag says otherwise.
+    pub deadline: Option<SignedDuration>,
+    /// The file it came from.
+    pub file: Option<PathBuf>,
+    /// Whether that file may run commands, read files, expand variables and send notifications. True without a file.
+    pub trusted: bool,
+    /// Every value with where it came from, in the order of the file, secrets masked: what `config show` prints.
+    pub settings: Vec<Setting>,
+    /// What its user should know before trusting the answer: a variable that overrides the named environment.
+    pub warnings: Vec<Safe>,
+}
+
+/// A place on Kubernetes. What is None is the kubeconfig's.
+#[derive(Clone, Debug, Default)]
+pub struct KubeTarget {
+    /// The context.
+    pub context: Option<Sourced<String>>,
+    /// The namespace.
+    pub namespace: Option<Sourced<String>>,
+    /// The kubeconfig file, where the configuration names one; `KUBECONFIG` is read by `Vars::kubeconfig`.
+    pub kubeconfig: Option<Sourced<PathBuf>>,
+}
+
+/// A group of pods, or a list of log files and a URL.
+#[derive(Clone, Debug, Default)]
+pub struct App {
+    /// A label selector.
+    pub selector: Option<Sourced<String>>,
+    /// What owns its pods: `deployment/backend`.
+    pub workload: Option<String>,
+    /// The container to read.
+    pub container: Option<String>,
+    /// The port of its HTTP server.
+    pub port: Option<u16>,
+    /// The path of its health endpoint.
+    pub health: Option<String>,
+    /// Its public URL.
+    pub url: Option<String>,
+    /// Its log files.
+    pub files: Vec<LogGlob>,
+    /// The zone of log times that name none.
+    pub timezone: Option<TimeZone>,
+    /// Further names of a request ID in its logs.
+    pub request_id_fields: Vec<String>,
+}
+
+/// A glob of log files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogGlob {
+    /// Absolute, ready for the `glob` crate; the folder of the file is escaped in it.
+    pub pattern: String,
+    /// An untrusted file names log files of its own folder only; a link can still lead out of it, so what was found is asked again.
+    pub only_within: Option<PathBuf>,
+}
+
+impl LogGlob {
+    /// Whether a file that the pattern found may be read. To be asked of each: links are followed here, not by the pattern.
+    pub fn admits(&self, found: &Path) -> bool {
+        match &self.only_within {
+            None => true,
+            Some(folder) => match (found.canonicalize(), folder.canonicalize()) {
+                (Ok(found), Ok(folder)) => found.starts_with(folder),
+                _ => false,
+            },
+        }
+    }
+}
+
+/// Where Celery stores results.
+#[derive(Clone, Debug)]
+pub enum Results {
+    /// In the database of this name, by django-celery-results.
+    DjangoDb(Sourced<String>),
+    /// In a system of their own.
+    At(Endpoint),
+}
+
+/// One value of the environment, ready to be shown.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Its key, from the environment down: `kube.context`.
+    pub key: Safe,
+    /// The value, or `<secret, from …>`.
+    pub value: Safe,
+    /// Where it came from.
+    pub from: Origin,
+    /// The variables that were expanded in it.
+    pub variables: Vec<Safe>,
+}

@@ -1,0 +1,28 @@
+//! Configuration: one YAML file, flags and variables become one typed environment, and every value knows where it came from. Resolves
+//! nothing that needs a connection, runs nothing, prints nothing.
+//!
+//! `file` reads the YAML and `explain` words its errors, `trust` finds the file and says whether it may act, `merge` holds the variables
+//! and the precedence, `build` and `value` make the typed `environment` of it, `endpoint` is the way to a database or a broker as data,
+//! `check` looks at a whole file.
+
+mod build;
+mod check;
+mod endpoint;
+mod environment;
+mod explain;
+mod file;
+mod merge;
+mod nearest;
+mod trust;
+mod value;
+
+pub use check::{Check, Checked, check};
+pub use endpoint::{Address, Endpoint, SecretRef, Via};
+pub use environment::{App, Environment, KubeTarget, LogGlob, Results, Setting};
+pub use file::schema;
+pub use merge::{Inputs, Origin, Sourced, Vars, load, names};
+pub use nearest::nearest;
+pub use trust::{Action, TrustPlan, plan_trust, state_folder};
+
+#[cfg(test)]
+mod tests;
