@@ -9,6 +9,7 @@
 #![warn(missing_docs)]
 
 pub mod answer;
+pub mod commands;
 pub mod config;
 pub mod connect;
 pub mod error;

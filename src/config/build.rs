@@ -2,7 +2,7 @@
 //! Reads no file, opens no connection.
 
 use super::{
-    Action, Address, App, Endpoint, Environment, KubeTarget, Origin, Results, SecretRef, Setting, Sourced, Vars, Via,
+    Action, Address, AddressParts, App, Endpoint, Environment, KubeTarget, Origin, Results, SecretRef, Setting, Sourced, Vars, Via,
     file::{At, Place, RawApp, RawEnvironment, RawKube, RawResults, RawValue, shown},
     nearest,
     trust::Source,
@@ -314,12 +314,14 @@ impl<'a> Builder<'a> {
                 let password = parts.password.map(|at| self.value(of("password"), at, true));
                 let database = parts.database.map(|(name, at)| self.value(of(name), at, false));
                 // A part that is wrong has become a problem already.
-                host.map(|host| Address::Parts {
-                    host,
-                    port: port.flatten(),
-                    user: user.flatten(),
-                    password: password.flatten(),
-                    database: database.flatten(),
+                host.map(|host| {
+                    Address::Parts(Box::new(AddressParts {
+                        host,
+                        port: port.flatten(),
+                        user: user.flatten(),
+                        password: password.flatten(),
+                        database: database.flatten(),
+                    }))
                 })
             }
         };
@@ -350,7 +352,7 @@ impl<'a> Builder<'a> {
             }
             (None, Some(url)) => {
                 let parts = Parts { url: Some(url), via: r.via.0.as_ref(), ..Parts::default() };
-                self.endpoint(&"results".into(), *place, &parts).map(Results::At)
+                self.endpoint(&"results".into(), *place, &parts).map(|endpoint| Results::At(Box::new(endpoint)))
             }
             _ => self.refuse(*place, "either django_db or url says where results are"),
         }

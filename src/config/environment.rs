@@ -3,6 +3,7 @@
 use super::{Endpoint, Origin, Sourced};
 use crate::text::Safe;
 use jiff::{SignedDuration, tz::TimeZone};
+use serde::Serialize;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -101,11 +102,11 @@ pub enum Results {
     /// In the database of this name, by django-celery-results.
     DjangoDb(Sourced<String>),
     /// In a system of their own.
-    At(Endpoint),
+    At(Box<Endpoint>),
 }
 
 /// One value of the environment, ready to be shown.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Setting {
     /// Its key, from the environment down: `kube.context`.
     pub key: Safe,
@@ -114,5 +115,6 @@ pub struct Setting {
     /// Where it came from.
     pub from: Origin,
     /// The variables that were expanded in it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub variables: Vec<Safe>,
 }

@@ -1,6 +1,8 @@
 //! Precedence: flag > `OBSCTL_*` variable > file > discovered > default. The only reader of environment variables in the crate; everyone
 //! else asks `Vars`. Finds no file (`trust`) and checks no value (`build`).
 
+#![expect(clippy::disallowed_methods, reason = "the one reader of environment variables, which clippy.toml sends everybody else to")]
+
 use super::{
     Environment,
     build::{Builder, Picked},
@@ -13,6 +15,7 @@ use crate::{
     safe,
     text::Safe,
 };
+use serde::{Serialize, Serializer};
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
@@ -145,6 +148,12 @@ impl Origin {
             Self::Discovered(by) => safe!("discovered: {}", *by),
             Self::Default => "default".into(),
         }
+    }
+}
+
+impl Serialize for Origin {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.says().serialize(to)
     }
 }
 

@@ -190,7 +190,7 @@ fn files_that_are_no_configuration() {
     assert_eq!(at(&machine), "project/obsctl.yaml: no such file");
     // Permissions mean nothing to root.
     let machine = Machine::new().own("environments: {}");
-    fs::set_permissions(machine.at(FILE), fs::Permissions::from_mode(0)).expect("our file");
+    fs::set_permissions(machine.at(FILE), fs::Permissions::from_mode(0o000)).expect("our file");
     if fs::read(machine.at(FILE)).is_err() {
         assert_eq!(at(&machine), format!("{FILE}: permission denied"));
     }
