@@ -269,27 +269,29 @@ impl<'a> Builder<'a> {
 
     fn app(&mut self, name: &str, raw: &RawApp) -> App {
         let key = |of: &'static str| safe!("apps.{}.{}", Safe::name(name), of);
+        let selector = raw.selector.0.as_ref().and_then(|at| self.text(key("selector"), at));
         let workload = raw.workload.0.as_ref().and_then(|at| {
             let text = self.text(key("workload"), at)?.value;
             let well_formed = text.split_once('/').is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty() && !name.contains('/'));
             self.unless(well_formed, at.place, "a workload is kind/name: deployment/backend")?;
             Some(text)
         });
-        let health = raw.health.0.as_ref().and_then(|at| {
-            let text = self.text(key("health"), at)?.value;
-            self.unless(text.starts_with('/'), at.place, "a health endpoint is a path that begins with /: /api/health/")?;
-            Some(text)
-        });
+        let container = raw.container.0.as_ref().and_then(|at| self.text(key("container"), at)).map(|s| s.value);
         let port = raw.port.0.as_ref().and_then(|at| {
             self.unless(at.value != 0, at.place, "a port is 1 to 65535")?;
             let from = self.origin(at.place);
             self.record(key("port"), safe!("{}", at.value), from, Vec::new());
             Some(at.value)
         });
+        let health = raw.health.0.as_ref().and_then(|at| {
+            let text = self.text(key("health"), at)?.value;
+            self.unless(text.starts_with('/'), at.place, "a health endpoint is a path that begins with /: /api/health/")?;
+            Some(text)
+        });
         App {
-            selector: raw.selector.0.as_ref().and_then(|at| self.text(key("selector"), at)),
+            selector,
             workload,
-            container: raw.container.0.as_ref().and_then(|at| self.text(key("container"), at)).map(|s| s.value),
+            container,
             port,
             health,
             url: raw.url.0.as_ref().and_then(|at| self.url(key("url"), at)),
