@@ -9,6 +9,8 @@
 #![warn(missing_docs)]
 
 pub mod answer;
+pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod connect;
 pub mod error;
@@ -16,4 +18,5 @@ pub mod exit;
 pub mod kubernetes;
 pub mod logs;
 pub mod report;
+pub mod session;
 pub mod text;

@@ -1,0 +1,5 @@
+//! One file per noun: its arguments, and the wiring from arguments to an answer. Wiring only: facts, analysis and screens are below.
+
+pub mod complete;
+pub mod logs;
+pub mod setup;
