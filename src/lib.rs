@@ -9,6 +9,7 @@
 #![warn(missing_docs)]
 
 pub mod answer;
+pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod connect;
@@ -17,4 +18,5 @@ pub mod exit;
 pub mod kubernetes;
 pub mod logs;
 pub mod report;
+pub mod session;
 pub mod text;

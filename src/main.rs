@@ -1,1 +1,86 @@
-fn main(){}
+//! Parse → runtime → command → exit status; nothing else.
+
+use clap::{CommandFactory, Parser};
+use obsctl::{
+    cli::{Cli, Command},
+    commands::{self, setup},
+    config::Vars,
+    error::{Error, Kind, Result},
+    exit::{ExitStatus, Outcome},
+    report::Out,
+    session::Stop,
+};
+use std::{process::ExitCode, time::Duration};
+
+fn main() -> ExitCode {
+    // Two providers are compiled in somewhere below; without a chosen one the first TLS connection would panic.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = e.print();
+            return ExitCode::from(if e.use_stderr() { ExitStatus::Usage } else { ExitStatus::Good }.code());
+        }
+    };
+    let vars = Vars::capture();
+    let mut out = setup::out(&cli.global, &vars);
+    if cli.global.verbose {
+        let filter = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(std::io::stderr).without_time().finish();
+        let _ = tracing::subscriber::set_global_default(filter);
+    }
+    let status = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let status = runtime.block_on(whole(cli, vars, &mut out));
+            // A read of stdin that never ends must not hold the process.
+            runtime.shutdown_background();
+            status
+        }
+        Err(_) => Err(Error::new(Kind::Bug, "starting the runtime")),
+    };
+    let status = status.unwrap_or_else(|error| {
+        if error.kind() != Kind::Closed {
+            out.error(&error);
+        }
+        ExitStatus::of(&Err(error), false)
+    });
+    ExitCode::from(status.code())
+}
+
+/// The command, until it ends, or until the grace after a stop is over.
+async fn whole(cli: Cli, vars: Vars, out: &mut Out) -> Result<ExitStatus> {
+    let stop = Stop::default();
+    let deadline = cli.global.deadline;
+    let command = async {
+        match cli.command {
+            // Without a session: a configuration that is wrong makes none, and is what is asked about.
+            Command::Config(args) => commands::config::run(&args, &cli.global, vars, out),
+            Command::Logs(args) => commands::logs::run(*args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
+        }
+    };
+    let watch = async {
+        let why = stopped(deadline).await;
+        stop.stop(why);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        ExitStatus::of(&Ok(why), false)
+    };
+    tokio::select! {
+        status = command => status,
+        status = watch => Ok(status),
+    }
+}
+
+/// Waits for Ctrl-C, SIGTERM or the deadline.
+async fn stopped(deadline: Option<jiff::SignedDuration>) -> Outcome {
+    use tokio::signal::unix::{SignalKind, signal};
+    let until = deadline.and_then(|d| Duration::try_from(d).ok());
+    let (mut interrupt, mut terminate) = match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(i), Ok(t)) => (i, t),
+        _ => return std::future::pending().await,
+    };
+    tokio::select! {
+        _ = interrupt.recv() => Outcome::Interrupted,
+        _ = terminate.recv() => Outcome::Terminated,
+        () = tokio::time::sleep(until.unwrap_or(Duration::MAX)), if until.is_some() => Outcome::Deadline,
+    }
+}

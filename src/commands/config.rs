@@ -1,10 +1,12 @@
 //! `obsctl config show|check|schema|trust`: what the configuration says, whether it is good, its form, and the leave to act. Opens no
 //! connection and fetches no secret.
 
+use super::setup;
 use crate::{
-    answer::{Answer, Coverage, Finding, Hint, Provenance, Severity, Verdict},
-    config::{self, Action, Environment, Inputs, Origin, Setting},
-    connect::kube::{Contexts, KubeAsk},
+    answer::{Answer, Coverage, Finding, Hint, Provenance, Severity},
+    cli::Global,
+    config::{self, Action, Environment, Inputs, Origin, Setting, Vars},
+    connect::kube::Contexts,
     error::{Error, Kind, Result},
     exit::{ExitStatus, Outcome},
     report::{Cell, Doc, Line, Out, Report, Style, Table, Where, out::hint_line},
@@ -39,12 +41,16 @@ enum Verb {
 }
 
 /// Runs it.
-pub fn run(args: &Args, inputs: &Inputs, out: &mut Out) -> Result<Outcome> {
+///
+/// # Errors
+/// The configuration cannot be read, no environment can be chosen, or the output cannot be written.
+pub fn run(args: &Args, global: &Global, vars: Vars, out: &mut Out) -> Result<ExitStatus> {
+    let inputs = &setup::inputs(global, vars)?;
     match &args.verb {
-        Verb::Show => show(inputs, out),
+        Verb::Show => show(global, inputs, out),
         Verb::Check => check(inputs, out),
         // Its own object, not an answer's: editors and validators read it as it is.
-        Verb::Schema => out.object_pretty(&config::schema()).and_then(|()| out.flush()).map(|()| Outcome::Answered(Verdict::Ok)),
+        Verb::Schema => out.object_pretty(&config::schema()).and_then(|()| out.flush()).map(|()| ExitStatus::Good),
         Verb::Trust { file } => trust(inputs, file.as_deref(), out),
     }
 }
@@ -66,9 +72,9 @@ pub struct ShownConfig {
     settings: Vec<Setting>,
 }
 
-fn show(inputs: &Inputs, out: &mut Out) -> Result<Outcome> {
+fn show(global: &Global, inputs: &Inputs, out: &mut Out) -> Result<ExitStatus> {
     let env = config::load(inputs)?;
-    let settings = env.settings.iter().map(|s| discovered(s.clone(), &env, inputs)).collect();
+    let settings = env.settings.iter().map(|s| discovered(s.clone(), global, &env, inputs)).collect();
     let file = env.file.as_deref().map(path);
     let facts = ShownConfig { environment: env.name.clone(), file: file.clone(), trusted: env.trusted, settings };
     let mut findings: Vec<Finding> = env.warnings.iter().map(|w| Finding::new("config-overridden", Severity::Warning, w.clone())).collect();
@@ -81,10 +87,8 @@ fn show(inputs: &Inputs, out: &mut Out) -> Result<Outcome> {
         (_, Some(file)) => safe!("{} names no environment: the kubeconfig's place is used", file),
         (_, None) => "no configuration file: the kubeconfig's place is used".into(),
     };
-    let rows = facts.settings.iter().map(|s| {
-        let from = Safe::join(s.variables.iter().chain([&s.from.says()]), ", ");
-        [s.key.clone(), s.value.clone(), from]
-    });
+    let from = |s: &Setting| Safe::join(s.variables.iter().chain([&s.from.says()]), ", ");
+    let rows = facts.settings.iter().map(|s| [s.key.clone(), s.value.clone(), from(s)]);
     let doc = screen(Line::new().with(Style::Strong, title), Some((["SETTING", "VALUE", "FROM"], rows.collect())), &findings);
     let kube = env.kube.clone().unwrap_or_default();
     let [context, namespace] = [kube.context, kube.namespace].map(|s| s.map(|s| Safe::name(s.value)));
@@ -93,13 +97,11 @@ fn show(inputs: &Inputs, out: &mut Out) -> Result<Outcome> {
 }
 
 /// A value; in place of the context that nobody names, the kubeconfig's own.
-fn discovered(mut setting: Setting, env: &Environment, inputs: &Inputs) -> Setting {
+fn discovered(mut setting: Setting, global: &Global, env: &Environment, inputs: &Inputs) -> Setting {
     if setting.key.as_str() == "kube.context" && setting.from == Origin::Default {
-        let own = env.kube.as_ref().and_then(|k| k.kubeconfig.as_ref()).map(|k| vec![k.value.clone()]);
-        let files = own.unwrap_or_else(|| inputs.vars.kubeconfig());
-        let by = Safe::join(&files.iter().map(|f| path(f)).collect::<Vec<_>>(), ", ");
-        if let Some(current) = Contexts::read(&KubeAsk { files, ..KubeAsk::default() }).current {
-            (setting.value, setting.from) = (Safe::name(current), Origin::Discovered(by));
+        let ask = setup::kube_ask(global, env.kube.as_ref(), &inputs.vars);
+        if let Some(current) = Contexts::read(&ask).current {
+            (setting.value, setting.from) = (Safe::name(current), Origin::Discovered("the kubeconfig".into()));
         }
     }
     setting
@@ -115,7 +117,7 @@ pub struct CheckedConfig {
     warnings: usize,
 }
 
-fn check(inputs: &Inputs, out: &mut Out) -> Result<Outcome> {
+fn check(inputs: &Inputs, out: &mut Out) -> Result<ExitStatus> {
     let Some(check) = config::check(inputs)? else {
         let facts = CheckedConfig { file: None, trusted: true, environments: Vec::new(), problems: 0, warnings: 0 };
         let doc = screen(Line::plain("no configuration file: the kubeconfig's context and namespace are used"), None, &[]);
@@ -152,7 +154,7 @@ pub struct TrustedConfig {
     stored: Option<Safe>,
 }
 
-fn trust(inputs: &Inputs, file: Option<&Path>, out: &mut Out) -> Result<Outcome> {
+fn trust(inputs: &Inputs, file: Option<&Path>, out: &mut Out) -> Result<ExitStatus> {
     let plan = config::plan_trust(inputs, file)?;
     let stored = if plan.already { None } else { Some(path(&plan.store(&inputs.vars)?)) };
     let file = path(&plan.file);
@@ -182,16 +184,14 @@ fn screen(title: Line, table: Option<([&'static str; 3], Vec<[Safe; 3]>)>, findi
 }
 
 /// Writes the answer. A configuration that is wrong is status 2 everywhere, also where asking was the point.
-fn finish<T: Report>(out: &mut Out, facts: T, findings: Vec<Finding>, file: Option<&Path>, place: &Where, doc: Doc) -> Result<Outcome> {
-    let problems = findings.iter().filter(|f| f.severity == Severity::Failed).count();
+fn finish<T: Report>(out: &mut Out, facts: T, findings: Vec<Finding>, file: Option<&Path>, place: &Where, doc: Doc) -> Result<ExitStatus> {
+    let wrong = findings.iter().any(|f| f.severity == Severity::Failed);
     let sources = file.map(|f| Provenance { system: "file", at: path(f), through: None }).into_iter().collect();
     let answer = Answer { facts, findings, coverage: Coverage::default(), sources };
-    let result = match problems {
-        0 => Ok(Outcome::Answered(answer.verdict())),
-        _ => Err(Error::new(Kind::Config, "checking the configuration").what(units::plural(problems, "problem", "problems"))),
-    };
-    out.answer(&answer, place, ExitStatus::of(&result, false), |_| doc)?;
-    result
+    let result = if wrong { Err(Error::new(Kind::Config, "checking the configuration")) } else { Ok(Outcome::Answered(answer.verdict())) };
+    let status = ExitStatus::of(&result, false);
+    out.answer(&answer, place, status, |_| doc)?;
+    Ok(status)
 }
 
 fn path(path: &Path) -> Safe {

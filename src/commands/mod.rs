@@ -1,3 +1,6 @@
-//! One file per noun: its arguments and its wiring. Decides nothing that a system, a report or the table of exit statuses decides.
+//! One file per noun: its arguments, and the wiring from arguments to an answer. Wiring only: facts, analysis and screens are below.
 
+pub mod complete;
 pub mod config;
+pub mod logs;
+pub mod setup;

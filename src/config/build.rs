@@ -19,6 +19,7 @@ use std::{
 pub(super) struct Picked {
     pub context: Option<Sourced<String>>,
     pub namespace: Option<Sourced<String>>,
+    pub kubeconfig: Option<Sourced<PathBuf>>,
 }
 
 /// Something wrong at a place of the file.
@@ -233,18 +234,32 @@ impl<'a> Builder<'a> {
             self.kube_value("kube.context", picked.context, raw.and_then(|r| r.context.0.as_ref()), "the kubeconfig's current context");
         let namespace =
             self.kube_value("kube.namespace", picked.namespace, raw.and_then(|r| r.namespace.0.as_ref()), "the context's namespace");
-        let kubeconfig = raw.and_then(|r| r.kubeconfig.0.as_ref()).and_then(|at| {
-            // A kubeconfig can name a program that fetches its credentials.
-            let (text, variables) = self.plain(at)?;
-            if !self.may_now(at.place, "uses a kubeconfig, which can run commands", &Safe::name(&text)) {
-                return None;
+        let kubeconfig = match (picked.kubeconfig, raw.and_then(|r| r.kubeconfig.0.as_ref())) {
+            (Some(picked), _) => {
+                self.record("kube.kubeconfig".into(), shown(&picked.value), picked.from.clone(), Vec::new());
+                Some(picked)
             }
-            let path = self.resolve(at.place, &text)?;
-            let from = self.origin(at.place);
-            self.record("kube.kubeconfig".into(), shown(&path), from.clone(), variables);
-            Some(Sourced::new(path, from))
-        });
+            (None, Some(at)) => self.kubeconfig(at),
+            (None, None) => {
+                let files: Vec<Safe> = self.vars.kubeconfig().iter().map(|file| shown(file)).collect();
+                let from = self.vars.path("KUBECONFIG").map_or(Origin::Default, |_| Origin::Variable("KUBECONFIG".to_owned()));
+                self.record("kube.kubeconfig".into(), Safe::join(&files, ", "), from, Vec::new());
+                None
+            }
+        };
         KubeTarget { context, namespace, kubeconfig }
+    }
+
+    fn kubeconfig(&mut self, at: &At<String>) -> Option<Sourced<PathBuf>> {
+        let (text, variables) = self.plain(at)?;
+        // A kubeconfig can name a program that fetches its credentials.
+        if !self.may_now(at.place, "uses a kubeconfig, which can run commands", &Safe::name(&text)) {
+            return None;
+        }
+        let path = self.resolve(at.place, &text)?;
+        let from = self.origin(at.place);
+        self.record("kube.kubeconfig".into(), shown(&path), from.clone(), variables);
+        Some(Sourced::new(path, from))
     }
 
     fn kube_value(

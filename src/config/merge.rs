@@ -184,6 +184,8 @@ pub struct Inputs {
     pub context: Option<String>,
     /// `-n`, `--namespace`.
     pub namespace: Option<String>,
+    /// `--kubeconfig`.
+    pub kubeconfig: Option<PathBuf>,
     /// The environment variables.
     pub vars: Vars,
     /// The working folder, absolute.
@@ -203,6 +205,7 @@ impl Inputs {
         Ok(Picked {
             context: self.pick("--context", self.context.as_deref(), "OBSCTL_CONTEXT")?,
             namespace: self.pick("--namespace", self.namespace.as_deref(), "OBSCTL_NAMESPACE")?,
+            kubeconfig: self.kubeconfig.as_ref().map(|path| Sourced::new(self.cwd.join(path), Origin::Flag("--kubeconfig"))),
         })
     }
 }

@@ -6,6 +6,6 @@ pub mod flow;
 pub mod model;
 pub mod query;
 pub mod read;
-//REQ
+pub mod request;
 pub mod source;
-//VIEW
+pub mod view;

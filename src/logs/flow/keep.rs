@@ -5,6 +5,7 @@ use crate::logs::{
     model::{Entry, Level, Record},
     query::{Needles, Query},
 };
+use aho_corasick::AhoCorasick;
 use std::{collections::VecDeque, sync::Arc};
 
 /// What was seen on the way, for the coverage and its hints.
@@ -41,6 +42,8 @@ pub struct Keeper {
     query: Arc<Query>,
     needles: Needles,
     id_fields: Arc<[String]>,
+    /// Finds the names of ID fields; none when they make no automaton.
+    id_names: Option<AhoCorasick>,
     before: VecDeque<Record>,
     after: usize,
     newest: VecDeque<Record>,
@@ -52,7 +55,8 @@ impl Keeper {
     /// For one origin.
     pub fn new(query: Arc<Query>, id_fields: Arc<[String]>) -> Self {
         let needles = query.needles();
-        Self { query, needles, id_fields, before: VecDeque::new(), after: 0, newest: VecDeque::new(), seen: Seen::default() }
+        let id_names = AhoCorasick::new(id_fields.iter()).ok();
+        Self { query, needles, id_fields, id_names, before: VecDeque::new(), after: 0, newest: VecDeque::new(), seen: Seen::default() }
     }
 
     /// Takes a record; `out` gets those that are kept, at once or, under `--tail`, at `finish`.
@@ -61,7 +65,9 @@ impl Keeper {
         if self.seen.oldest.is_none() {
             self.seen.oldest = record.at;
         }
-        if self.seen.records <= 20 || self.seen.records.is_multiple_of(SAMPLE) {
+        // "These logs carry no request ID" must be true of every record, so until one is seen each that names such a field is looked at.
+        let names_one = !self.seen.names_ids && self.id_names.as_ref().is_some_and(|names| names.is_match(&record.head[..]));
+        if names_one || self.seen.records <= 20 || self.seen.records.is_multiple_of(SAMPLE) {
             self.sample(&record);
         }
         let hit = self.query.in_window(record.at) && self.judge(&mut record);

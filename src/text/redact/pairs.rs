@@ -233,7 +233,6 @@ fn bracket_end(text: &[u8], at: usize) -> usize {
 }
 
 fn word_end(text: &[u8], at: usize, context: Context) -> usize {
-    let goes_on =
-        |b: &u8| !b.is_ascii_whitespace() && !(context.query && b"&#\"'<>\\".contains(b)) && !(context.encoded && b"%&".contains(b));
-    at + text[at..].iter().take_while(|b| goes_on(b)).count()
+    let ends = |b: &u8| b.is_ascii_whitespace() || context.query && b"&#\"'<>\\".contains(b) || context.encoded && b"%&".contains(b);
+    at + text[at..].iter().take_while(|b| !ends(b)).count()
 }

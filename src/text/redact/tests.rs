@@ -273,6 +273,7 @@ fn what_was_found_is_counted() {
 
 #[test]
 fn long_lines_take_linear_time() {
+    // A quadratic rule takes hours here; the limit only has to hold on a busy machine, unoptimised.
     let mib = 1 << 20;
     for unit in [
         "{\"",
@@ -299,7 +300,7 @@ fn long_lines_take_linear_time() {
         let raw = unit.repeat(mib / unit.len());
         let start = std::time::Instant::now();
         let _ = redactor().safe(raw.as_bytes());
-        assert!(start.elapsed().as_secs() < 20, "{unit} took {:?}", start.elapsed());
+        assert!(start.elapsed().as_secs() < 60, "{unit} took {:?}", start.elapsed());
     }
 }
 

@@ -81,14 +81,15 @@ pub(super) fn scan(scan: &mut Scan<'_>, text: &[u8], at: Range<usize>) {
     for found in SQL.captures_iter(&part[at.start..]).filter_map(|found| found.get(1)) {
         scan.mask(text, at.start + found.start()..at.start + found.end(), SecretKind::Secret);
     }
-    let numbers: [(&Regex, SecretKind, fn(&[u8]) -> bool); 2] = [(&CARD, SecretKind::Card, is_card), (&IBAN, SecretKind::Iban, is_iban)];
-    for (pattern, kind, is_valid) in numbers {
+    for (pattern, kind) in [(&CARD, SecretKind::Card), (&IBAN, SecretKind::Iban)] {
+        let is_valid = if kind == SecretKind::Card { is_card } else { is_iban };
         let mut from = at.start;
         while let Some(found) = pattern.find_at(part, from) {
             let mut end = found.end();
-            // A group too many may be the next word.
+            // An account's last group may be the next word.
             while end > found.start() && !(stands_alone(part, &(found.start()..end)) && is_valid(&part[found.start()..end])) {
-                end = found.start() + memchr::memrchr(b' ', &part[found.start()..end]).unwrap_or(0);
+                let space = memchr::memrchr(b' ', &part[found.start()..end]).filter(|_| kind == SecretKind::Iban);
+                end = found.start() + space.unwrap_or(0);
             }
             if end > found.start() {
                 scan.mask(text, found.start()..end, kind);

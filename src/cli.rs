@@ -1,0 +1,107 @@
+//! The command tree and the flags that every command has. Resolves nothing and runs nothing.
+
+use crate::{commands, report::out::Colour};
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// From a request ID to the cause, in one command, with nothing installed in the cluster. Reads only; changes nothing.
+#[derive(Debug, Parser)]
+#[command(name = "obsctl", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    /// The flags of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What is asked.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The nouns.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Logs of pods, apps and files; everything one request did
+    Logs(Box<commands::logs::Args>),
+    /// What the configuration says, whether it is good, and the leave to act
+    Config(commands::config::Args),
+}
+
+/// The form of the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    #[default]
+    Human,
+    /// One versioned JSON object
+    Json,
+    /// One JSON object per line
+    Ndjson,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Flags of every command; they mean what they mean in kubectl.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Global")]
+pub struct Global {
+    /// The environment of the configuration
+    #[arg(short = 'e', long = "env", global = true, value_name = "NAME", add = clap_complete::ArgValueCandidates::new(commands::complete::environments))]
+    pub env: Option<String>,
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// The kubeconfig's context
+    #[arg(long, global = true, value_name = "NAME", add = clap_complete::ArgValueCandidates::new(commands::complete::contexts))]
+    pub context: Option<String>,
+    /// The namespace
+    #[arg(short = 'n', long, global = true, value_name = "NAME", add = clap_complete::ArgValueCandidates::new(commands::complete::namespaces))]
+    pub namespace: Option<String>,
+    /// The kubeconfig file (else KUBECONFIG, else ~/.kube/config)
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub kubeconfig: Option<PathBuf>,
+    /// The form of the answer
+    #[arg(short = 'o', long, global = true, value_name = "FORM", value_enum, default_value_t, hide_default_value = true)]
+    pub output: Output,
+    /// When to colour
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t, hide_default_value = true)]
+    pub color: When,
+    /// Times in the zone of this machine instead of UTC
+    #[arg(long, global = true)]
+    pub local: bool,
+    /// Give up after this long, with what is known by then (exit 124)
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
+    pub deadline: Option<jiff::SignedDuration>,
+    /// Show what is hidden by default: passwords, tokens, addresses. Mind who sees your screen
+    #[arg(long, global = true)]
+    pub show_sensitive: bool,
+    /// Say more: what obsctl does, on stderr, and every line that is folded
+    #[arg(short = 'v', long, global = true)]
+    pub verbose: bool,
+    /// Nothing on stderr but errors
+    #[arg(short = 'q', long, global = true)]
+    pub quiet: bool,
+}
+
+impl Global {
+    /// What the flag says about colour.
+    pub fn colour(&self) -> Colour {
+        match self.color {
+            When::Auto => Colour::Auto,
+            When::Always => Colour::Always,
+            When::Never => Colour::Never,
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<jiff::SignedDuration, String> {
+    crate::text::units::parse_duration(text).filter(|d| d.is_positive()).ok_or_else(|| "a duration, as in 30s or 5m".into())
+}

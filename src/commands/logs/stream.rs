@@ -1,0 +1,142 @@
+//! Records as they are: everything that the flags admit, in order of time.
+
+use super::{Args, ask};
+use crate::{
+    answer::{Answer, Coverage, Verdict},
+    error::Result,
+    exit::{ExitStatus, Outcome},
+    logs::{
+        decode,
+        model::Record,
+        query::Query,
+        read::{self, Reading, Sink},
+        source::LogSource,
+        view::{self, RecordView},
+    },
+    report::{Doc, Format, Line, Out, Style, Where},
+    safe,
+    session::Session,
+    text::{Redactor, Safe},
+};
+use jiff::tz::TimeZone;
+use std::sync::Arc;
+
+struct Printer<'a> {
+    out: &'a mut Out,
+    redact: Redactor,
+    style: view::Style,
+    zone: TimeZone,
+    first: bool,
+}
+
+impl Sink for Printer<'_> {
+    fn record(&mut self, record: Record) -> Result<()> {
+        let entry = decode::entry(&record.head, &self.zone);
+        match self.out.format {
+            Format::Human => {
+                for line in view::record_lines(&record, &entry, &self.redact, &self.out.look, self.style) {
+                    self.out.line(&line)?;
+                }
+                Ok(())
+            }
+            Format::Ndjson => self.out.object(&RecordView::of(&record, &entry, &self.redact)),
+            Format::Json => {
+                // One object, written as it grows: memory stays bounded.
+                self.out.text(&if std::mem::take(&mut self.first) { Safe::EMPTY } else { ",".into() })?;
+                self.out.object(&RecordView::of(&record, &entry, &self.redact))
+            }
+        }
+    }
+    fn note(&mut self, text: Safe) {
+        self.out.note(&Line::new().with(Style::Dim, safe!("── {}", text)));
+    }
+    fn idle(&mut self) -> Result<()> {
+        self.out.flush()
+    }
+}
+
+pub(super) async fn run(args: &Args, query: Query, fields: Arc<[String]>, sources: Vec<Arc<dyn LogSource>>, place: Where, session: &Session, out: &mut Out) -> Result<ExitStatus> {
+    if out.format == Format::Json && args.follow {
+        return Err(crate::error::Error::new(crate::error::Kind::Usage, "following with -o json")
+            .what("an object has an end, following has none")
+            .hint(crate::answer::Hint::Set("-o ndjson".into())));
+    }
+    let filters = query.filters();
+    out.note(&Line::new().with(Style::Dim, place.line()));
+    if ask::is_default(args, &query, place.files.is_some()) {
+        out.note(&Line::new().with(Style::Dim, safe!("the last 10m, at most {} records of each container (--since, --tail -1: more)", ask::DEFAULT_TAIL)));
+    }
+    if out.format == Format::Json {
+        out.text(&"{\"kind\":\"logs.records\",\"version\":1,\"records\":[".into())?;
+    }
+    let redact = match &args.request_id {
+        Some(id) => session.redact.clone().keeping(id.as_bytes()),
+        None => session.redact.clone(),
+    };
+    let style = view::Style { raw: args.raw, timestamps: args.timestamps, namespaces: args.all_namespaces };
+    let zone = session.env.timezone.clone().unwrap_or(TimeZone::UTC);
+    let reading = Reading { query: Arc::new(query), id_fields: fields, max_bytes: args.max_bytes, cancel: session.stop.token() };
+    let mut printer = Printer { out, redact, style, zone, first: true };
+    let result = read::read(&sources, &reading, &mut printer).await?;
+    let status = status(filters, result.records, &result.coverage, args.strict, session);
+    let answer = Answer { facts: (), findings: Vec::new(), coverage: result.coverage, sources: Vec::new() };
+    finish(out, &answer, status, result.records, filters, &place)?;
+    Ok(status)
+}
+
+/// design.md section 5: with a filter, found 0, absent 1, absent but not all read 3; without one, shown 0, nothing readable 3.
+fn status(filters: bool, records: u64, coverage: &Coverage, strict: bool, session: &Session) -> ExitStatus {
+    if let Some(reason) = session.stop.reason() {
+        return ExitStatus::of(&Ok(reason), false);
+    }
+    let verdict = match (filters, records, coverage.complete()) {
+        (_, _, false) if coverage.nothing_read() => Verdict::Unknown,
+        (true, 0, true) => Verdict::Failed,
+        (true, 0, false) => Verdict::Unknown,
+        (_, _, false) if strict => Verdict::Unknown,
+        _ => Verdict::Ok,
+    };
+    ExitStatus::of(&Ok(Outcome::Answered(verdict)), false)
+}
+
+fn finish(out: &mut Out, answer: &Answer<()>, status: ExitStatus, records: u64, filters: bool, place: &Where) -> Result<()> {
+    let coverage = &answer.coverage;
+    match out.format {
+        Format::Json => {
+            out.text(&"],\"end\":".into())?;
+            out.object(&end(coverage, status, records, place))?;
+            out.text(&"}\n".into())?;
+        }
+        Format::Ndjson => out.object(&end(coverage, status, records, place))?,
+        Format::Human => {}
+    }
+    let nothing = coverage.searched.is_empty() && coverage.missing.is_empty();
+    if !coverage.complete() || (filters && records == 0) || nothing {
+        let mut doc = Doc::default();
+        if nothing {
+            doc.line(Line::new().with(Style::Warn, "there is nothing to read: no pod is there"));
+        } else if records == 0 && filters {
+            let how = if coverage.complete() { "nothing matches" } else { "nothing matches in what could be read" };
+            doc.line(Line::new().with(Style::Warn, how));
+        }
+        view::coverage(coverage, &mut doc);
+        out.aside(&doc);
+    }
+    out.flush()
+}
+
+/// The last object of a stream: without it the stream was cut.
+#[derive(serde::Serialize)]
+struct End<'a> {
+    kind: &'static str,
+    version: u32,
+    r#where: &'a Where,
+    records: u64,
+    coverage: &'a Coverage,
+    complete: bool,
+    exit_status: u8,
+}
+
+fn end<'a>(coverage: &'a Coverage, status: ExitStatus, records: u64, place: &'a Where) -> End<'a> {
+    End { kind: "end", version: 1, r#where: place, records, coverage, complete: coverage.complete(), exit_status: status.code() }
+}

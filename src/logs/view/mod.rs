@@ -1,0 +1,8 @@
+//! How log records and requests look: lines for streams, a screen for a request, objects for machines. Everything of the application goes
+//! through the redactor here.
+
+mod records;
+mod request;
+
+pub use records::{RecordView, Style, record_lines, says};
+pub use request::{coverage, request};

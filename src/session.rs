@@ -1,0 +1,111 @@
+//! What a command is handed: the environment, the clock, the stop signal, the redactor, and links to live systems that open at first use.
+//! Decides nothing.
+#![expect(clippy::disallowed_methods, reason = "the one place that reads the clock; everything else gets the time from here")]
+
+use crate::{
+    config::Environment,
+    connect::kube::{Cluster, KubeAsk},
+    error::{Error, Kind, Result},
+    exit::Outcome,
+    report::Where,
+    text::{Redactor, Safe},
+};
+use jiff::{Timestamp, Zoned, tz::TimeZone};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
+};
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+/// Why a command was told to stop.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    token: CancellationToken,
+    why: Arc<AtomicU8>,
+}
+
+impl Stop {
+    /// Stops everything; the first reason stays.
+    pub fn stop(&self, why: Outcome) {
+        let code = match why {
+            Outcome::Interrupted => 1,
+            Outcome::Terminated => 2,
+            Outcome::Deadline => 3,
+            Outcome::Answered(_) => 0,
+        };
+        let _ = self.why.compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst);
+        self.token.cancel();
+    }
+    /// What the command waits on.
+    pub fn token(&self) -> CancellationToken {
+        self.token.clone()
+    }
+    /// Why it was stopped, if it was.
+    pub fn reason(&self) -> Option<Outcome> {
+        match self.why.load(Ordering::SeqCst) {
+            1 => Some(Outcome::Interrupted),
+            2 => Some(Outcome::Terminated),
+            3 => Some(Outcome::Deadline),
+            _ => None,
+        }
+    }
+}
+
+/// Everything that a command works with.
+pub struct Session {
+    /// The environment.
+    pub env: Environment,
+    /// Hides secrets.
+    pub redact: Redactor,
+    /// Ctrl-C, SIGTERM, the deadline.
+    pub stop: Stop,
+    /// The zone in which times are shown and read.
+    pub zone: TimeZone,
+    ask: Option<KubeAsk>,
+    cluster: OnceCell<Arc<Cluster>>,
+}
+
+impl Session {
+    /// A session. `ask` is none where the environment has no Kubernetes.
+    pub fn new(env: Environment, ask: Option<KubeAsk>, redact: Redactor, stop: Stop, zone: TimeZone) -> Self {
+        Self { env, redact, stop, zone, ask, cluster: OnceCell::new() }
+    }
+
+    /// Now, in the zone of the session.
+    pub fn now(&self) -> Zoned {
+        Timestamp::now().to_zoned(self.zone.clone())
+    }
+
+    /// The cluster, connected at first use.
+    ///
+    /// # Errors
+    /// `Config` where the environment has no Kubernetes; else as `Cluster::connect`.
+    pub async fn cluster(&self) -> Result<Arc<Cluster>> {
+        let Some(ask) = &self.ask else {
+            return Err(Error::new(Kind::Config, "connecting to Kubernetes").what("this environment has none: its apps are files and URLs"));
+        };
+        let stop = self.stop.token();
+        let connect = self.cluster.get_or_try_init(|| async { Cluster::connect(ask, self.redact.clone()).await.map(Arc::new) });
+        tokio::select! {
+            cluster = connect => cluster.cloned(),
+            () = stop.cancelled() => Err(Error::new(Kind::Cancelled, "connecting to Kubernetes").what("stopped")),
+        }
+    }
+
+    /// The first line of an answer from a cluster.
+    pub fn at_cluster(&self, cluster: &Cluster, namespace: Safe) -> Where {
+        Where {
+            environment: self.env.name.clone(),
+            context: cluster.context.clone(),
+            namespace: Some(namespace),
+            server: cluster.context.is_none().then(|| cluster.server.clone()),
+            files: None,
+        }
+    }
+
+    /// The first line of an answer from files.
+    pub fn at_files(&self, files: Safe) -> Where {
+        Where { environment: self.env.name.clone(), files: Some(files), ..Where::default() }
+    }
+}
