@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     answer::{Id, IdKind, Link, LinkProof},
-    logs::decode,
+    logs::{
+        decode,
+        query::{REQUEST_ID_FIELDS, TASK_ID_FIELDS},
+    },
     safe,
     text::{Redactor, Safe},
 };
@@ -53,9 +56,13 @@ fn attempt(hits: &[&Hit], trace: &Trace, request: &str, redact: &Redactor) -> At
     let started = hits.iter().map(|h| time(h)).min().unwrap_or(Timestamp::UNIX_EPOCH);
     let ended = hits.iter().map(|h| time(h)).max().unwrap_or(started);
     let (tasks, repeats) = tasks(hits, trace, redact);
+    let context = context(hits, redact);
+    // What the whole attempt shares is said once, above the timeline, not on every line of it.
+    let mut known: Vec<Safe> = context.iter().map(|(name, _)| name.clone()).collect();
+    known.extend(REQUEST_ID_FIELDS.iter().chain(&TASK_ID_FIELDS).chain(&["parent_task_id", "task_name"]).map(|f| Safe::from(*f)));
     let mut events = Vec::with_capacity(hits.len());
     for (hit, repeats) in hits.iter().zip(repeats) {
-        events.push(event(hit, started, repeats, &tasks, redact));
+        events.push(event(hit, started, repeats, &tasks, &known, redact));
     }
     let (method, path) = hits.iter().map(|h| method_and_path(&h.entry)).find(|(_, path)| path.is_some()).unwrap_or_default();
     let first_start = hits.iter().find(|h| matches!(h.what, What::RequestStarted)).map(|h| time(h));
@@ -90,7 +97,7 @@ fn attempt(hits: &[&Hit], trace: &Trace, request: &str, redact: &Redactor) -> At
         answered_in_ms,
         outcome,
         says: Safe::EMPTY,
-        context: context(hits, redact),
+        context,
         largest_gap: gap(&events, &tasks),
         tasks,
         links,
@@ -204,7 +211,7 @@ fn finish(task: &mut Task) {
     task.backed_off_ms = task.tries.windows(2).filter_map(|w| Some(between(w[0].ended?, w[1].started?).max(0))).sum();
 }
 
-fn event(hit: &Hit, started: Timestamp, repeats: bool, tasks: &[Task], redact: &Redactor) -> Event {
+fn event(hit: &Hit, started: Timestamp, repeats: bool, tasks: &[Task], known: &[Safe], redact: &Redactor) -> Event {
     let at = hit.record.at.unwrap_or(started);
     let origin = &hit.record.origin;
     let traceback = decode::traceback(&hit.record, &hit.entry).and_then(|t| Traceback::fold(&t, redact));
@@ -215,7 +222,7 @@ fn event(hit: &Hit, started: Timestamp, repeats: bool, tasks: &[Task], redact: &
         by: origin.name.clone(),
         container: origin.container.clone().filter(|_| !origin.alone),
         what: hit.what.word(),
-        says: sentence::event(&hit.what, &hit.entry, at, tasks, redact),
+        says: sentence::event(&hit.what, &hit.entry, at, tasks, known, redact),
         level: hit.entry.level,
         traceback,
         repeats,

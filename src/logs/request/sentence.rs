@@ -83,7 +83,7 @@ fn time(attempt: &Attempt) -> Safe {
 }
 
 /// An event in a few words.
-pub(super) fn event(what: &What, entry: &Entry, at: Timestamp, tasks: &[Task], redact: &Redactor) -> Safe {
+pub(super) fn event(what: &What, entry: &Entry, at: Timestamp, tasks: &[Task], known: &[Safe], redact: &Redactor) -> Safe {
     let text = |t: &str| redact.safe(t.as_bytes());
     let task = what.task().and_then(|r| tasks.iter().find(|t| *t.id == *r.id));
     let label = task.map(|t| safe!("{} {}", name(t), t.id.clipped(9))).unwrap_or_default();
@@ -111,6 +111,6 @@ pub(super) fn event(what: &What, entry: &Entry, at: Timestamp, tasks: &[Task], r
             let took = seconds.map(|s| safe!("  in {}", length((s * 1000.0) as i64))).unwrap_or_default();
             safe!("{}{}{}", label, nth, took)
         }
-        What::Said(_) => crate::logs::view::says(entry, redact),
+        What::Said(_) => crate::logs::view::says(entry, known, redact),
     }
 }
