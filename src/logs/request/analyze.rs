@@ -3,12 +3,15 @@
 use super::{
     Attempt, Ended, Event, Gap, RequestFacts, Task, Traceback, Try,
     events::{What, method_and_path},
-    links::{Hit, Trace},
+    links::{self, Hit, Trace},
     sentence,
 };
 use crate::{
     answer::{Id, IdKind, Link, LinkProof},
-    logs::decode,
+    logs::{
+        decode,
+        query::{REQUEST_ID_FIELDS, TASK_ID_FIELDS},
+    },
     safe,
     text::{Redactor, Safe},
 };
@@ -19,7 +22,7 @@ use std::collections::BTreeMap;
 const SAME_MS: i64 = 2_000;
 
 /// Tells the story of everything in the trace.
-pub fn analyze(trace: &Trace, asked: &str, ids: &[String], redact: &Redactor) -> RequestFacts {
+pub fn analyze(trace: &Trace, fields: &[String], asked: &str, ids: &[String], redact: &Redactor) -> RequestFacts {
     let mut groups: Vec<Vec<&Hit>> = Vec::new();
     let mut over = false;
     for hit in trace.hits.iter().filter(|h| h.record.at.is_some()) {
@@ -44,18 +47,22 @@ pub fn analyze(trace: &Trace, asked: &str, ids: &[String], redact: &Redactor) ->
     RequestFacts {
         asked: Safe::name(asked),
         ids: ids.iter().map(Safe::name).collect(),
-        attempts: groups.iter().map(|g| attempt(g, trace, request, redact)).collect(),
+        attempts: groups.iter().map(|g| attempt(g, trace, fields, request, redact)).collect(),
     }
 }
 
-fn attempt(hits: &[&Hit], trace: &Trace, request: &str, redact: &Redactor) -> Attempt {
+fn attempt(hits: &[&Hit], trace: &Trace, fields: &[String], request: &str, redact: &Redactor) -> Attempt {
     let time = |h: &Hit| h.record.at.unwrap_or(Timestamp::UNIX_EPOCH);
     let started = hits.iter().map(|h| time(h)).min().unwrap_or(Timestamp::UNIX_EPOCH);
     let ended = hits.iter().map(|h| time(h)).max().unwrap_or(started);
     let (tasks, repeats) = tasks(hits, trace, redact);
+    let context = context(hits, redact);
+    // What the whole attempt shares is said once, above the timeline, not on every line of it.
+    let mut known: Vec<Safe> = context.iter().map(|(name, _)| name.clone()).collect();
+    known.extend(REQUEST_ID_FIELDS.iter().chain(&TASK_ID_FIELDS).chain(&["parent_task_id", "task_name"]).map(|f| Safe::from(*f)));
     let mut events = Vec::with_capacity(hits.len());
     for (hit, repeats) in hits.iter().zip(repeats) {
-        events.push(event(hit, started, repeats, &tasks, redact));
+        events.push(event(hit, started, repeats, &tasks, &known, redact));
     }
     let (method, path) = hits.iter().map(|h| method_and_path(&h.entry)).find(|(_, path)| path.is_some()).unwrap_or_default();
     let first_start = hits.iter().find(|h| matches!(h.what, What::RequestStarted)).map(|h| time(h));
@@ -80,6 +87,7 @@ fn attempt(hits: &[&Hit], trace: &Trace, request: &str, redact: &Redactor) -> At
         Ended::Ok
     };
     let from = Id { kind: IdKind::Request, value: Safe::name(request) };
+    let tasks_carry_id = hits.iter().any(|h| matches!(h.what, What::Started(_) | What::Retrying(..) | What::Succeeded(..) | What::Failed(..)) && links::id_of(&h.entry, fields, request).is_some());
     let links = tasks.iter().map(|t| Link { from: from.clone(), to: Id { kind: IdKind::Task, value: t.id.clone() }, proof: t.proof }).collect();
     let mut attempt = Attempt {
         started,
@@ -90,7 +98,8 @@ fn attempt(hits: &[&Hit], trace: &Trace, request: &str, redact: &Redactor) -> At
         answered_in_ms,
         outcome,
         says: Safe::EMPTY,
-        context: context(hits, redact),
+        context,
+        tasks_carry_id,
         largest_gap: gap(&events, &tasks),
         tasks,
         links,
@@ -204,7 +213,7 @@ fn finish(task: &mut Task) {
     task.backed_off_ms = task.tries.windows(2).filter_map(|w| Some(between(w[0].ended?, w[1].started?).max(0))).sum();
 }
 
-fn event(hit: &Hit, started: Timestamp, repeats: bool, tasks: &[Task], redact: &Redactor) -> Event {
+fn event(hit: &Hit, started: Timestamp, repeats: bool, tasks: &[Task], known: &[Safe], redact: &Redactor) -> Event {
     let at = hit.record.at.unwrap_or(started);
     let origin = &hit.record.origin;
     let traceback = decode::traceback(&hit.record, &hit.entry).and_then(|t| Traceback::fold(&t, redact));
@@ -215,7 +224,7 @@ fn event(hit: &Hit, started: Timestamp, repeats: bool, tasks: &[Task], redact: &
         by: origin.name.clone(),
         container: origin.container.clone().filter(|_| !origin.alone),
         what: hit.what.word(),
-        says: sentence::event(&hit.what, &hit.entry, at, tasks, redact),
+        says: sentence::event(hit, at, tasks, known, traceback.as_ref(), redact),
         level: hit.entry.level,
         traceback,
         repeats,

@@ -28,7 +28,7 @@ pub(super) struct TaskRef {
 }
 
 static CELERY: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"^Task (?<name>[\w.\-]+)\[(?<id>[^\]\s]+)\] (?:(?<received>received)|succeeded in (?<seconds>[0-9.]+)s|retry: (?<retry>.*)|raised (?:unexpected|expected): (?<raised>.*)|(?<rest>.*))$(?s)").ok()
+    Regex::new(r"(?s)^Task (?<name>[\w.\-]+)\[(?<id>[^\]\s]+)\] (?:(?<received>received)$|succeeded in (?<seconds>[0-9.]+)s|retry: (?<retry>.*)|raised (?:unexpected|expected): (?<raised>.*)|.*)").ok()
 });
 
 impl What {

@@ -48,7 +48,7 @@ pub fn record_lines(record: &Record, entry: &Entry, redact: &Redactor, look: &Lo
         line.push(paint, &crate::safe!("{:<5} ", level.word()));
     }
     let paint = if record.nearby { Paint::Dim } else { Paint::Plain };
-    line.push(paint, &says(entry, redact));
+    line.push(paint, &says(entry, &[], redact));
     lines.push(line);
     let traceback = crate::logs::decode::traceback(record, entry).filter(|_| record.tail.is_empty());
     for text in traceback.iter().flat_map(|t| t.lines()) {
@@ -100,13 +100,13 @@ const QUIET: [&str; 16] = [
     "exception", "exc_info", "traceback", "stack_trace", "exc_text", "stack", "pid", "thread", "process", "taskName", "user_agent", "filename", "lineno", "funcName", "pathname", "module",
 ];
 
-/// An entry in one line: the message, then what else it carries.
-pub fn says(entry: &Entry, redact: &Redactor) -> Safe {
+/// An entry in one line: the message, then what else it carries, but for the fields that are `known` from elsewhere.
+pub fn says(entry: &Entry, known: &[Safe], redact: &Redactor) -> Safe {
     let mut text = SafeBuf::new();
     redact.line(entry.message.as_bytes(), &mut text);
     if entry.shape == Shape::Json || entry.shape == Shape::Logfmt && !entry.message.contains('=') {
         for (key, value) in &entry.fields {
-            if QUIET.contains(&key.as_str()) || value.is_null() {
+            if QUIET.contains(&key.as_str()) || value.is_null() || known.iter().any(|k| **k == **key) {
                 continue;
             }
             text.push_fixed("  ");

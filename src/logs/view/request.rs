@@ -40,6 +40,7 @@ pub fn request(answer: &Answer<RequestFacts>, place: &Where, look: &Look, traceb
     doc.gap();
     coverage(&answer.coverage, &mut doc);
     links(&mut doc, facts);
+    unseen(&mut doc, facts);
     next(&mut doc, answer);
     doc
 }
@@ -57,7 +58,7 @@ fn draw_attempt(doc: &mut Doc, attempt: &Attempt, look: &Look, tracebacks: bool)
     }
     doc.gap();
     let mut table = Table {
-        head: vec![Cell::right(Style::Dim, "+ms"), Cell::left(Style::Dim, "POD"), Cell::left(Style::Dim, "EVENT"), Cell::left(Style::Dim, from(attempt.started, look))],
+        head: vec![Cell::right(Style::Dim, "+ms"), Cell::left(Style::Dim, "POD"), Cell::left(Style::Dim, safe!("EVENT  {}", from(attempt.started, look)))],
         rows: Vec::new(),
     };
     let mut folded = 0usize;
@@ -70,7 +71,7 @@ fn draw_attempt(doc: &mut Doc, attempt: &Attempt, look: &Look, tracebacks: bool)
             folded += 1;
         }
         if let Some(gap) = attempt.largest_gap.as_ref().filter(|g| g.after == i) {
-            table.rows.push(vec![empty(), Cell::left(Style::Dim, "──"), Cell::left(Style::Warn, safe!("── {}", gap.says)), Cell::left(Style::Dim, "──────────")]);
+            table.rows.push(vec![empty(), Cell::left(Style::Dim, "──────────"), Cell::left(Style::Warn, safe!("── {} ──────────", gap.says))]);
         }
     }
     doc.table(table);
@@ -98,17 +99,17 @@ fn row(event: &Event) -> Vec<Cell> {
         Some(container) => safe!("{}/{}", event.by, container),
         None => event.by.clone(),
     };
-    let what = if event.what == "said" { "" } else { event.what };
+    // A line that is no known event begins with its own message.
+    let says = if event.what == "said" { event.says.clone() } else { safe!("{:<17} {}", event.what, event.says) };
     vec![
         Cell::right(Style::Plain, units::count(u64::try_from(event.offset_ms).unwrap_or(0))),
         Cell::left(Style::Dim, by),
-        Cell::left(style, what),
-        Cell::left(style, event.says.clone()),
+        Cell::left(style, says),
     ]
 }
 
 fn detail(table: &mut Table, event: &Event, tracebacks: bool) {
-    let mut add = |text: Safe| table.rows.push(vec![empty(), empty(), Cell::right(Style::Dim, "│"), Cell::left(Style::Dim, text)]);
+    let mut add = |text: Safe| table.rows.push(vec![empty(), empty(), Cell::left(Style::Dim, safe!("│ {}", text))]);
     match &event.traceback {
         Some(traceback) if tracebacks => traceback.lines.iter().for_each(|l| add(l.clone())),
         Some(traceback) => {
@@ -154,13 +155,21 @@ fn links(doc: &mut Doc, facts: &RequestFacts) {
     for attempt in &facts.attempts {
         for task in &attempt.tasks {
             let how = match task.proof {
-                LinkProof::Certain => "certain: the line that sent it names both IDs",
-                LinkProof::Header => "by message header: the task's own lines carry the request's ID",
+                LinkProof::Certain => "certain (the line that sent it)",
+                LinkProof::Header => "by message header (its lines carry the request's ID)",
                 LinkProof::Inferred => "named by a line of this request",
             };
             let name = task.name.clone().unwrap_or_default();
-            doc.wrapped(Line::new().with(Style::Dim, safe!("  link to {} {}  {}", name, task.id, how)), 4);
+            doc.wrapped(Line::new().with(Style::Dim, safe!("  link to task {} {}  {}", task.id.clipped(9), name, how)), 4);
         }
+    }
+}
+
+/// What the links cannot show.
+fn unseen(doc: &mut Doc, facts: &RequestFacts) {
+    if facts.attempts.iter().any(|a| !a.tasks_carry_id && !a.events.is_empty()) {
+        let says = "  the workers' lines carry no ID of this request: a task that no line ties to it cannot be shown";
+        doc.wrapped(Line::new().with(Style::Dim, says), 4);
     }
 }
 

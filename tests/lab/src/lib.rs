@@ -1,1 +1,33 @@
-//! x
+//! The lab starts every real server that obsctl is tested against, hands out leases on them, and leaves nothing behind.
+//!
+//! - foundations: [`run`] (folder, number, lock, sweeping), [`process`], [`ports`], [`need`], [`wait`], [`failure`]
+//! - [`cluster`]: a real one-node Kubernetes, in a [`space`] of its own whose first process is [`init`]
+//! - [`holder`]: the process that owns the servers, spoken to in the words of [`protocol`]
+//! - [`sandbox`]: a small real production with faults planted on purpose
+//! - [`demo`]: the main job as a story
+//! - [`hand`]: what a test takes it by ([`get`]); [`warm`]: one that outlives the tests
+//!
+//! Nothing here is faked and nothing leaves the machine.
+
+pub mod cluster;
+pub mod demo;
+pub mod failure;
+pub mod hand;
+pub mod holder;
+pub mod init;
+pub mod need;
+pub mod ports;
+pub mod process;
+pub mod protocol;
+pub mod run;
+pub mod sandbox;
+pub mod space;
+pub mod wait;
+pub mod warm;
+
+pub use cluster::access::{Rule, rule};
+pub use cluster::handle::Cluster;
+pub use cluster::namespace::Namespace;
+pub use failure::{Failure, Result};
+pub use hand::{Lab, get};
+pub use wait::eventually;

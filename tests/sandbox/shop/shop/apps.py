@@ -1,0 +1,7 @@
+"""Names the project's own app: it holds the management commands."""
+
+from django.apps import AppConfig
+
+
+class ShopConfig(AppConfig):
+    name = "shop"
