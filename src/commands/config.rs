@@ -5,7 +5,7 @@ use super::setup;
 use crate::{
     answer::{Answer, Coverage, Finding, Hint, Provenance, Severity},
     cli::Global,
-    config::{self, Action, Environment, Inputs, Origin, Setting, Vars},
+    config::{self, Action, Environment, Inputs, Origin, SecretRef, Setting, Vars},
     connect::kube::Contexts,
     error::{Error, Kind, Result},
     exit::{ExitStatus, Outcome},
@@ -78,9 +78,9 @@ fn show(global: &Global, inputs: &Inputs, out: &mut Out) -> Result<ExitStatus> {
     let file = env.file.as_deref().map(path);
     let facts = ShownConfig { environment: env.name.clone(), file: file.clone(), trusted: env.trusted, settings };
     let mut findings: Vec<Finding> = env.warnings.iter().map(|w| Finding::new("config-overridden", Severity::Warning, w.clone())).collect();
-    if !env.trusted {
-        let says = "not trusted: this file's commands, files and variables are not used";
-        findings.push(Finding::new("config-untrusted", Severity::Info, says.into()).next(Hint::Run("obsctl config trust".into())));
+    if env.addresses().any(|value| matches!(value.value, SecretRef::Untrusted(_))) {
+        let says = "not trusted: this file's commands, files and variables are not used".into();
+        findings.push(Finding::new("config-untrusted", Severity::Info, says).next(Hint::Run("obsctl config trust".into())));
     }
     let title = match (&env.name, &file) {
         (Some(name), Some(file)) => safe!("{}  {}", name, file),

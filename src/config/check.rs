@@ -3,7 +3,6 @@
 use super::{
     Environment, Inputs, SecretRef,
     build::{Builder, Problem},
-    environment::Results,
     file::{self, Place, shown},
     merge, trust,
 };
@@ -76,12 +75,8 @@ pub fn check(inputs: &Inputs) -> Result<Option<Check>> {
 
 /// Variables that an endpoint needs and that are not set here. A warning: another command may not need it, another shell may have it.
 fn unset(environment: &Environment) -> Vec<Checked> {
-    let results = match &environment.results {
-        Some(Results::At(endpoint)) => Some(&**endpoint),
-        _ => None,
-    };
-    let values = environment.postgres.values().chain(&environment.broker).chain(results).flat_map(|endpoint| endpoint.address.values());
-    values
+    environment
+        .addresses()
         .filter_map(|value| match &value.value {
             SecretRef::Unset { variable } => Some(Checked {
                 code: "config-variable-unset",

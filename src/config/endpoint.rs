@@ -57,6 +57,7 @@ pub struct AddressParts {
 /// The way to an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "via")]
 pub enum Via {
     /// A tunnel where the host names a Service of the cluster, direct otherwise.
     #[default]

@@ -1,6 +1,6 @@
 //! The merged, typed environment that a command works on. Holds what was decided, not how.
 
-use super::{Endpoint, Origin, Sourced};
+use super::{Endpoint, Origin, SecretRef, Sourced};
 use crate::text::Safe;
 use jiff::{SignedDuration, tz::TimeZone};
 use serde::Serialize;
@@ -38,6 +38,17 @@ pub struct Environment {
     pub settings: Vec<Setting>,
     /// What its user should know before trusting the answer: a variable that overrides the named environment.
     pub warnings: Vec<Safe>,
+}
+
+impl Environment {
+    /// All values that lead to its databases and brokers.
+    pub fn addresses(&self) -> impl Iterator<Item = &Sourced<SecretRef>> {
+        let results = match &self.results {
+            Some(Results::At(endpoint)) => Some(&**endpoint),
+            _ => None,
+        };
+        self.postgres.values().chain(&self.broker).chain(results).flat_map(|endpoint| endpoint.address.values())
+    }
 }
 
 /// A place on Kubernetes. What is None is the kubeconfig's.
