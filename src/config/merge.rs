@@ -334,18 +334,18 @@ impl<'t> Template<'t> {
     pub fn parse(text: &'t str) -> Result<Self, Unexpanded> {
         let mut pieces = Vec::new();
         let mut rest = text;
-        while let Some(at) = rest.find("${") {
-            if let Some(before) = rest[..at].strip_suffix('$') {
+        while let Some((before, behind)) = rest.split_once("${") {
+            if let Some(before) = before.strip_suffix('$') {
                 pieces.extend([Piece::Text(before), Piece::Text("${")]);
-                rest = &rest[at + 2..];
+                rest = behind;
                 continue;
             }
-            let (name, behind) = rest[at + 2..].split_once('}').ok_or(Unexpanded::Malformed)?;
+            let (name, behind) = behind.split_once('}').ok_or(Unexpanded::Malformed)?;
             let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
             if !name.bytes().all(word) || name.bytes().next().is_none_or(|first| first.is_ascii_digit()) {
                 return Err(Unexpanded::Malformed);
             }
-            pieces.extend([Piece::Text(&rest[..at]), Piece::Variable(name)]);
+            pieces.extend([Piece::Text(before), Piece::Variable(name)]);
             rest = behind;
         }
         pieces.push(Piece::Text(rest));
