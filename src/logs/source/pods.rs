@@ -10,12 +10,7 @@ use crate::{
         model::{Container, Role, State},
         target::Target,
     },
-    logs::{
-        decode::time::in_front,
-        flow::split::Splitter,
-        model::Origin,
-        query::Query,
-    },
+    logs::{decode::time::in_front, flow::split::Splitter, model::Origin, query::Query},
     safe,
     text::Safe,
 };
@@ -63,7 +58,14 @@ struct Known {
 
 impl Pods {
     /// Pods of a cluster by targets.
-    pub fn new(cluster: Arc<Cluster>, scope: Scope, targets: Vec<Target>, apps: Vec<AppName>, container: Option<String>, zones: Vec<(String, TimeZone)>) -> Self {
+    pub fn new(
+        cluster: Arc<Cluster>,
+        scope: Scope,
+        targets: Vec<Target>,
+        apps: Vec<AppName>,
+        container: Option<String>,
+        zones: Vec<(String, TimeZone)>,
+    ) -> Self {
         Self { cluster, scope, targets, apps, container, zones, known: Mutex::new(Vec::new()) }
     }
 
@@ -216,7 +218,17 @@ impl LogSource for Pods {
     fn read(self: Arc<Self>, lane: Lane, query: Arc<Query>, budget: Arc<Budget>, out: mpsc::Sender<Piece>) -> BoxFuture<'static, Coverage> {
         async move {
             let Some(known) = self.known(lane.key) else { return Coverage::default() };
-            let mut reader = Reader { pods: &self, known: &known, lane: &lane, query: &query, budget: &budget, out: &out, coverage: Coverage::default(), last: Last::default(), oldest: None };
+            let mut reader = Reader {
+                pods: &self,
+                known: &known,
+                lane: &lane,
+                query: &query,
+                budget: &budget,
+                out: &out,
+                coverage: Coverage::default(),
+                last: Last::default(),
+                oldest: None,
+            };
             reader.run().await;
             reader.coverage
         }
@@ -281,7 +293,10 @@ impl Reader<'_> {
         let first = Request { previous: self.query.previous, follow: self.query.follow, since: self.query.since, tail };
         // With a filter everything readable counts, so the container that ran before is read as well. While it waits to be started again
         // the plain request gives that very one.
-        let stitch = self.query.filters() && !self.query.previous && self.known.container.before.is_some() && self.known.container.waits_for().is_none();
+        let stitch = self.query.filters()
+            && !self.query.previous
+            && self.known.container.before.is_some()
+            && self.known.container.waits_for().is_none();
         if stitch && !self.one(Request { previous: true, follow: false, tail: None, ..first }, &part, false).await {
             return;
         }
@@ -354,7 +369,8 @@ impl Reader<'_> {
             }
             pause = if self.last.at > before { Duration::from_millis(250) } else { (pause * 2).min(Duration::from_secs(5)) };
             tokio::time::sleep(pause).await;
-            request = Request { since: self.last.at.or(first.since), tail: if self.last.at.is_some() { None } else { first.tail }, ..first };
+            request =
+                Request { since: self.last.at.or(first.since), tail: if self.last.at.is_some() { None } else { first.tail }, ..first };
         }
     }
 
@@ -454,7 +470,11 @@ impl Reader<'_> {
         let why = match error.kind() {
             Kind::Denied => {
                 let pod = &self.known.chosen.pod;
-                Why::Refused(crate::answer::Permission { verb: "get".into(), resource: "pods/log".into(), scope: safe!("namespace {}", Safe::name(&pod.namespace)) })
+                Why::Refused(crate::answer::Permission {
+                    verb: "get".into(),
+                    resource: "pods/log".into(),
+                    scope: safe!("namespace {}", Safe::name(&pod.namespace)),
+                })
             }
             Kind::NotFound => Why::Gone,
             Kind::Usage if error.what_happened().contains("waiting to start") => Why::NotStarted(error.what_happened().clone()),
@@ -511,7 +531,10 @@ mod tests {
             assert!(last.admit(at(ms), text.as_bytes(), false));
         }
         // The server gives the whole second again.
-        let again: Vec<bool> = [(1_200, "b"), (1_200, "c"), (1_200, "b2"), (1_700, "d"), (1_900, "e")].iter().map(|(ms, t)| last.admit(at(*ms), t.as_bytes(), true)).collect();
+        let again: Vec<bool> = [(1_200, "b"), (1_200, "c"), (1_200, "b2"), (1_700, "d"), (1_900, "e")]
+            .iter()
+            .map(|(ms, t)| last.admit(at(*ms), t.as_bytes(), true))
+            .collect();
         assert_eq!(again, [false, false, true, false, true]);
     }
 }
