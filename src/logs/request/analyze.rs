@@ -88,8 +88,12 @@ fn attempt(hits: &[&Hit], trace: &Trace, fields: &[String], request: &str, redac
         Ended::Ok
     };
     let from = Id { kind: IdKind::Request, value: Safe::name(request) };
-    let tasks_carry_id = hits.iter().any(|h| matches!(h.what, What::Started(_) | What::Retrying(..) | What::Succeeded(..) | What::Failed(..)) && links::id_of(&h.entry, fields, request).is_some());
-    let links = tasks.iter().map(|t| Link { from: from.clone(), to: Id { kind: IdKind::Task, value: t.id.clone() }, proof: t.proof }).collect();
+    let tasks_carry_id = hits.iter().any(|h| {
+        matches!(h.what, What::Started(_) | What::Retrying(..) | What::Succeeded(..) | What::Failed(..))
+            && links::id_of(&h.entry, fields, request).is_some()
+    });
+    let links =
+        tasks.iter().map(|t| Link { from: from.clone(), to: Id { kind: IdKind::Task, value: t.id.clone() }, proof: t.proof }).collect();
     let mut attempt = Attempt {
         started,
         ended,

@@ -61,7 +61,7 @@ fn draw_attempt(doc: &mut Doc, attempt: &Attempt, look: &Look, tracebacks: bool)
     let mut table = Table {
         head: vec![
             Cell::right(Style::Dim, "+ms"),
-            Cell::left(Style::Dim, "POD"),
+            Cell::left(Style::Dim, if attempt.events.iter().any(|e| e.namespace.is_some()) { "POD" } else { "FILE" }),
             Cell::left(Style::Dim, safe!("EVENT  {}", from(attempt.started, look))),
         ],
         rows: Vec::new(),
