@@ -16,7 +16,8 @@ use jiff::tz::TimeZone;
 /// # Errors
 /// The working folder is gone.
 pub fn inputs(global: &Global, vars: Vars) -> Result<Inputs> {
-    let cwd = std::env::current_dir().map_err(|e| Error::new(Kind::Config, "looking at the working folder").what(Safe::name(e.to_string())))?;
+    let cwd =
+        std::env::current_dir().map_err(|e| Error::new(Kind::Config, "looking at the working folder").what(Safe::name(e.to_string())))?;
     let Global { config, env, context, namespace, kubeconfig, .. } = global.clone();
     Ok(Inputs { config, env, context, namespace, kubeconfig, vars, cwd })
 }

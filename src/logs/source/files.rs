@@ -122,7 +122,13 @@ impl LogSource for Files {
         async { Ok(Lanes { open, later: None, coverage: Coverage::default() }) }.boxed()
     }
 
-    fn read(self: Arc<Self>, lane: Lane, query: Arc<Query>, _budget: Arc<Budget>, out: mpsc::Sender<Piece>) -> BoxFuture<'static, Coverage> {
+    fn read(
+        self: Arc<Self>,
+        lane: Lane,
+        query: Arc<Query>,
+        _budget: Arc<Budget>,
+        out: mpsc::Sender<Piece>,
+    ) -> BoxFuture<'static, Coverage> {
         async move {
             let mut coverage = Coverage::default();
             let Some((input, _)) = self.inputs.get(lane.key) else { return coverage };
@@ -153,7 +159,12 @@ impl LogSource for Files {
 }
 
 /// Reads to the end, and under follow beyond it. Gives the number of lines that were cut.
-async fn pump(mut input: impl AsyncRead + Unpin, follow: Option<&Path>, bytes: &mut u64, out: &mpsc::Sender<Piece>) -> std::io::Result<u64> {
+async fn pump(
+    mut input: impl AsyncRead + Unpin,
+    follow: Option<&Path>,
+    bytes: &mut u64,
+    out: &mpsc::Sender<Piece>,
+) -> std::io::Result<u64> {
     let mut splitter = Splitter::default();
     let mut buffer = vec![0; CHUNK];
     let mut followed: Option<tokio::fs::File> = None;

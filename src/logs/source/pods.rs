@@ -10,12 +10,7 @@ use crate::{
         model::{Container, Role, State},
         target::Target,
     },
-    logs::{
-        decode::time::in_front,
-        flow::split::Splitter,
-        model::Origin,
-        query::Query,
-    },
+    logs::{decode::time::in_front, flow::split::Splitter, model::Origin, query::Query},
     safe,
     text::Safe,
 };
@@ -37,6 +32,8 @@ const STALLED: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_secs(2);
 /// A first line so long after the container's start means that earlier ones may have been rotated away.
 const EARLY: SignedDuration = SignedDuration::from_secs(60);
+/// The same for one whose readable log is large.
+const CHATTY: SignedDuration = SignedDuration::from_secs(5);
 
 /// The pods that were asked for.
 pub struct Pods {
@@ -63,7 +60,14 @@ struct Known {
 
 impl Pods {
     /// Pods of a cluster by targets.
-    pub fn new(cluster: Arc<Cluster>, scope: Scope, targets: Vec<Target>, apps: Vec<AppName>, container: Option<String>, zones: Vec<(String, TimeZone)>) -> Self {
+    pub fn new(
+        cluster: Arc<Cluster>,
+        scope: Scope,
+        targets: Vec<Target>,
+        apps: Vec<AppName>,
+        container: Option<String>,
+        zones: Vec<(String, TimeZone)>,
+    ) -> Self {
         Self { cluster, scope, targets, apps, container, zones, known: Mutex::new(Vec::new()) }
     }
 
@@ -216,7 +220,17 @@ impl LogSource for Pods {
     fn read(self: Arc<Self>, lane: Lane, query: Arc<Query>, budget: Arc<Budget>, out: mpsc::Sender<Piece>) -> BoxFuture<'static, Coverage> {
         async move {
             let Some(known) = self.known(lane.key) else { return Coverage::default() };
-            let mut reader = Reader { pods: &self, known: &known, lane: &lane, query: &query, budget: &budget, out: &out, coverage: Coverage::default(), last: Last::default(), oldest: None };
+            let mut reader = Reader {
+                pods: &self,
+                known: &known,
+                lane: &lane,
+                query: &query,
+                budget: &budget,
+                out: &out,
+                coverage: Coverage::default(),
+                last: Last::default(),
+                oldest: None,
+            };
             reader.run().await;
             reader.coverage
         }
@@ -281,7 +295,10 @@ impl Reader<'_> {
         let first = Request { previous: self.query.previous, follow: self.query.follow, since: self.query.since, tail };
         // With a filter everything readable counts, so the container that ran before is read as well. While it waits to be started again
         // the plain request gives that very one.
-        let stitch = self.query.filters() && !self.query.previous && self.known.container.before.is_some() && self.known.container.waits_for().is_none();
+        let stitch = self.query.filters()
+            && !self.query.previous
+            && self.known.container.before.is_some()
+            && self.known.container.waits_for().is_none();
         if stitch && !self.one(Request { previous: true, follow: false, tail: None, ..first }, &part, false).await {
             return;
         }
@@ -354,7 +371,8 @@ impl Reader<'_> {
             }
             pause = if self.last.at > before { Duration::from_millis(250) } else { (pause * 2).min(Duration::from_secs(5)) };
             tokio::time::sleep(pause).await;
-            request = Request { since: self.last.at.or(first.since), tail: if self.last.at.is_some() { None } else { first.tail }, ..first };
+            request =
+                Request { since: self.last.at.or(first.since), tail: if self.last.at.is_some() { None } else { first.tail }, ..first };
         }
     }
 
@@ -454,7 +472,11 @@ impl Reader<'_> {
         let why = match error.kind() {
             Kind::Denied => {
                 let pod = &self.known.chosen.pod;
-                Why::Refused(crate::answer::Permission { verb: "get".into(), resource: "pods/log".into(), scope: safe!("namespace {}", Safe::name(&pod.namespace)) })
+                Why::Refused(crate::answer::Permission {
+                    verb: "get".into(),
+                    resource: "pods/log".into(),
+                    scope: safe!("namespace {}", Safe::name(&pod.namespace)),
+                })
             }
             Kind::NotFound => Why::Gone,
             Kind::Usage if error.what_happened().contains("waiting to start") => Why::NotStarted(error.what_happened().clone()),
@@ -481,7 +503,10 @@ impl Reader<'_> {
         };
         let Some(oldest) = first else { return };
         let reaches = self.query.since.is_none_or(|since| since < oldest);
-        if reaches && (oldest.duration_since(began) > EARLY || self.known.container.restarts > 1) {
+        let late = oldest.duration_since(began);
+        // A chatty container fills its file within the first minute.
+        let rotated = late > EARLY || (late > CHATTY && self.coverage.bytes > 256 << 10);
+        if reaches && (rotated || self.known.container.restarts > 1) {
             self.coverage.miss(Missing { part: part.clone(), why: Why::Rotated { oldest }, hint: None });
         }
     }
@@ -511,7 +536,10 @@ mod tests {
             assert!(last.admit(at(ms), text.as_bytes(), false));
         }
         // The server gives the whole second again.
-        let again: Vec<bool> = [(1_200, "b"), (1_200, "c"), (1_200, "b2"), (1_700, "d"), (1_900, "e")].iter().map(|(ms, t)| last.admit(at(*ms), t.as_bytes(), true)).collect();
+        let again: Vec<bool> = [(1_200, "b"), (1_200, "c"), (1_200, "b2"), (1_700, "d"), (1_900, "e")]
+            .iter()
+            .map(|(ms, t)| last.admit(at(*ms), t.as_bytes(), true))
+            .collect();
         assert_eq!(again, [false, false, true, false, true]);
     }
 }

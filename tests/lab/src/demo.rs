@@ -47,9 +47,15 @@ impl Story {
         let task = task(attempt, "mail.send_receipt")?;
         expect(attempt["outcome"] == "failed", "the request's outcome is failed", attempt)?;
         expect(attempt["status"] == 201, "the web answered 201 all the same", attempt)?;
-        expect(task["outcome"] == "failed" && task["tries"].as_array().is_some_and(|t| t.len() == 4), "its task failed after 4 tries", task)?;
+        expect(
+            task["outcome"] == "failed" && task["tries"].as_array().is_some_and(|t| t.len() == 4),
+            "its task failed after 4 tries",
+            task,
+        )?;
         expect(attempt.to_string().contains("SMTPServerDisconnected"), "the mail relay hung up", attempt)?;
-        say("What it tells: the web answered well; the receipt's task failed four times, because the mail relay hangs up on that recipient. Not the shop's code, not the queue.");
+        say(
+            "What it tells: the web answered well; the receipt's task failed four times, because the mail relay hangs up on that recipient. Not the shop's code, not the queue.",
+        );
         Ok(())
     }
 
