@@ -1,0 +1,4 @@
+//! Every integration test, in one binary: linking is what costs.
+
+mod cluster;
+mod support;
