@@ -17,7 +17,7 @@ use lab::Namespace;
 
 /// `obsctl` as the administrator, in a namespace.
 fn admin(namespace: &Namespace, words: &str) -> Obsctl {
-    obsctl(namespace.cluster().kubeconfig(), words).arg("--namespace").arg(namespace.name())
+    obsctl(namespace.cluster().kubeconfig(), "--namespace").arg(namespace.name()).arg_all(words)
 }
 
 /// One busybox container that runs a script.

@@ -180,7 +180,7 @@ impl Ran {
     #[track_caller]
     pub fn warns(self, texts: &[&str]) -> Self {
         for text in texts {
-            assert!(self.err.contains(text), "stderr lacks {text:?}:\n{}\nstdout:\n{}", self.err, self.out);
+            assert!(holds(&self.err, text), "stderr lacks {text:?}:\n{}\nstdout:\n{}", self.err, self.out);
         }
         self
     }
@@ -189,7 +189,7 @@ impl Ran {
     #[track_caller]
     pub fn shows(self, texts: &[&str]) -> Self {
         for text in texts {
-            assert!(self.out.contains(text), "stdout lacks {text:?}:\n{}\nstderr:\n{}", self.out, self.err);
+            assert!(holds(&self.out, text), "stdout lacks {text:?}:\n{}\nstderr:\n{}", self.out, self.err);
         }
         self
     }
@@ -198,7 +198,7 @@ impl Ran {
     #[track_caller]
     pub fn never_says(self, texts: &[&str]) -> Self {
         for text in texts {
-            assert!(!self.out.contains(text) && !self.err.contains(text), "{text:?} is shown:\n{}\n{}", self.out, self.err);
+            assert!(!holds(&self.out, text) && !holds(&self.err, text), "{text:?} is shown:\n{}\n{}", self.out, self.err);
         }
         self
     }
@@ -220,4 +220,10 @@ impl Ran {
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         self.out.lines().map(parse).collect()
     }
+}
+
+/// Whether a screen holds a text, wherever its lines are broken.
+fn holds(screen: &str, text: &str) -> bool {
+    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    screen.contains(text) || one_line(screen).contains(&one_line(text))
 }

@@ -35,6 +35,8 @@ use tokio::sync::mpsc;
 const STALLED: Duration = Duration::from_secs(30);
 /// How often new pods are looked for while following.
 const LOOK: Duration = Duration::from_secs(2);
+/// How often a read that broke off before its first line is repeated.
+const AGAIN: u32 = 3;
 /// A first line so long after the container's start means that earlier ones may have been rotated away.
 const EARLY: SignedDuration = SignedDuration::from_secs(60);
 
@@ -297,8 +299,20 @@ impl Reader<'_> {
     /// One request to its end; false when the rest makes no sense.
     async fn one(&mut self, request: Request, part: &Part, resumed: bool) -> bool {
         let turn = if request.follow { None } else { self.pods.cluster.turn().await };
-        let ended = match self.pods.cluster.open(&self.pods.ask(self.known, &request)).await {
-            Ok(body) => self.stream(body, request.follow, resumed).await,
+        let mut tries = 0;
+        let opened = loop {
+            let opened = self.pods.cluster.open(&self.pods.ask(self.known, &request)).await;
+            let Ok(body) = opened else { break opened.map(|_| Ended::Whole) };
+            let ended = self.stream(body, request.follow, resumed).await;
+            // A container that is restarted at this moment has no log for a moment.
+            if !matches!(ended, Ended::Broken(_)) || self.oldest.is_some() || tries == AGAIN {
+                break Ok(ended);
+            }
+            tries += 1;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        };
+        let ended = match opened {
+            Ok(ended) => ended,
             // There was no container before after all: nothing is missing.
             Err(e) if request.previous && matches!(e.kind(), Kind::Usage | Kind::NotFound) && !self.query.previous => return true,
             Err(e) => {
