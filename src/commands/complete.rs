@@ -40,7 +40,10 @@ pub fn namespaces() -> Vec<CompletionCandidate> {
 
 /// Apps of the configuration, the pods' app labels, and pods.
 pub fn targets() -> Vec<CompletionCandidate> {
-    let apps = setup::inputs(&Global::default(), Vars::capture()).ok().and_then(|i| config::load(&i).ok()).map(|e| e.apps.into_keys().collect::<Vec<_>>());
+    let apps = setup::inputs(&Global::default(), Vars::capture())
+        .ok()
+        .and_then(|i| config::load(&i).ok())
+        .map(|e| e.apps.into_keys().collect::<Vec<_>>());
     let mut all = candidates(apps.unwrap_or_default());
     all.extend(from_cluster(async |cluster| {
         let namespace = cluster.namespace.clone();

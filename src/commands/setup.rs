@@ -16,8 +16,16 @@ use jiff::tz::TimeZone;
 /// # Errors
 /// The working folder is gone.
 pub fn inputs(global: &Global, vars: Vars) -> Result<Inputs> {
-    let cwd = std::env::current_dir().map_err(|e| Error::new(Kind::Config, "looking at the working folder").what(Safe::name(e.to_string())))?;
-    Ok(Inputs { config: global.config.clone(), env: global.env.clone(), context: global.context.clone(), namespace: global.namespace.clone(), vars, cwd })
+    let cwd =
+        std::env::current_dir().map_err(|e| Error::new(Kind::Config, "looking at the working folder").what(Safe::name(e.to_string())))?;
+    Ok(Inputs {
+        config: global.config.clone(),
+        env: global.env.clone(),
+        context: global.context.clone(),
+        namespace: global.namespace.clone(),
+        vars,
+        cwd,
+    })
 }
 
 /// Which cluster, by flags, environment and variables.

@@ -21,7 +21,9 @@ pub fn role(permissions: &[Permission]) -> Safe {
     };
     let rules: Vec<Safe> = rules
         .iter()
-        .map(|(resource, verbs)| safe!("- {{apiGroups: [\"{}\"], resources: [{}], verbs: [{}]}}", group(resource), resource, Safe::join(verbs, ", ")))
+        .map(|(resource, verbs)| {
+            safe!("- {{apiGroups: [\"{}\"], resources: [{}], verbs: [{}]}}", group(resource), resource, Safe::join(verbs, ", "))
+        })
         .collect();
     safe!("apiVersion: rbac.authorization.k8s.io/v1\n{}rules:\n{}\n", head, Safe::join(&rules, "\n"))
 }
@@ -41,7 +43,11 @@ mod tests {
 
     #[test]
     fn the_role_names_just_what_was_refused() {
-        let p = |verb: &'static str, resource: &'static str| Permission { verb: verb.into(), resource: resource.into(), scope: "namespace shop".into() };
+        let p = |verb: &'static str, resource: &'static str| Permission {
+            verb: verb.into(),
+            resource: resource.into(),
+            scope: "namespace shop".into(),
+        };
         let yaml = role(&[p("get", "pods/log"), p("list", "pods"), p("get", "pods/log"), p("get", "deployments")]);
         assert_eq!(
             yaml.as_str(),

@@ -124,7 +124,9 @@ pub async fn choose(cluster: &Cluster, scope: &Scope, targets: &[Target], apps: 
         let owner = app.map(|a| a.name.clone());
         let picked: Vec<(&Pod, Option<String>)> = match target {
             Target::All => all.iter().map(|p| (p, None)).collect(),
-            Target::Selector(selector) => all.iter().filter(|p| only_selector.is_some() || target::matches(selector, p)).map(|p| (p, None)).collect(),
+            Target::Selector(selector) => {
+                all.iter().filter(|p| only_selector.is_some() || target::matches(selector, p)).map(|p| (p, None)).collect()
+            }
             Target::Pod(name) => {
                 let one = all.iter().find(|p| p.name == *name);
                 vec![(one.ok_or_else(|| near(name, scope, &all))?, None)]
@@ -177,7 +179,8 @@ async fn workloads(cluster: &Cluster, scope: &Scope, target: &Target) -> Result<
         _ => return Ok(None),
     };
     let Scope::Namespace(namespace) = scope else {
-        return Err(Error::new(Kind::Usage, safe!("looking up {}", Safe::name(name))).what("a name needs one namespace: with -A use -l, or no target"));
+        return Err(Error::new(Kind::Usage, safe!("looking up {}", Safe::name(name)))
+            .what("a name needs one namespace: with -A use -l, or no target"));
     };
     let answers = join_all(kinds.iter().map(|kind| workload(cluster, namespace, *kind, name))).await;
     let mut refused = None;
@@ -287,7 +290,9 @@ pub fn pod(raw: v1::Pod, cluster: &Cluster) -> Pod {
             role,
             image: image.unwrap_or_default(),
             id: known.and_then(|s| s.container_id.clone()),
-            state: known.and_then(|s| s.state.clone()).map_or_else(|| State::Waiting(reason.clone().unwrap_or_else(|| "no status yet".into())), state),
+            state: known
+                .and_then(|s| s.state.clone())
+                .map_or_else(|| State::Waiting(reason.clone().unwrap_or_else(|| "no status yet".into())), state),
             before: known.and_then(|s| s.last_state.clone()).and_then(|s| s.terminated).map(end),
             restarts: known.map_or(0, |s| u32::try_from(s.restart_count).unwrap_or(0)),
         }

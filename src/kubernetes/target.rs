@@ -32,7 +32,8 @@ pub fn parse(text: &str) -> Result<Target> {
         return Ok(Target::Name(text.to_owned()));
     };
     if name.is_empty() || name.contains('/') {
-        return Err(Error::new(Kind::Usage, safe!("reading the target {}", Safe::name(text))).what("a target is KIND/NAME, as in deployment/backend"));
+        return Err(Error::new(Kind::Usage, safe!("reading the target {}", Safe::name(text)))
+            .what("a target is KIND/NAME, as in deployment/backend"));
     }
     if matches!(kind, "pod" | "pods" | "po") {
         return Ok(Target::Pod(name.to_owned()));
@@ -130,7 +131,8 @@ pub fn unknown(name: &str, namespace: &str, near: &[String]) -> Error {
     let mut close: Vec<&String> = near.iter().filter(|n| shared(n) >= 2 || n.contains(name)).collect();
     close.sort_by_key(|n| std::cmp::Reverse(shared(n)));
     close.truncate(5);
-    let names: Vec<Safe> = if close.is_empty() { near.iter().take(8).map(Safe::name).collect() } else { close.into_iter().map(Safe::name).collect() };
+    let names: Vec<Safe> =
+        if close.is_empty() { near.iter().take(8).map(Safe::name).collect() } else { close.into_iter().map(Safe::name).collect() };
     if names.is_empty() {
         error.hint(Hint::Try(safe!("there is no pod at all in namespace {}: -n names another, -A looks in all", Safe::name(namespace))))
     } else {

@@ -161,7 +161,9 @@ fn find<'a>(fields: &'a [(String, serde_json::Value)], name: &str, depth: usize)
     if let Some((_, value)) = fields.iter().find(|(k, _)| k == name) {
         return Some(value);
     }
-    fields.iter().find_map(|(key, value)| find_in(value, name.strip_prefix(key.as_str()).and_then(|r| r.strip_prefix('.')).unwrap_or(name), depth))
+    fields
+        .iter()
+        .find_map(|(key, value)| find_in(value, name.strip_prefix(key.as_str()).and_then(|r| r.strip_prefix('.')).unwrap_or(name), depth))
 }
 
 fn find_in<'a>(value: &'a serde_json::Value, name: &str, depth: usize) -> Option<&'a serde_json::Value> {

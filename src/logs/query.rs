@@ -8,8 +8,20 @@ use std::sync::Arc;
 
 /// The fields that carry a request's ID where nothing else is configured. The first is the one to recommend.
 pub const REQUEST_ID_FIELDS: [&str; 14] = [
-    "request_id", "requestId", "request-id", "correlation_id", "correlationId", "Correlation-ID", "correlation-id", "x_request_id", "X-Request-ID", "x-request-id",
-    "trace_id", "traceId", "otelTraceID", "req_id",
+    "request_id",
+    "requestId",
+    "request-id",
+    "correlation_id",
+    "correlationId",
+    "Correlation-ID",
+    "correlation-id",
+    "x_request_id",
+    "X-Request-ID",
+    "x-request-id",
+    "trace_id",
+    "traceId",
+    "otelTraceID",
+    "req_id",
 ];
 
 /// The fields that carry a Celery task's ID.
@@ -218,7 +230,11 @@ mod tests {
 
     #[test]
     fn levels_and_exclusions() {
-        let query = Query { want: vec![Predicate::Level(Level::Error)], not: vec![Predicate::Line(Test::Contains("noise".into()))], ..Query::default() };
+        let query = Query {
+            want: vec![Predicate::Level(Level::Error)],
+            not: vec![Predicate::Line(Test::Contains("noise".into()))],
+            ..Query::default()
+        };
         assert!(admits(&query, &record("ERROR 2026-11-21 17:31:22,260 v 1 2 broke", &[])));
         assert!(!admits(&query, &record("ERROR 2026-11-21 17:31:22,260 v 1 2 broke", &["noise"])));
         assert!(!admits(&query, &record("no level here", &[])));

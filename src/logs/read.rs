@@ -18,11 +18,7 @@ use crate::{
     text::Safe,
 };
 use futures_util::future::join_all;
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -100,11 +96,7 @@ pub async fn read(sources: &[Arc<dyn LogSource>], reading: &Reading, sink: &mut 
         lanes.extend(listed.open.into_iter().map(|l| (source.clone(), l)));
         later.extend(listed.later.map(|l| (source.clone(), l)));
     }
-    if reading.query.follow {
-        follow(lanes, later, reading, sink, outcome).await
-    } else {
-        backfill(lanes, reading, sink, outcome).await
-    }
+    if reading.query.follow { follow(lanes, later, reading, sink, outcome).await } else { backfill(lanes, reading, sink, outcome).await }
 }
 
 fn interrupted(mut outcome: Outcome) -> Outcome {
@@ -114,7 +106,13 @@ fn interrupted(mut outcome: Outcome) -> Outcome {
 }
 
 /// One lane through its grouping and filter; what is kept goes into the channel.
-async fn lane_task(source: Arc<dyn LogSource>, lane: Lane, reading: Reading, budget: Arc<Budget>, out: mpsc::Sender<Sent>) -> (Coverage, Seen) {
+async fn lane_task(
+    source: Arc<dyn LogSource>,
+    lane: Lane,
+    reading: Reading,
+    budget: Arc<Budget>,
+    out: mpsc::Sender<Sent>,
+) -> (Coverage, Seen) {
     let mut query = Query::clone(&reading.query);
     if let Some(zone) = &lane.zone {
         query.zone = Some(zone.clone());
@@ -171,7 +169,14 @@ async fn filter(mut pieces: mpsc::Receiver<Piece>, grouper: &mut Grouper, keeper
 }
 
 /// A lane's task with its number on everything that it sends.
-async fn numbered(number: usize, source: Arc<dyn LogSource>, lane: Lane, reading: Reading, budget: Arc<Budget>, send: mpsc::Sender<(usize, Sent)>) -> (Coverage, Seen) {
+async fn numbered(
+    number: usize,
+    source: Arc<dyn LogSource>,
+    lane: Lane,
+    reading: Reading,
+    budget: Arc<Budget>,
+    send: mpsc::Sender<(usize, Sent)>,
+) -> (Coverage, Seen) {
     let (out, mut of_lane) = mpsc::channel(64);
     let forward = async move {
         while let Some(one) = of_lane.recv().await {
@@ -194,7 +199,12 @@ async fn hand_on(kept: &mut Vec<Record>, out: &mpsc::Sender<Sent>) -> bool {
 }
 
 /// Every lane to its end, then all in order of time.
-async fn backfill(lanes: Vec<(Arc<dyn LogSource>, Lane)>, reading: &Reading, sink: &mut impl Sink, mut outcome: Outcome) -> Result<Outcome> {
+async fn backfill(
+    lanes: Vec<(Arc<dyn LogSource>, Lane)>,
+    reading: &Reading,
+    sink: &mut impl Sink,
+    mut outcome: Outcome,
+) -> Result<Outcome> {
     let budget = Arc::new(Budget::new(reading.max_bytes));
     let room = MEMORY / lanes.len().max(1);
     let mut tasks = JoinSet::new();
@@ -261,7 +271,8 @@ async fn collect(tasks: &mut JoinSet<(Coverage, Seen)>, outcome: &mut Outcome) {
 }
 
 fn spool_error(e: std::io::Error) -> crate::error::Error {
-    crate::error::Error::new(crate::error::Kind::Output, "keeping records in a temporary file until their turn").what(Safe::name(e.to_string()))
+    crate::error::Error::new(crate::error::Kind::Output, "keeping records in a temporary file until their turn")
+        .what(Safe::name(e.to_string()))
 }
 
 /// Follows all lanes, and those that come later, until it is cancelled.
@@ -332,8 +343,9 @@ async fn follow(
                     outcome.coverage.join(coverage);
                     outcome.seen.join(&seen);
                 }
-                // Files and finished jobs end; pods that may still come do not.
-                if tasks.is_empty() && !endless && merge.next_lane().is_none() {
+                // Files and finished jobs end; pods that may still come do not, unless they would be refused as well.
+                let refused = outcome.coverage.nothing_read() && outcome.coverage.missing.iter().all(|m| matches!(m.why, Why::Refused(_)));
+                if tasks.is_empty() && (!endless || refused) && merge.next_lane().is_none() {
                     break;
                 }
             }
@@ -348,5 +360,8 @@ async fn follow(
     tasks.abort_all();
     watchers.abort_all();
     collect(&mut tasks, &mut outcome).await;
+    // What waited in the beginning and was read later.
+    let Coverage { searched, missing, .. } = &mut outcome.coverage;
+    missing.retain(|m| !(matches!(m.why, Why::NotStarted(_)) && searched.contains(&m.part)));
     Ok(outcome)
 }

@@ -126,16 +126,14 @@ fn cell(cell: &Cell, wrap: Option<usize>) -> comfy_table::Cell {
         Style::Good => drawn.fg(comfy_table::Color::Green),
         Style::Warn => drawn.fg(comfy_table::Color::Yellow),
         Style::Bad => drawn.fg(comfy_table::Color::Red).add_attribute(comfy_table::Attribute::Bold),
-        Style::Tag(i) => drawn.fg(
-            [
-                comfy_table::Color::DarkCyan,
-                comfy_table::Color::DarkGreen,
-                comfy_table::Color::DarkMagenta,
-                comfy_table::Color::DarkBlue,
-                comfy_table::Color::Cyan,
-                comfy_table::Color::Magenta,
-            ][usize::from(i) % TAGS.len()],
-        ),
+        Style::Tag(i) => drawn.fg([
+            comfy_table::Color::DarkCyan,
+            comfy_table::Color::DarkGreen,
+            comfy_table::Color::DarkMagenta,
+            comfy_table::Color::DarkBlue,
+            comfy_table::Color::Cyan,
+            comfy_table::Color::Magenta,
+        ][usize::from(i) % TAGS.len()]),
     }
 }
 

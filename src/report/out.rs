@@ -132,7 +132,13 @@ impl Out {
     }
 
     /// Writes an answer: the object, or the screen that `doc` draws.
-    pub fn answer<T: Report>(&mut self, answer: &Answer<T>, place: &Where, status: ExitStatus, doc: impl FnOnce(&Look) -> Doc) -> Result<()> {
+    pub fn answer<T: Report>(
+        &mut self,
+        answer: &Answer<T>,
+        place: &Where,
+        status: ExitStatus,
+        doc: impl FnOnce(&Look) -> Doc,
+    ) -> Result<()> {
         match self.format {
             Format::Human => {
                 let doc = doc(&self.look);
@@ -143,11 +149,7 @@ impl Out {
             }
             Format::Json | Format::Ndjson => {
                 let envelope = json::envelope(answer, place, status.code());
-                if self.format == Format::Json {
-                    self.object_pretty(&envelope)
-                } else {
-                    self.object(&envelope)
-                }
+                if self.format == Format::Json { self.object_pretty(&envelope) } else { self.object(&envelope) }
             }
         }?;
         self.flush()

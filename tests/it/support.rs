@@ -150,9 +150,7 @@ impl Live {
     /// Waits for its end; a run that hangs fails the test.
     #[track_caller]
     pub fn end(mut self, limit: Duration) -> Ran {
-        let status = eventually(limit, || {
-            self.ended().ok_or_else(|| format!("{} hangs:\n{}\n{}", self.words, self.out(), self.err()))
-        });
+        let status = eventually(limit, || self.ended().ok_or_else(|| format!("{} hangs:\n{}\n{}", self.words, self.out(), self.err())));
         let own = self.read("status").trim().parse().ok();
         use std::os::unix::process::ExitStatusExt;
         let status = own.or(status.code()).unwrap_or_else(|| 128 + status.signal().unwrap_or_default());

@@ -38,7 +38,11 @@ pub(super) fn query(args: &Args, now: &Zoned, fields: &Arc<[String]>, files: boo
     }
     if let Some(id) = &args.request_id {
         if id.len() < SHORTEST_ID {
-            return Err(Error::new(Kind::Usage, "reading --request-id").what(safe!("{} is too short to be sure: give {} or more characters", Safe::name(id), SHORTEST_ID)));
+            return Err(Error::new(Kind::Usage, "reading --request-id").what(safe!(
+                "{} is too short to be sure: give {} or more characters",
+                Safe::name(id),
+                SHORTEST_ID
+            )));
         }
         query.want.push(Predicate::request_id(fields, id));
     }
@@ -51,7 +55,9 @@ pub(super) fn query(args: &Args, now: &Zoned, fields: &Arc<[String]>, files: boo
     query.want.extend(args.level.map(Predicate::Level));
     for field in &args.field {
         let (key, value) = field.split_once('=').filter(|(k, _)| !k.is_empty()).ok_or_else(|| {
-            Error::new(Kind::Usage, "reading --field").what(safe!("{} is not KEY=VALUE", Safe::name(field))).hint(Hint::Try("--field user_id=4411".into()))
+            Error::new(Kind::Usage, "reading --field")
+                .what(safe!("{} is not KEY=VALUE", Safe::name(field)))
+                .hint(Hint::Try("--field user_id=4411".into()))
         })?;
         query.want.push(Predicate::Field { names: Arc::from(vec![key.to_owned()]), is: Test::Equals(value.to_owned()) });
     }
@@ -65,7 +71,13 @@ pub(super) fn query(args: &Args, now: &Zoned, fields: &Arc<[String]>, files: boo
 
 /// Whether nothing narrows the question and the default window stands in.
 pub(super) fn is_default(args: &Args, query: &Query, files: bool) -> bool {
-    !files && !query.filters() && args.tail.is_none() && args.since.is_none() && args.since_time.is_none() && !args.previous && args.until.is_none()
+    !files
+        && !query.filters()
+        && args.tail.is_none()
+        && args.since.is_none()
+        && args.since_time.is_none()
+        && !args.previous
+        && args.until.is_none()
 }
 
 fn moment(flag: &'static str, text: Option<&str>, now: &Zoned) -> Result<Option<Timestamp>> {

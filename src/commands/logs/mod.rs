@@ -116,7 +116,8 @@ fn files_of(name: &str, app: &crate::config::App) -> Result<Vec<Named>> {
             named.push(Named { pattern: glob.pattern.clone(), app: Some(name.to_owned()), zone: app.timezone.clone() });
             continue;
         }
-        let found = glob::glob(&glob.pattern).map_err(|e| Error::new(Kind::Config, safe!("reading the files of {}", Safe::name(name))).what(Safe::name(e.msg)))?;
+        let found = glob::glob(&glob.pattern)
+            .map_err(|e| Error::new(Kind::Config, safe!("reading the files of {}", Safe::name(name))).what(Safe::name(e.msg)))?;
         for path in found.filter_map(std::result::Result::ok).filter(|p| glob.admits(p)) {
             named.push(Named { pattern: path.to_string_lossy().into_owned(), app: Some(name.to_owned()), zone: app.timezone.clone() });
         }
@@ -130,7 +131,16 @@ mod tests {
 
     #[test]
     fn a_bare_word_is_a_name() {
-        for (target, file) in [("backend", false), ("deploy/x", false), ("po/x.y", false), ("-", true), ("./x", true), ("web.log", true), ("logs/*", true), ("pod", false)] {
+        for (target, file) in [
+            ("backend", false),
+            ("deploy/x", false),
+            ("po/x.y", false),
+            ("-", true),
+            ("./x", true),
+            ("web.log", true),
+            ("logs/*", true),
+            ("pod", false),
+        ] {
             assert_eq!(is_file(target), file, "{target}");
         }
     }

@@ -92,7 +92,8 @@ pub(super) async fn run(
         let cancel = session.stop.token().child_token();
         let first = (args.first && round == 0).then(|| cancel.clone());
         let reading = Reading { query: Arc::new(question), id_fields: fields.clone(), max_bytes: args.max_bytes, cancel };
-        let mut gather = Gather { records: Vec::new(), out, redact: &redact, shown: if round == 0 { 0 } else { PREVIEW }, first, dropped: 0 };
+        let mut gather =
+            Gather { records: Vec::new(), out, redact: &redact, shown: if round == 0 { 0 } else { PREVIEW }, first, dropped: 0 };
         let outcome = read::read(&sources, &reading, &mut gather).await?;
         dropped += gather.dropped;
         let records = std::mem::take(&mut gather.records);
@@ -168,7 +169,12 @@ fn findings(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: &[St
             finding = finding.evidence(event.says.clone());
             if let Some(namespace) = &event.namespace {
                 let since = event.at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-                finding = finding.next(Hint::Run(safe!("obsctl logs pod/{} -n {} --since {} --level error", event.by, namespace, Safe::name(since))));
+                finding = finding.next(Hint::Run(safe!(
+                    "obsctl logs pod/{} -n {} --since {} --level error",
+                    event.by,
+                    namespace,
+                    Safe::name(since)
+                )));
             }
             if event.traceback.is_some() {
                 finding = finding.next(Hint::Run(safe!("obsctl logs -r {} --tracebacks", facts.asked)));
@@ -190,21 +196,41 @@ fn findings(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: &[St
 fn absent(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: &[String]) -> Finding {
     let names: Vec<Safe> = fields.iter().take(4).map(Safe::name).collect();
     let records = units::count(seen.records);
+    if coverage.searched.is_empty() && coverage.missing.is_empty() {
+        return Finding::new("nothing-read", Severity::Unknown, safe!("there is nothing to read: no pod is there"));
+    }
     if coverage.nothing_read() || seen.records == 0 {
         return Finding::new("nothing-read", Severity::Unknown, safe!("no log could be read: nothing is known about {}", facts.asked));
     }
     if !seen.names_ids {
-        return Finding::new("no-request-id", Severity::Unknown, safe!("these logs carry no request ID: none of their {} records has one of its fields", records))
-            .evidence(safe!("looked for {} and {} more; request_id_fields in the configuration adds others", Safe::join(&names, ", "), fields.len().saturating_sub(names.len())))
-            .next(Hint::Try("--include TEXT --around 5 shows the neighbourhood of a line".into()));
+        return Finding::new(
+            "no-request-id",
+            Severity::Unknown,
+            safe!("these logs carry no request ID: none of their {} records has one of its fields", records),
+        )
+        .evidence(safe!(
+            "looked for {} and {} more; request_id_fields in the configuration adds others",
+            Safe::join(&names, ", "),
+            fields.len().saturating_sub(names.len())
+        ))
+        .next(Hint::Try("--include TEXT --around 5 shows the neighbourhood of a line".into()));
     }
     let mut finding = if coverage.complete() {
-        Finding::new("absent", Severity::Failed, safe!("no record carries the request ID {}: all {} records were read", facts.asked, records))
+        Finding::new(
+            "absent",
+            Severity::Failed,
+            safe!("no record carries the request ID {}: all {} records were read", facts.asked, records),
+        )
     } else {
-        Finding::new("absent-incomplete", Severity::Unknown, safe!("not found in what could be read ({} records); the rest could not be read, so it may exist", records))
+        Finding::new(
+            "absent-incomplete",
+            Severity::Unknown,
+            safe!("not found in what could be read ({} records); the rest could not be read, so it may exist", records),
+        )
     };
     if seen.mildest >= Some(Level::Warning) {
-        finding = finding.evidence("only WARNING and above was seen: LOG_LEVEL may hide the request's own lines, absence means little".into());
+        finding =
+            finding.evidence("only WARNING and above was seen: LOG_LEVEL may hide the request's own lines, absence means little".into());
     }
     finding
 }

@@ -55,7 +55,15 @@ impl Sink for Printer<'_> {
     }
 }
 
-pub(super) async fn run(args: &Args, query: Query, fields: Arc<[String]>, sources: Vec<Arc<dyn LogSource>>, place: Where, session: &Session, out: &mut Out) -> Result<ExitStatus> {
+pub(super) async fn run(
+    args: &Args,
+    query: Query,
+    fields: Arc<[String]>,
+    sources: Vec<Arc<dyn LogSource>>,
+    place: Where,
+    session: &Session,
+    out: &mut Out,
+) -> Result<ExitStatus> {
     if out.format == Format::Json && args.follow {
         return Err(crate::error::Error::new(crate::error::Kind::Usage, "following with -o json")
             .what("an object has an end, following has none")
@@ -64,7 +72,12 @@ pub(super) async fn run(args: &Args, query: Query, fields: Arc<[String]>, source
     let filters = query.filters();
     out.note(&Line::new().with(Style::Dim, place.line()));
     if ask::is_default(args, &query, place.files.is_some()) {
-        out.note(&Line::new().with(Style::Dim, safe!("the last 10m, at most {} records of each container (--since, --tail -1: more)", ask::DEFAULT_TAIL)));
+        out.note(
+            &Line::new().with(
+                Style::Dim,
+                safe!("the last 10m, at most {} records of each container (--since, --tail -1: more)", ask::DEFAULT_TAIL),
+            ),
+        );
     }
     if out.format == Format::Json {
         out.text(&"{\"kind\":\"logs.records\",\"version\":1,\"records\":[".into())?;

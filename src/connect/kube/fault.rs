@@ -47,11 +47,7 @@ pub(super) fn of_transport(error: &kube::Error, ask: &Ask, cluster: &Cluster) ->
             "compare the kubeconfig's certificate-authority with the server's certificate; a proxy that opens TLS shows up here too",
         )
     } else if let kube::Error::Auth(e) = error {
-        (
-            Kind::Auth,
-            cluster.redact.safe(root_cause(e).as_bytes()),
-            "log in again as you do for kubectl, then repeat",
-        )
+        (Kind::Auth, cluster.redact.safe(root_cause(e).as_bytes()), "log in again as you do for kubectl, then repeat")
     } else {
         let io = in_chain::<std::io::Error>(chain).map(std::io::Error::kind);
         let cause = root_cause(chain);

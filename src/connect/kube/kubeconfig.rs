@@ -68,9 +68,7 @@ pub(super) async fn load(ask: &KubeAsk) -> Result<Loaded> {
         return Err(Error::new(Kind::Config, DOING).what("it has no current context").hint(contexts_hint(&names)));
     };
     if !names.contains(&wanted) {
-        return Err(Error::new(Kind::Usage, DOING)
-            .what(safe!("there is no context {}", Safe::name(&wanted)))
-            .hint(contexts_hint(&names)));
+        return Err(Error::new(Kind::Usage, DOING).what(safe!("there is no context {}", Safe::name(&wanted))).hint(contexts_hint(&names)));
     }
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions { context: Some(wanted.clone()), ..Default::default() })
         .await
@@ -82,8 +80,11 @@ pub(super) async fn load(ask: &KubeAsk) -> Result<Loaded> {
 fn in_cluster(ask: &KubeAsk) -> Result<Loaded> {
     let tried: Vec<Safe> = ask.files.iter().map(|f| Safe::name(f.to_string_lossy().as_bytes())).collect();
     if let Some(context) = &ask.context {
-        return Err(Error::new(Kind::Usage, DOING)
-            .what(safe!("there is no context {}: no kubeconfig at {}", Safe::name(context), Safe::join(&tried, ", "))));
+        return Err(Error::new(Kind::Usage, DOING).what(safe!(
+            "there is no context {}: no kubeconfig at {}",
+            Safe::name(context),
+            Safe::join(&tried, ", ")
+        )));
     }
     let config = Config::incluster().map_err(|_| {
         Error::new(Kind::Config, DOING)

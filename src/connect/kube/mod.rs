@@ -104,11 +104,7 @@ impl Cluster {
 
     /// Where facts of this cluster come from.
     pub fn provenance(&self) -> Provenance {
-        Provenance {
-            system: "kubernetes",
-            at: self.context.clone().unwrap_or_else(|| self.server.clone()),
-            through: None,
-        }
+        Provenance { system: "kubernetes", at: self.context.clone().unwrap_or_else(|| self.server.clone()), through: None }
     }
 
     /// What this connection may use to hide secrets.
@@ -123,9 +119,11 @@ impl Cluster {
     pub async fn get<T: DeserializeOwned>(&self, ask: &Ask) -> Result<T> {
         let body = self.unary(ask, &ask.path).await?;
         serde_json::from_slice(&body).map_err(|e| {
-            Error::new(Kind::Protocol, ask.doing.clone())
-                .to(self.provenance())
-                .what(safe!("the answer is not what Kubernetes sends (line {}, column {})", e.line(), e.column()))
+            Error::new(Kind::Protocol, ask.doing.clone()).to(self.provenance()).what(safe!(
+                "the answer is not what Kubernetes sends (line {}, column {})",
+                e.line(),
+                e.column()
+            ))
         })
     }
 
@@ -202,9 +200,8 @@ impl Cluster {
     }
 
     async fn send(&self, ask: &Ask, path: &str, within: Duration) -> Result<Response<Body>> {
-        let request = Request::get(path).body(Body::empty()).map_err(|_| {
-            Error::new(Kind::Bug, ask.doing.clone()).what("the path is no URI")
-        })?;
+        let request =
+            Request::get(path).body(Body::empty()).map_err(|_| Error::new(Kind::Bug, ask.doing.clone()).what("the path is no URI"))?;
         match tokio::time::timeout(within, self.client.send(request)).await {
             Err(_) => Err(self.late(ask, within).0),
             Ok(Err(e)) => Err(fault::of_transport(&e, ask, self)),

@@ -15,11 +15,23 @@ macro_rules! pattern {
 }
 pattern!(GUNICORN, r"^\[(?<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4})\] \[(?<pid>\d+)\] \[(?<level>[A-Z]+)\] (?<message>(?s-u:.*))$");
 pattern!(CELERY, r"^\[(?<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}): (?<level>[A-Z]+)/(?<logger>[^\]]+)\] (?<message>(?s-u:.*))$");
-pattern!(VERBOSE, r"^(?<level>DEBUG|INFO|WARNING|ERROR|CRITICAL) (?<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) (?<logger>\S+) (?<pid>\d+) (?<thread>\d+) (?<message>(?s-u:.*))$");
-pattern!(POSTGRES, r"^(?<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? \S+) \[(?<pid>\d+)\] (?:(?<who>\S+@\S+) )?(?<level>[A-Z]+[0-9]?):  ?(?<message>(?s-u:.*))$");
-pattern!(ACCESS, r#"^(?<ip>\S+) \S+ (?<user>\S+) \[(?<time>[^\]]+)\] "(?<method>[A-Z]+) (?<path>\S+) [^"]*" (?<status>\d{3}) (?<bytes>\S+)"#);
+pattern!(
+    VERBOSE,
+    r"^(?<level>DEBUG|INFO|WARNING|ERROR|CRITICAL) (?<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) (?<logger>\S+) (?<pid>\d+) (?<thread>\d+) (?<message>(?s-u:.*))$"
+);
+pattern!(
+    POSTGRES,
+    r"^(?<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? \S+) \[(?<pid>\d+)\] (?:(?<who>\S+@\S+) )?(?<level>[A-Z]+[0-9]?):  ?(?<message>(?s-u:.*))$"
+);
+pattern!(
+    ACCESS,
+    r#"^(?<ip>\S+) \S+ (?<user>\S+) \[(?<time>[^\]]+)\] "(?<method>[A-Z]+) (?<path>\S+) [^"]*" (?<status>\d{3}) (?<bytes>\S+)"#
+);
 pattern!(REDIS, r"^(?<pid>\d+):[XCSM] (?<time>\d\d \w{3} \d{4} \d\d:\d\d:\d\d\.\d{3}) (?<level>[.\-*#]) (?<message>(?s-u:.*))$");
-pattern!(STAMPED, r"^(?<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)[ :]+(?:\[?(?<level>TRACE|DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL)\]?[ :]+)?(?<message>(?s-u:.*))$");
+pattern!(
+    STAMPED,
+    r"^(?<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)[ :]+(?:\[?(?<level>TRACE|DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL)\]?[ :]+)?(?<message>(?s-u:.*))$"
+);
 pattern!(PAIR, r#"(?:^|[\s,;(\[])(?<key>[A-Za-z_][A-Za-z0-9_.\-]*)=(?:"(?<quoted>(?:[^"\\]|\\.)*)"|(?<bare>[^\s"',;()\[\]]+))"#);
 
 /// The entry of a text line. Never fails.
@@ -37,7 +49,15 @@ pub fn entry(line: &[u8], zone: &TimeZone) -> Entry {
     }
     if let Some(found) = REDIS.captures(line) {
         let level = if text(&found, "level").as_deref() == Some("#") { Level::Warning } else { Level::Info };
-        let written = text(&found, "time").and_then(|t| jiff::fmt::strtime::parse("%d %b %Y %H:%M:%S%.f", t).ok()?.to_datetime().ok()?.to_zoned(zone.clone()).ok().map(|z| z.timestamp()));
+        let written = text(&found, "time").and_then(|t| {
+            jiff::fmt::strtime::parse("%d %b %Y %H:%M:%S%.f", t)
+                .ok()?
+                .to_datetime()
+                .ok()?
+                .to_zoned(zone.clone())
+                .ok()
+                .map(|z| z.timestamp())
+        });
         return Entry { level: Some(level), written, ..named(&found, Shape::Text, zone) };
     }
     let pairs = pairs(line);
@@ -90,7 +110,14 @@ fn access(found: &Captures<'_>, line: &[u8], zone: &TimeZone) -> Entry {
         fields.push(("status_code".into(), status.into()));
     }
     fields.extend(pairs(line));
-    Entry { shape: Shape::Access, written: text(found, "time").and_then(|t| time::parse(&t, zone)), level: None, logger: None, message: lossy(line), fields }
+    Entry {
+        shape: Shape::Access,
+        written: text(found, "time").and_then(|t| time::parse(&t, zone)),
+        level: None,
+        logger: None,
+        message: lossy(line),
+        fields,
+    }
 }
 
 fn logfmt(mut fields: Vec<(String, Value)>, zone: &TimeZone) -> Entry {
@@ -168,7 +195,10 @@ mod tests {
         assert_eq!((e.level, e.message.as_str()), (Some(Level::Error), "duplicate key value"));
         assert_eq!(e.written.map(|t| t.to_string()).as_deref(), Some("2026-11-21T02:44:10.114Z"));
         let e = of("127.0.0.1 - - [21/Nov/2026:17:28:34 +0000] \"GET /api/health/ HTTP/1.1\" 503 72 \"-\" \"curl\"");
-        assert_eq!((e.shape, e.field("status_code").as_deref(), e.field("path").as_deref()), (Shape::Access, Some("503"), Some("/api/health/")));
+        assert_eq!(
+            (e.shape, e.field("status_code").as_deref(), e.field("path").as_deref()),
+            (Shape::Access, Some("503"), Some("/api/health/"))
+        );
         let e = of("3699:M 21 Nov 2026 17:52:23.245 # WARNING overcommit");
         assert_eq!((e.level, e.written.is_some()), (Some(Level::Warning), true));
         let e = of("level=error ts=2026-11-21T17:00:00Z msg=\"it \\\"broke\\\"\" request_id=abc123");
@@ -181,7 +211,9 @@ mod tests {
 
     #[test]
     fn knows_what_begins_and_what_continues() {
-        for line in ["{\"a\"", "[2026-11-21 1", "2026-11-21 ", "INFO x", "127.0.0.1 - - [21/Nov/2026:17:28:34 +0000] \"GET / HTTP/1.1\" 200 1"] {
+        for line in
+            ["{\"a\"", "[2026-11-21 1", "2026-11-21 ", "INFO x", "127.0.0.1 - - [21/Nov/2026:17:28:34 +0000] \"GET / HTTP/1.1\" 200 1"]
+        {
             assert!(begins(line.as_bytes()), "{line}");
         }
         for line in ["", "smtplib.SMTPServerDisconnected: Connection unexpectedly closed", "  File \"x\"", "INFORMATION x", "[1] x"] {

@@ -86,7 +86,15 @@ fn continues(line: &[u8], state: In) -> Option<In> {
 /// What Python and psycopg write below the exception: chained exceptions and the server's details.
 fn after_exception(line: &[u8]) -> bool {
     const MORE: [&[u8]; 9] = [
-        b"During handling of the above exception", b"The above exception was the direct cause", b"DETAIL:", b"HINT:", b"CONTEXT:", b"LINE ", b"[SQL", b"[parameters", b"(Background on this error",
+        b"During handling of the above exception",
+        b"The above exception was the direct cause",
+        b"DETAIL:",
+        b"HINT:",
+        b"CONTEXT:",
+        b"LINE ",
+        b"[SQL",
+        b"[parameters",
+        b"(Background on this error",
     ];
     line.trim_ascii().is_empty() || MORE.iter().any(|m| line.starts_with(m))
 }

@@ -151,7 +151,8 @@ mod tests {
         let origin = Arc::new(Origin::default());
         for (i, line) in lines.iter().enumerate() {
             let at = jiff::Timestamp::from_second(1_000 + i as i64).ok();
-            let record = Record { at, origin: origin.clone(), sequence: i as u64, head: line.to_string().into(), tail: vec![], nearby: false };
+            let record =
+                Record { at, origin: origin.clone(), sequence: i as u64, head: line.to_string().into(), tail: vec![], nearby: false };
             keeper.push(record, &mut |r| out.push(r));
         }
         keeper.finish(&mut |r| out.push(r));

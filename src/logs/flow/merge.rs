@@ -82,7 +82,9 @@ mod tests {
     #[test]
     fn orders_by_time_and_keeps_each_lane_s_own_order() {
         let mut merge = Merge::default();
-        for (lane, at, text) in [(0, Some(10), "a"), (1, Some(5), "b"), (0, None, "a2"), (0, Some(9), "a3"), (1, Some(10), "b2"), (1, Some(12), "b3")] {
+        for (lane, at, text) in
+            [(0, Some(10), "a"), (1, Some(5), "b"), (0, None, "a2"), (0, Some(9), "a3"), (1, Some(10), "b2"), (1, Some(12), "b3")]
+        {
             merge.push(lane, record(at, text));
         }
         let order: Vec<String> = std::iter::from_fn(|| merge.pop()).map(|r| String::from_utf8_lossy(&r.head).into_owned()).collect();

@@ -3,5 +3,5 @@
 pub mod group;
 pub mod keep;
 pub mod merge;
-pub mod spool;
 pub mod split;
+pub mod spool;

@@ -124,13 +124,23 @@ mod tests {
             for i in 0..20u64 {
                 let at = (i % 3 != 0).then(|| Timestamp::from_nanosecond(i128::from(i) * 7).ok()).flatten();
                 let tail = vec![Bytes::from(format!("tail {i}")); (i % 2) as usize];
-                let record = Record { at, origin: Arc::new(Origin::default()), sequence: i, head: Bytes::from(format!("head {i}")), tail, nearby: i % 5 == 0 };
+                let record = Record {
+                    at,
+                    origin: Arc::new(Origin::default()),
+                    sequence: i,
+                    head: Bytes::from(format!("head {i}")),
+                    tail,
+                    nearby: i % 5 == 0,
+                };
                 spool.push(record).expect("a temporary file");
             }
             let back: Vec<Record> = std::iter::from_fn(|| spool.pop().expect("a temporary file")).collect();
             assert_eq!(back.len(), 20);
             for (i, r) in back.iter().enumerate() {
-                assert_eq!((r.sequence, r.head.clone(), r.tail.len(), r.nearby), (i as u64, Bytes::from(format!("head {i}")), i % 2, i % 5 == 0));
+                assert_eq!(
+                    (r.sequence, r.head.clone(), r.tail.len(), r.nearby),
+                    (i as u64, Bytes::from(format!("head {i}")), i % 2, i % 5 == 0)
+                );
                 assert_eq!(r.at.is_some(), i % 3 != 0);
             }
         }

@@ -36,7 +36,8 @@ pub fn analyze(trace: &Trace, asked: &str, ids: &[String], redact: &Redactor) ->
             _ => {}
         }
         // A task's lines belong to the attempt that sent it.
-        let owner = hit.what.task().and_then(|t| groups.iter().rposition(|g| g.iter().any(|h| h.what.task().is_some_and(|x| x.id == t.id))));
+        let owner =
+            hit.what.task().and_then(|t| groups.iter().rposition(|g| g.iter().any(|h| h.what.task().is_some_and(|x| x.id == t.id))));
         match owner {
             Some(i) => groups[i].push(hit),
             None if groups.is_empty() => groups.push(vec![hit]),
@@ -87,7 +88,8 @@ fn attempt(hits: &[&Hit], trace: &Trace, request: &str, redact: &Redactor) -> At
         Ended::Ok
     };
     let from = Id { kind: IdKind::Request, value: Safe::name(request) };
-    let links = tasks.iter().map(|t| Link { from: from.clone(), to: Id { kind: IdKind::Task, value: t.id.clone() }, proof: t.proof }).collect();
+    let links =
+        tasks.iter().map(|t| Link { from: from.clone(), to: Id { kind: IdKind::Task, value: t.id.clone() }, proof: t.proof }).collect();
     let mut attempt = Attempt {
         started,
         ended,
@@ -176,7 +178,15 @@ fn step(task: &mut Task, what: &What, at: Timestamp, by: Safe, redact: &Redactor
     }
 }
 
-fn end(task: &mut Task, at: Timestamp, by: Safe, how: &'static str, error: Option<&String>, seconds: Option<f64>, redact: &Redactor) -> bool {
+fn end(
+    task: &mut Task,
+    at: Timestamp,
+    by: Safe,
+    how: &'static str,
+    error: Option<&String>,
+    seconds: Option<f64>,
+    redact: &Redactor,
+) -> bool {
     if let Some(error) = error.filter(|e| !e.is_empty()) {
         task.error = Some(redact.safe(error.as_bytes()));
     }
@@ -232,8 +242,20 @@ fn event(hit: &Hit, started: Timestamp, repeats: bool, tasks: &[Task], known: &[
 }
 
 /// Fields whose one value the whole attempt shares, in this order.
-const CONTEXT: [&str; 12] =
-    ["user_id", "order_id", "customer_id", "organization_id", "organisation_id", "tenant_id", "account_id", "ip_address", "ip", "release", "version", "environment"];
+const CONTEXT: [&str; 12] = [
+    "user_id",
+    "order_id",
+    "customer_id",
+    "organization_id",
+    "organisation_id",
+    "tenant_id",
+    "account_id",
+    "ip_address",
+    "ip",
+    "release",
+    "version",
+    "environment",
+];
 
 fn context(hits: &[&Hit], redact: &Redactor) -> Vec<(Safe, Safe)> {
     let mut context = Vec::new();
@@ -261,8 +283,10 @@ fn gap(events: &[Event], tasks: &[Task]) -> Option<Gap> {
         return None;
     }
     let (from, to) = (events[after].at, events[after + 1].at);
-    let waiting = tasks.iter().find(|t| t.enqueued.is_some_and(|e| e <= from) && t.tries.first().and_then(|x| x.started).is_some_and(|s| s >= to));
-    let backing_off = tasks.iter().find(|t| t.tries.windows(2).any(|w| w[0].ended.is_some_and(|e| e <= from) && w[1].started.is_some_and(|s| s >= to)));
+    let waiting =
+        tasks.iter().find(|t| t.enqueued.is_some_and(|e| e <= from) && t.tries.first().and_then(|x| x.started).is_some_and(|s| s >= to));
+    let backing_off =
+        tasks.iter().find(|t| t.tries.windows(2).any(|w| w[0].ended.is_some_and(|e| e <= from) && w[1].started.is_some_and(|s| s >= to)));
     let running = tasks.iter().find(|t| t.tries.iter().any(|x| x.started.is_some_and(|s| s <= from) && x.ended.is_some_and(|e| e >= to)));
     let length = crate::text::units::duration(jiff::SignedDuration::from_millis(ms));
     let name = |t: &Task| t.name.clone().unwrap_or_else(|| t.id.clone());

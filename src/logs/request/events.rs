@@ -51,7 +51,12 @@ impl What {
     /// The task that it is about.
     pub fn task(&self) -> Option<&TaskRef> {
         match self {
-            Self::Enqueued(t) | Self::Received(t) | Self::Started(t) | Self::Retrying(t, _) | Self::Succeeded(t, _) | Self::Failed(t, _) => Some(t),
+            Self::Enqueued(t)
+            | Self::Received(t)
+            | Self::Started(t)
+            | Self::Retrying(t, _)
+            | Self::Succeeded(t, _)
+            | Self::Failed(t, _) => Some(t),
             Self::Said(t) => t.as_ref(),
             Self::RequestStarted | Self::RequestFinished { .. } | Self::RequestFailed => None,
         }
@@ -106,7 +111,10 @@ impl What {
 }
 
 fn status(entry: &Entry) -> Option<u16> {
-    entry.any_field(["status_code", "status", "code", "http_status", "response_status"]).and_then(|s| s.parse().ok()).filter(|s| (100..600).contains(s))
+    entry
+        .any_field(["status_code", "status", "code", "http_status", "response_status"])
+        .and_then(|s| s.parse().ok())
+        .filter(|s| (100..600).contains(s))
 }
 
 fn finished(entry: &Entry) -> What {
@@ -146,16 +154,26 @@ mod tests {
     fn knows_django_structlog_s_events() {
         assert_eq!(of(r#"{"request": "POST /x", "event": "request_started"}"#), What::RequestStarted);
         assert_eq!(of(r#"{"code": 201, "event": "request_finished"}"#), What::RequestFinished { status: Some(201), ms: None });
-        let enqueued = of(r#"{"child_task_id": "c1", "child_task_name": "mail.send", "routing_key": "mail", "event": "task_enqueued", "task_id": "p1"}"#);
+        let enqueued = of(
+            r#"{"child_task_id": "c1", "child_task_name": "mail.send", "routing_key": "mail", "event": "task_enqueued", "task_id": "p1"}"#,
+        );
         assert_eq!(enqueued, What::Enqueued(TaskRef { id: "c1".into(), name: Some("mail.send".into()), queue: Some("mail".into()) }));
-        assert!(matches!(of(r#"{"reason": "Retry in 1s", "event": "task_retrying", "task_id": "c1"}"#), What::Retrying(t, r) if t.id == "c1" && r == "Retry in 1s"));
+        assert!(
+            matches!(of(r#"{"reason": "Retry in 1s", "event": "task_retrying", "task_id": "c1"}"#), What::Retrying(t, r) if t.id == "c1" && r == "Retry in 1s")
+        );
     }
 
     #[test]
     fn knows_celery_s_own_lines_in_any_format() {
-        assert!(matches!(of(r#"{"event": "Task a.b[c1] received"}"#), What::Received(t) if t.id == "c1" && t.name.as_deref() == Some("a.b")));
-        assert!(matches!(of("[2026-11-21 02:44:10,114: INFO/ForkPoolWorker-1] Task a.b[c1] succeeded in 1.5s: None"), What::Succeeded(_, Some(s)) if s == 1.5));
-        assert!(matches!(of("ERROR 2026-11-21 17:31:22,260 trace 1 2 Task a.b[c1] raised unexpected: ValueError('x')"), What::Failed(_, e) if e == "ValueError('x')"));
+        assert!(
+            matches!(of(r#"{"event": "Task a.b[c1] received"}"#), What::Received(t) if t.id == "c1" && t.name.as_deref() == Some("a.b"))
+        );
+        assert!(
+            matches!(of("[2026-11-21 02:44:10,114: INFO/ForkPoolWorker-1] Task a.b[c1] succeeded in 1.5s: None"), What::Succeeded(_, Some(s)) if s == 1.5)
+        );
+        assert!(
+            matches!(of("ERROR 2026-11-21 17:31:22,260 trace 1 2 Task a.b[c1] raised unexpected: ValueError('x')"), What::Failed(_, e) if e == "ValueError('x')")
+        );
     }
 
     #[test]

@@ -84,7 +84,8 @@ pub fn next(trace: &mut Trace, base: &Query, fields: &Arc<[String]>, asked: &str
         let Some(task) = hit.what.task() else { continue };
         // A line that sends a task names both IDs. A task's own line with the request's ID got it through the message's headers.
         let proof = if matches!(hit.what, What::Enqueued(_)) { LinkProof::Certain } else { LinkProof::Header };
-        let parent_known = hit.entry.field("task_id").or_else(|| hit.entry.field("parent_task_id")).is_some_and(|p| trace.proofs.contains_key(&p));
+        let parent_known =
+            hit.entry.field("task_id").or_else(|| hit.entry.field("parent_task_id")).is_some_and(|p| trace.proofs.contains_key(&p));
         if names_request || parent_known {
             found.push((task.id.clone(), proof));
         }
@@ -106,6 +107,15 @@ pub fn next(trace: &mut Trace, base: &Query, fields: &Arc<[String]>, asked: &str
     trace.rounds += 1;
     trace.asked.extend(ask.iter().cloned());
     // A task begins after its request: nothing older has to be read.
-    let since = [trace.began().and_then(|t| t.checked_sub(jiff::SignedDuration::from_secs(2)).ok()), base.since].into_iter().flatten().max();
-    Step::Ask(Query { want: vec![Predicate::Any(ask.iter().map(|id| Predicate::task(id)).collect())], not: Vec::new(), since, tail: None, follow: false, around: 0, ..base.clone() })
+    let since =
+        [trace.began().and_then(|t| t.checked_sub(jiff::SignedDuration::from_secs(2)).ok()), base.since].into_iter().flatten().max();
+    Step::Ask(Query {
+        want: vec![Predicate::Any(ask.iter().map(|id| Predicate::task(id)).collect())],
+        not: Vec::new(),
+        since,
+        tail: None,
+        follow: false,
+        around: 0,
+        ..base.clone()
+    })
 }

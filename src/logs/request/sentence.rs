@@ -50,7 +50,11 @@ fn tasks(attempt: &Attempt) -> Safe {
         ([], [one], n) => safe!("; {} {} has not ended", if n == 1 { "its task" } else { "of its tasks" }, name(one)),
         (failed, unfinished, n) => {
             let names: Vec<Safe> = failed.iter().map(|t| name(t)).collect();
-            let open = if unfinished.is_empty() { Safe::EMPTY } else { safe!("{}{} not ended", if names.is_empty() { "" } else { ", " }, unfinished.len()) };
+            let open = if unfinished.is_empty() {
+                Safe::EMPTY
+            } else {
+                safe!("{}{} not ended", if names.is_empty() { "" } else { ", " }, unfinished.len())
+            };
             let lost = if names.is_empty() { Safe::EMPTY } else { safe!("{} failed ({})", names.len(), Safe::join(&names, ", ")) };
             safe!("; of its {} tasks {}{}", n, lost, open)
         }

@@ -60,7 +60,9 @@ impl Traceback {
         let block = &lines[start..];
         let frames: Vec<Frame<'_>> = block.iter().filter_map(|l| Frame::parse(l)).collect();
         let exception = block.iter().skip(1).find(|l| !l.starts_with([' ', '\t']) && !l.trim().is_empty())?;
-        let short = exception.split_once(": ").map_or_else(|| (*exception).to_owned(), |(kind, what)| format!("{}: {what}", kind.rsplit('.').next().unwrap_or(kind)));
+        let short = exception
+            .split_once(": ")
+            .map_or_else(|| (*exception).to_owned(), |(kind, what)| format!("{}: {what}", kind.rsplit('.').next().unwrap_or(kind)));
         let application = frames.iter().rev().find(|f| !f.is_library()).map(|f| f.shown(redact));
         let innermost = frames.last().map(|f| f.shown(redact));
         Some(Self {

@@ -68,7 +68,10 @@ impl Files {
             if found.is_empty() {
                 let error = Error::new(Kind::NotFound, doing()).what("no such file");
                 // `service/backend`, `deplyo/backend`: meant for the cluster.
-                let as_target = one.pattern.split_once('/').is_some_and(|(kind, name)| !kind.contains('.') && !kind.is_empty() && !name.contains(['/', '.', '*']));
+                let as_target = one
+                    .pattern
+                    .split_once('/')
+                    .is_some_and(|(kind, name)| !kind.contains('.') && !kind.is_empty() && !name.contains(['/', '.', '*']));
                 return Err(if as_target { error.hint(crate::kubernetes::target::kinds_hint()) } else { error });
             }
             if found.iter().any(|p| p.is_dir()) {
@@ -125,7 +128,13 @@ impl LogSource for Files {
         async { Ok(Lanes { open, later: None, coverage: Coverage::default() }) }.boxed()
     }
 
-    fn read(self: Arc<Self>, lane: Lane, query: Arc<Query>, _budget: Arc<Budget>, out: mpsc::Sender<Piece>) -> BoxFuture<'static, Coverage> {
+    fn read(
+        self: Arc<Self>,
+        lane: Lane,
+        query: Arc<Query>,
+        _budget: Arc<Budget>,
+        out: mpsc::Sender<Piece>,
+    ) -> BoxFuture<'static, Coverage> {
         async move {
             let mut coverage = Coverage::default();
             let Some((input, _)) = self.inputs.get(lane.key) else { return coverage };
@@ -156,7 +165,12 @@ impl LogSource for Files {
 }
 
 /// Reads to the end, and under follow beyond it. Gives the number of lines that were cut.
-async fn pump(mut input: impl AsyncRead + Unpin, follow: Option<&Path>, bytes: &mut u64, out: &mpsc::Sender<Piece>) -> std::io::Result<u64> {
+async fn pump(
+    mut input: impl AsyncRead + Unpin,
+    follow: Option<&Path>,
+    bytes: &mut u64,
+    out: &mpsc::Sender<Piece>,
+) -> std::io::Result<u64> {
     let mut splitter = Splitter::default();
     let mut buffer = vec![0; CHUNK];
     let mut followed: Option<tokio::fs::File> = None;

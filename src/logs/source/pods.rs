@@ -10,12 +10,7 @@ use crate::{
         model::{Container, Role, State},
         target::Target,
     },
-    logs::{
-        decode::time::in_front,
-        flow::split::Splitter,
-        model::Origin,
-        query::Query,
-    },
+    logs::{decode::time::in_front, flow::split::Splitter, model::Origin, query::Query},
     safe,
     text::Safe,
 };
@@ -35,6 +30,8 @@ use tokio::sync::mpsc;
 const STALLED: Duration = Duration::from_secs(30);
 /// How often new pods are looked for while following.
 const LOOK: Duration = Duration::from_secs(2);
+/// So many lines one record may have where only the newest records are asked for.
+const LONGEST_RECORD: u64 = 200;
 /// How often a read that broke off before its first line is repeated.
 const AGAIN: u32 = 3;
 /// A first line so long after the container's start means that earlier ones may have been rotated away.
@@ -65,7 +62,14 @@ struct Known {
 
 impl Pods {
     /// Pods of a cluster by targets.
-    pub fn new(cluster: Arc<Cluster>, scope: Scope, targets: Vec<Target>, apps: Vec<AppName>, container: Option<String>, zones: Vec<(String, TimeZone)>) -> Self {
+    pub fn new(
+        cluster: Arc<Cluster>,
+        scope: Scope,
+        targets: Vec<Target>,
+        apps: Vec<AppName>,
+        container: Option<String>,
+        zones: Vec<(String, TimeZone)>,
+    ) -> Self {
         Self { cluster, scope, targets, apps, container, zones, known: Mutex::new(Vec::new()) }
     }
 
@@ -74,6 +78,7 @@ impl Pods {
         let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut lanes = Vec::new();
         let mut coverage = Coverage::default();
+        let mut without = Vec::new();
         for one in chosen {
             let only = self.container.as_deref().or(one.container.as_deref());
             let wanted: Vec<&Container> = one.pod.containers.iter().filter(|c| only.is_none_or(|o| o == c.name)).collect();
@@ -96,12 +101,18 @@ impl Pods {
                     continue;
                 }
                 if query.previous && container.before.is_none() {
+                    let none = Why::Unreachable("no container ran before this one".into());
+                    without.push(Missing { part, why: none, hint: None });
                     continue;
                 }
                 let zone = one.app.as_ref().and_then(|a| self.zones.iter().find(|(n, _)| n == a)).map(|(_, z)| z.clone());
                 lanes.push(Lane { key: known.len(), origin: Arc::new(origin), zone });
                 known.push(Known { chosen: one.clone(), container: container.clone() });
             }
+        }
+        // Where some were restarted, those that were not are no gap.
+        if lanes.is_empty() {
+            without.into_iter().for_each(|m| coverage.miss(m));
         }
         (lanes, coverage)
     }
@@ -203,6 +214,8 @@ impl LogSource for Pods {
                     .what("no chosen pod has it")
                     .hint(Hint::Try(safe!("there are: {}", Safe::join(&names, ", ")))));
             }
+            // Every question begins anew; only what is found later under one question is compared with what is known.
+            self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
             let (open, coverage) = self.admit(chosen, &query);
             let later = query.follow.then(|| {
                 let (send, later) = mpsc::channel(64);
@@ -218,7 +231,17 @@ impl LogSource for Pods {
     fn read(self: Arc<Self>, lane: Lane, query: Arc<Query>, budget: Arc<Budget>, out: mpsc::Sender<Piece>) -> BoxFuture<'static, Coverage> {
         async move {
             let Some(known) = self.known(lane.key) else { return Coverage::default() };
-            let mut reader = Reader { pods: &self, known: &known, lane: &lane, query: &query, budget: &budget, out: &out, coverage: Coverage::default(), last: Last::default(), oldest: None };
+            let mut reader = Reader {
+                pods: &self,
+                known: &known,
+                lane: &lane,
+                query: &query,
+                budget: &budget,
+                out: &out,
+                coverage: Coverage::default(),
+                last: Last::default(),
+                oldest: None,
+            };
             reader.run().await;
             reader.coverage
         }
@@ -279,16 +302,23 @@ enum Ended {
 impl Reader<'_> {
     async fn run(&mut self) {
         let part = part(&self.lane.origin);
-        let tail = self.query.tail.filter(|_| !self.query.filters());
+        // The server counts lines, and before any other condition; we count records that are wanted.
+        let tail = self.query.tail.filter(|_| !self.query.filters() && self.query.until.is_none());
+        let tail = tail.map(|n| if n == 0 || self.query.follow { n } else { n.saturating_add(LONGEST_RECORD) });
         let first = Request { previous: self.query.previous, follow: self.query.follow, since: self.query.since, tail };
         // With a filter everything readable counts, so the container that ran before is read as well. While it waits to be started again
         // the plain request gives that very one.
-        let stitch = self.query.filters() && !self.query.previous && self.known.container.before.is_some() && self.known.container.waits_for().is_none();
+        let stitch = self.query.filters()
+            && !self.query.previous
+            && self.known.container.before.is_some()
+            && self.known.container.waits_for().is_none();
         if stitch && !self.one(Request { previous: true, follow: false, tail: None, ..first }, &part, false).await {
             return;
         }
         if self.query.follow {
-            self.follow(first, &part).await;
+            if !self.follow(first, &part).await {
+                return;
+            }
         } else if !self.one(first, &part, false).await {
             return;
         }
@@ -336,8 +366,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Follows until nobody listens or the container is gone for good.
-    async fn follow(&mut self, first: Request, part: &Part) {
+    /// Follows until nobody listens or the container is gone for good; false when it was refused.
+    async fn follow(&mut self, first: Request, part: &Part) -> bool {
         let mut request = first;
         let mut pause = Duration::from_millis(250);
         loop {
@@ -346,13 +376,14 @@ impl Reader<'_> {
             let ended = match opened {
                 Ok(body) => self.stream(body, true, request.since.is_some() && before.is_some()).await,
                 Err(e) if matches!(e.kind(), Kind::Denied | Kind::Auth) => {
+                    self.note(safe!("{}: {}", part.name, e.what_happened())).await;
                     self.refused(&e, part);
-                    return;
+                    return false;
                 }
                 Err(e) => Ended::Broken(e.what_happened().clone()),
             };
             if matches!(ended, Ended::Unheard) || self.out.is_closed() {
-                return;
+                return true;
             }
             if let Ended::Broken(how) = &ended {
                 self.note(safe!("{}: {}; connecting again", part.name, how)).await;
@@ -361,14 +392,15 @@ impl Reader<'_> {
                 Some(true) => {}
                 Some(false) => {
                     self.note(safe!("{}: ended", part.name)).await;
-                    return;
+                    return true;
                 }
                 // Could not be asked: the next try will tell.
                 None => {}
             }
             pause = if self.last.at > before { Duration::from_millis(250) } else { (pause * 2).min(Duration::from_secs(5)) };
             tokio::time::sleep(pause).await;
-            request = Request { since: self.last.at.or(first.since), tail: if self.last.at.is_some() { None } else { first.tail }, ..first };
+            request =
+                Request { since: self.last.at.or(first.since), tail: if self.last.at.is_some() { None } else { first.tail }, ..first };
         }
     }
 
@@ -468,7 +500,11 @@ impl Reader<'_> {
         let why = match error.kind() {
             Kind::Denied => {
                 let pod = &self.known.chosen.pod;
-                Why::Refused(crate::answer::Permission { verb: "get".into(), resource: "pods/log".into(), scope: safe!("namespace {}", Safe::name(&pod.namespace)) })
+                Why::Refused(crate::answer::Permission {
+                    verb: "get".into(),
+                    resource: "pods/log".into(),
+                    scope: safe!("namespace {}", Safe::name(&pod.namespace)),
+                })
             }
             Kind::NotFound => Why::Gone,
             Kind::Usage if error.what_happened().contains("waiting to start") => Why::NotStarted(error.what_happened().clone()),
@@ -525,7 +561,10 @@ mod tests {
             assert!(last.admit(at(ms), text.as_bytes(), false));
         }
         // The server gives the whole second again.
-        let again: Vec<bool> = [(1_200, "b"), (1_200, "c"), (1_200, "b2"), (1_700, "d"), (1_900, "e")].iter().map(|(ms, t)| last.admit(at(*ms), t.as_bytes(), true)).collect();
+        let again: Vec<bool> = [(1_200, "b"), (1_200, "c"), (1_200, "b2"), (1_700, "d"), (1_900, "e")]
+            .iter()
+            .map(|(ms, t)| last.admit(at(*ms), t.as_bytes(), true))
+            .collect();
         assert_eq!(again, [false, false, true, false, true]);
     }
 }

@@ -97,7 +97,22 @@ fn push_time(buffer: &mut SafeBuf, at: Option<Timestamp>, zone: &TimeZone, whole
 
 /// Fields that the line shows elsewhere, or that say the same on every line.
 const QUIET: [&str; 16] = [
-    "exception", "exc_info", "traceback", "stack_trace", "exc_text", "stack", "pid", "thread", "process", "taskName", "user_agent", "filename", "lineno", "funcName", "pathname", "module",
+    "exception",
+    "exc_info",
+    "traceback",
+    "stack_trace",
+    "exc_text",
+    "stack",
+    "pid",
+    "thread",
+    "process",
+    "taskName",
+    "user_agent",
+    "filename",
+    "lineno",
+    "funcName",
+    "pathname",
+    "module",
 ];
 
 /// An entry in one line: the message, then what else it carries, but for the fields that are `known` from elsewhere.

@@ -16,7 +16,8 @@ use jiff::Timestamp;
 pub fn request(answer: &Answer<RequestFacts>, place: &Where, look: &Look, tracebacks: bool) -> Doc {
     let mut doc = Doc::default();
     let facts = &answer.facts;
-    let zone = if look.zone == jiff::tz::TimeZone::UTC { "times UTC".into() } else { Safe::name(look.zone.iana_name().unwrap_or("local times")) };
+    let zone =
+        if look.zone == jiff::tz::TimeZone::UTC { "times UTC".into() } else { Safe::name(look.zone.iana_name().unwrap_or("local times")) };
     let ids = match facts.ids.as_slice() {
         [one] if *one != facts.asked => safe!("{} → {}", facts.asked, one),
         [] | [_] => facts.asked.clone(),
@@ -57,7 +58,11 @@ fn draw_attempt(doc: &mut Doc, attempt: &Attempt, look: &Look, tracebacks: bool)
     }
     doc.gap();
     let mut table = Table {
-        head: vec![Cell::right(Style::Dim, "+ms"), Cell::left(Style::Dim, "POD"), Cell::left(Style::Dim, safe!("EVENT  {}", from(attempt.started, look)))],
+        head: vec![
+            Cell::right(Style::Dim, "+ms"),
+            Cell::left(Style::Dim, "POD"),
+            Cell::left(Style::Dim, safe!("EVENT  {}", from(attempt.started, look))),
+        ],
         rows: Vec::new(),
     };
     let mut folded = 0usize;
@@ -70,7 +75,11 @@ fn draw_attempt(doc: &mut Doc, attempt: &Attempt, look: &Look, tracebacks: bool)
             folded += 1;
         }
         if let Some(gap) = attempt.largest_gap.as_ref().filter(|g| g.after == i) {
-            table.rows.push(vec![empty(), Cell::left(Style::Dim, "──────────"), Cell::left(Style::Warn, safe!("── {} ──────────", gap.says))]);
+            table.rows.push(vec![
+                empty(),
+                Cell::left(Style::Dim, "──────────"),
+                Cell::left(Style::Warn, safe!("── {} ──────────", gap.says)),
+            ]);
         }
     }
     doc.table(table);

@@ -41,11 +41,13 @@ fn a_missing_kubeconfig_is_named() {
 
 #[test]
 fn a_kubeconfig_that_is_none_is_named_without_its_content() {
-    for text in ["", "---\n", "\0\u{1}\u{2}garbage", "just words s3cr3t-t0ken-value", "users: {s3cr3t-t0ken-value: [", "[1, 2, s3cr3t-t0ken-value]"] {
+    for text in
+        ["", "---\n", "\0\u{1}\u{2}garbage", "just words s3cr3t-t0ken-value", "users: {s3cr3t-t0ken-value: [", "[1, 2, s3cr3t-t0ken-value]"]
+    {
         let (_dir, kubeconfig) = written(text);
         let ran = obsctl(&kubeconfig, "logs").run().ends(2).warns(&["error: reading the kubeconfig", "config"]).never_says(&[SECRET]);
         let sentence = ran.err.trim_end().lines().next().unwrap();
-        assert!(!sentence.ends_with("config"), "{text:?}: the file is named and nothing is said about it: {sentence}");
+        assert!(!sentence.ends_with("/config"), "{text:?}: the file is named and nothing is said about it: {sentence}");
     }
 }
 
@@ -59,7 +61,11 @@ fn a_kubeconfig_with_a_wrong_value_never_shows_its_secrets() {
 #[test]
 fn a_closed_port_is_said() {
     let (_dir, kubeconfig) = for_port(lab::ports::free().unwrap());
-    let ran = obsctl(&kubeconfig, "logs -r abc123").run().ends(3).warns(&["refuses connections", "https://127.0.0.1:", "try"]).never_says(&[SECRET]);
+    let ran = obsctl(&kubeconfig, "logs -r abc123")
+        .run()
+        .ends(3)
+        .warns(&["refuses connections", "https://127.0.0.1:", "try"])
+        .never_says(&[SECRET]);
     assert!(ran.took < Duration::from_secs(10), "{:?}", ran.took);
 }
 

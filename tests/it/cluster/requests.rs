@@ -22,7 +22,11 @@ fn without_targets_every_pod_is_searched() {
 #[test]
 fn absent_where_all_was_read_is_bad_news() {
     let shared = standard();
-    shared.obsctl("logs api worker -r nowhere-1234").run().ends(1).shows(&["no record carries the request ID nowhere-1234", "2 logs read in full"]);
+    shared
+        .obsctl("logs api worker -r nowhere-1234")
+        .run()
+        .ends(1)
+        .shows(&["no record carries the request ID nowhere-1234", "2 logs read in full"]);
     // An ID elsewhere than in its field is none.
     shared.obsctl("logs api -r orders").run().ends(1);
 }
@@ -90,6 +94,7 @@ fn a_container_that_wrote_nothing_has_been_read() {
     ns.apply(&simple("web", "echo '{\"event\": \"x\", \"request_id\": \"here-123456\"}'; exec sleep 3600"));
     ns.wait("pod/mute", "condition=Ready", crate::support::SOON);
     wrote(&ns, "web", "here-123456");
+    ns.wait("pod/web", "condition=Ready", crate::support::SOON);
     super::admin(&ns, "logs -r nowhere-1").run().ends(1).shows(&["no record carries", "2 logs read in full"]);
     super::admin(&ns, "logs -r here-1").run().ends(0);
 }
