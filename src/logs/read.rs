@@ -343,8 +343,9 @@ async fn follow(
                     outcome.coverage.join(coverage);
                     outcome.seen.join(&seen);
                 }
-                // Files and finished jobs end; pods that may still come do not.
-                if tasks.is_empty() && !endless && merge.next_lane().is_none() {
+                // Files and finished jobs end; pods that may still come do not, unless they would be refused as well.
+                let refused = outcome.coverage.nothing_read() && outcome.coverage.missing.iter().all(|m| matches!(m.why, Why::Refused(_)));
+                if tasks.is_empty() && (!endless || refused) && merge.next_lane().is_none() {
                     break;
                 }
             }
@@ -359,5 +360,8 @@ async fn follow(
     tasks.abort_all();
     watchers.abort_all();
     collect(&mut tasks, &mut outcome).await;
+    // What waited in the beginning and was read later.
+    let Coverage { searched, missing, .. } = &mut outcome.coverage;
+    missing.retain(|m| !(matches!(m.why, Why::NotStarted(_)) && searched.contains(&m.part)));
     Ok(outcome)
 }

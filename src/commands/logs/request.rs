@@ -196,6 +196,9 @@ fn findings(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: &[St
 fn absent(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: &[String]) -> Finding {
     let names: Vec<Safe> = fields.iter().take(4).map(Safe::name).collect();
     let records = units::count(seen.records);
+    if coverage.searched.is_empty() && coverage.missing.is_empty() {
+        return Finding::new("nothing-read", Severity::Unknown, safe!("there is nothing to read: no pod is there"));
+    }
     if coverage.nothing_read() || seen.records == 0 {
         return Finding::new("nothing-read", Severity::Unknown, safe!("no log could be read: nothing is known about {}", facts.asked));
     }

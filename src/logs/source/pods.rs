@@ -30,6 +30,10 @@ use tokio::sync::mpsc;
 const STALLED: Duration = Duration::from_secs(30);
 /// How often new pods are looked for while following.
 const LOOK: Duration = Duration::from_secs(2);
+/// So many lines one record may have where only the newest records are asked for.
+const LONGEST_RECORD: u64 = 200;
+/// How often a read that broke off before its first line is repeated.
+const AGAIN: u32 = 3;
 /// A first line so long after the container's start means that earlier ones may have been rotated away.
 const EARLY: SignedDuration = SignedDuration::from_secs(60);
 /// The same for one whose readable log is large.
@@ -76,6 +80,7 @@ impl Pods {
         let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut lanes = Vec::new();
         let mut coverage = Coverage::default();
+        let mut without = Vec::new();
         for one in chosen {
             let only = self.container.as_deref().or(one.container.as_deref());
             let wanted: Vec<&Container> = one.pod.containers.iter().filter(|c| only.is_none_or(|o| o == c.name)).collect();
@@ -98,12 +103,18 @@ impl Pods {
                     continue;
                 }
                 if query.previous && container.before.is_none() {
+                    let none = Why::Unreachable("no container ran before this one".into());
+                    without.push(Missing { part, why: none, hint: None });
                     continue;
                 }
                 let zone = one.app.as_ref().and_then(|a| self.zones.iter().find(|(n, _)| n == a)).map(|(_, z)| z.clone());
                 lanes.push(Lane { key: known.len(), origin: Arc::new(origin), zone });
                 known.push(Known { chosen: one.clone(), container: container.clone() });
             }
+        }
+        // Where some were restarted, those that were not are no gap.
+        if lanes.is_empty() {
+            without.into_iter().for_each(|m| coverage.miss(m));
         }
         (lanes, coverage)
     }
@@ -205,6 +216,8 @@ impl LogSource for Pods {
                     .what("no chosen pod has it")
                     .hint(Hint::Try(safe!("there are: {}", Safe::join(&names, ", ")))));
             }
+            // Every question begins anew; only what is found later under one question is compared with what is known.
+            self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
             let (open, coverage) = self.admit(chosen, &query);
             let later = query.follow.then(|| {
                 let (send, later) = mpsc::channel(64);
@@ -291,7 +304,9 @@ enum Ended {
 impl Reader<'_> {
     async fn run(&mut self) {
         let part = part(&self.lane.origin);
-        let tail = self.query.tail.filter(|_| !self.query.filters());
+        // The server counts lines, and before any other condition; we count records that are wanted.
+        let tail = self.query.tail.filter(|_| !self.query.filters() && self.query.until.is_none());
+        let tail = tail.map(|n| if n == 0 || self.query.follow { n } else { n.saturating_add(LONGEST_RECORD) });
         let first = Request { previous: self.query.previous, follow: self.query.follow, since: self.query.since, tail };
         // With a filter everything readable counts, so the container that ran before is read as well. While it waits to be started again
         // the plain request gives that very one.
@@ -303,7 +318,9 @@ impl Reader<'_> {
             return;
         }
         if self.query.follow {
-            self.follow(first, &part).await;
+            if !self.follow(first, &part).await {
+                return;
+            }
         } else if !self.one(first, &part, false).await {
             return;
         }
@@ -314,8 +331,20 @@ impl Reader<'_> {
     /// One request to its end; false when the rest makes no sense.
     async fn one(&mut self, request: Request, part: &Part, resumed: bool) -> bool {
         let turn = if request.follow { None } else { self.pods.cluster.turn().await };
-        let ended = match self.pods.cluster.open(&self.pods.ask(self.known, &request)).await {
-            Ok(body) => self.stream(body, request.follow, resumed).await,
+        let mut tries = 0;
+        let opened = loop {
+            let opened = self.pods.cluster.open(&self.pods.ask(self.known, &request)).await;
+            let Ok(body) = opened else { break opened.map(|_| Ended::Whole) };
+            let ended = self.stream(body, request.follow, resumed).await;
+            // A container that is restarted at this moment has no log for a moment.
+            if !matches!(ended, Ended::Broken(_)) || self.oldest.is_some() || tries == AGAIN {
+                break Ok(ended);
+            }
+            tries += 1;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        };
+        let ended = match opened {
+            Ok(ended) => ended,
             // There was no container before after all: nothing is missing.
             Err(e) if request.previous && matches!(e.kind(), Kind::Usage | Kind::NotFound) && !self.query.previous => return true,
             Err(e) => {
@@ -339,8 +368,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Follows until nobody listens or the container is gone for good.
-    async fn follow(&mut self, first: Request, part: &Part) {
+    /// Follows until nobody listens or the container is gone for good; false when it was refused.
+    async fn follow(&mut self, first: Request, part: &Part) -> bool {
         let mut request = first;
         let mut pause = Duration::from_millis(250);
         loop {
@@ -349,13 +378,14 @@ impl Reader<'_> {
             let ended = match opened {
                 Ok(body) => self.stream(body, true, request.since.is_some() && before.is_some()).await,
                 Err(e) if matches!(e.kind(), Kind::Denied | Kind::Auth) => {
+                    self.note(safe!("{}: {}", part.name, e.what_happened())).await;
                     self.refused(&e, part);
-                    return;
+                    return false;
                 }
                 Err(e) => Ended::Broken(e.what_happened().clone()),
             };
             if matches!(ended, Ended::Unheard) || self.out.is_closed() {
-                return;
+                return true;
             }
             if let Ended::Broken(how) = &ended {
                 self.note(safe!("{}: {}; connecting again", part.name, how)).await;
@@ -364,7 +394,7 @@ impl Reader<'_> {
                 Some(true) => {}
                 Some(false) => {
                     self.note(safe!("{}: ended", part.name)).await;
-                    return;
+                    return true;
                 }
                 // Could not be asked: the next try will tell.
                 None => {}
