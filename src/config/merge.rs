@@ -1,5 +1,6 @@
 //! Precedence: flag > `OBSCTL_*` variable > file > discovered > default. The only reader of environment variables in the crate; everyone
 //! else asks `Vars`. Finds no file (`trust`) and checks no value (`build`).
+#![expect(clippy::disallowed_methods, reason = "the one reader of environment variables; everyone else asks `Vars`")]
 
 use super::{
     Environment,
@@ -322,18 +323,18 @@ impl<'t> Template<'t> {
     pub fn parse(text: &'t str) -> Result<Self, Unexpanded> {
         let mut pieces = Vec::new();
         let mut rest = text;
-        while let Some(at) = rest.find("${") {
-            if let Some(before) = rest[..at].strip_suffix('$') {
+        while let Some((before, after)) = rest.split_once("${") {
+            if let Some(before) = before.strip_suffix('$') {
                 pieces.extend([Piece::Text(before), Piece::Text("${")]);
-                rest = &rest[at + 2..];
+                rest = after;
                 continue;
             }
-            let (name, behind) = rest[at + 2..].split_once('}').ok_or(Unexpanded::Malformed)?;
+            let (name, behind) = after.split_once('}').ok_or(Unexpanded::Malformed)?;
             let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
             if !name.bytes().all(word) || name.bytes().next().is_none_or(|first| first.is_ascii_digit()) {
                 return Err(Unexpanded::Malformed);
             }
-            pieces.extend([Piece::Text(&rest[..at]), Piece::Variable(name)]);
+            pieces.extend([Piece::Text(before), Piece::Variable(name)]);
             rest = behind;
         }
         pieces.push(Piece::Text(rest));

@@ -141,14 +141,14 @@ impl Keeper {
 mod tests {
     use super::*;
     use crate::logs::{
-        model::Origin,
+        model::LogOrigin,
         query::{Predicate, Test},
     };
 
     fn kept(query: Query, lines: &[&str]) -> Vec<String> {
         let mut keeper = Keeper::new(Arc::new(query), Arc::from(vec!["request_id".to_owned()]));
         let mut out = Vec::new();
-        let origin = Arc::new(Origin::default());
+        let origin = Arc::new(LogOrigin::default());
         for (i, line) in lines.iter().enumerate() {
             let at = jiff::Timestamp::from_second(1_000 + i as i64).ok();
             let record =
