@@ -1,4 +1,5 @@
 //! Parse → runtime → command → exit status; nothing else.
+#![expect(clippy::disallowed_methods, reason = "the deadline and the grace after a stop; -v speaks on stderr while the answer is made")]
 
 use clap::{CommandFactory, Parser};
 use obsctl::{

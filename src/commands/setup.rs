@@ -1,4 +1,5 @@
 //! From flags and variables to a session and an output: what every command needs before it starts.
+#![expect(clippy::disallowed_methods, reason = "the zone of the machine becomes the zone of the session here")]
 
 use crate::{
     cli::{Global, Output},

@@ -1,7 +1,6 @@
 //! Precedence: flag > `OBSCTL_*` variable > file > discovered > default. The only reader of environment variables in the crate; everyone
 //! else asks `Vars`. Finds no file (`trust`) and checks no value (`build`).
-
-#![expect(clippy::disallowed_methods, reason = "the one reader of environment variables, which clippy.toml sends everybody else to")]
+#![expect(clippy::disallowed_methods, reason = "the one reader of environment variables; everyone else asks `Vars`")]
 
 use super::{
     Environment,

@@ -87,21 +87,16 @@ impl Requirement {
 
 /// `a=b,c!=d,e in (f,g),!h`.
 fn requirements(selector: &str) -> Vec<Requirement> {
-    let mut parts = Vec::new();
-    let (mut depth, mut start) = (0usize, 0);
-    for (i, c) in selector.char_indices() {
+    let mut depth = 0usize;
+    let parts = selector.split(|c| {
         match c {
             '(' => depth += 1,
             ')' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
-                parts.push(&selector[start..i]);
-                start = i + 1;
-            }
             _ => {}
         }
-    }
-    parts.push(&selector[start..]);
-    parts.into_iter().map(str::trim).filter(|p| !p.is_empty()).map(requirement).collect()
+        c == ',' && depth == 0
+    });
+    parts.map(str::trim).filter(|p| !p.is_empty()).map(requirement).collect()
 }
 
 fn requirement(part: &str) -> Requirement {

@@ -1,4 +1,4 @@
-//! Logs in their own terms: who wrote (`Origin`), what arrived (`Record`), what it says (`Entry`). The serialized forms are the public JSON.
+//! Logs in their own terms: who wrote (`LogOrigin`), what arrived (`Record`), what it says (`Entry`). The serialized forms are the public JSON.
 
 use crate::text::Safe;
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// Who wrote a record: a container of a pod, or a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-pub struct Origin {
+pub struct LogOrigin {
     /// The namespace of the pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Safe>,
@@ -31,7 +31,7 @@ pub struct Origin {
     pub image: Option<Safe>,
 }
 
-impl Origin {
+impl LogOrigin {
     /// The tag on screen: pod names are never shortened.
     pub fn tag(&self) -> Safe {
         match &self.container {
@@ -47,7 +47,7 @@ pub struct Record {
     /// When the container runtime took it, or when the application says it wrote it (files).
     pub at: Option<Timestamp>,
     /// Who wrote it.
-    pub origin: Arc<Origin>,
+    pub origin: Arc<LogOrigin>,
     /// Its place in its origin, counted from the first line that was read.
     pub sequence: u64,
     /// The first line, without its end.

@@ -1,5 +1,6 @@
 //! Sources → records in order. Reads all lanes side by side, each through its own grouping and filter, and merges what is kept by time.
 //! The only room of `logs` that starts tasks; it ends all of them before it returns.
+#![expect(clippy::disallowed_methods, reason = "holds followed records for a moment, so that others of the same time can arrive")]
 
 use super::{
     flow::{
@@ -17,7 +18,10 @@ use crate::{
     error::Result,
     text::Safe,
 };
-use futures_util::future::join_all;
+use futures_util::{
+    future::join_all,
+    stream::{BoxStream, StreamExt},
+};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -44,7 +48,7 @@ pub struct Reading {
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct ReadOutcome {
     /// What was read, and what not.
     pub coverage: Coverage,
     /// What was seen on the way.
@@ -81,8 +85,8 @@ enum Sent {
 ///
 /// # Errors
 /// A source that cannot say what there is to read; the sink's own errors.
-pub async fn read(sources: &[Arc<dyn LogSource>], reading: &Reading, sink: &mut impl Sink) -> Result<Outcome> {
-    let mut outcome = Outcome::default();
+pub async fn read(sources: &[Arc<dyn LogSource>], reading: &Reading, sink: &mut impl Sink) -> Result<ReadOutcome> {
+    let mut outcome = ReadOutcome::default();
     let listed = join_all(sources.iter().map(|s| s.clone().lanes(reading.query.clone())));
     let listed = tokio::select! {
         listed = listed => listed,
@@ -99,7 +103,7 @@ pub async fn read(sources: &[Arc<dyn LogSource>], reading: &Reading, sink: &mut 
     if reading.query.follow { follow(lanes, later, reading, sink, outcome).await } else { backfill(lanes, reading, sink, outcome).await }
 }
 
-fn interrupted(mut outcome: Outcome) -> Outcome {
+fn interrupted(mut outcome: ReadOutcome) -> ReadOutcome {
     let part = Part { system: "obsctl", name: "the rest".into() };
     outcome.coverage.miss(Missing { part, why: Why::Interrupted, hint: None });
     outcome
@@ -118,13 +122,14 @@ async fn lane_task(
         query.zone = Some(zone.clone());
     }
     let query = Arc::new(query);
+    let app = lane.origin.app.clone().unwrap_or_else(|| lane.origin.name.clone());
     let mut grouper = Grouper::new(lane.origin.clone());
     let mut keeper = Keeper::new(query.clone(), reading.id_fields.clone());
     let (send, pieces) = mpsc::channel::<Piece>(8);
     let reads = source.read(lane, query, budget, send);
     let filter = filter(pieces, &mut grouper, &mut keeper, &out, reading.query.follow);
     let (coverage, ()) = futures_util::future::join(reads, filter).await;
-    (coverage, keeper.seen)
+    (coverage, keeper.seen(app))
 }
 
 /// Pieces to kept records. Takes the receiver: dropping it is what ends the source's reading when nobody listens any more.
@@ -203,8 +208,8 @@ async fn backfill(
     lanes: Vec<(Arc<dyn LogSource>, Lane)>,
     reading: &Reading,
     sink: &mut impl Sink,
-    mut outcome: Outcome,
-) -> Result<Outcome> {
+    mut outcome: ReadOutcome,
+) -> Result<ReadOutcome> {
     let budget = Arc::new(Budget::new(reading.max_bytes));
     let room = MEMORY / lanes.len().max(1);
     let mut tasks = JoinSet::new();
@@ -260,11 +265,11 @@ async fn backfill(
     Ok(outcome)
 }
 
-async fn collect(tasks: &mut JoinSet<(Coverage, Seen)>, outcome: &mut Outcome) {
+async fn collect(tasks: &mut JoinSet<(Coverage, Seen)>, outcome: &mut ReadOutcome) {
     while let Some(ended) = tasks.join_next().await {
         if let Ok((coverage, seen)) = ended {
             outcome.coverage.join(coverage);
-            outcome.seen.join(&seen);
+            outcome.seen.join(seen);
         }
     }
     outcome.coverage.searched.sort();
@@ -278,11 +283,11 @@ fn spool_error(e: std::io::Error) -> crate::error::Error {
 /// Follows all lanes, and those that come later, until it is cancelled.
 async fn follow(
     lanes: Vec<(Arc<dyn LogSource>, Lane)>,
-    later: Vec<(Arc<dyn LogSource>, mpsc::Receiver<Lane>)>,
+    later: Vec<(Arc<dyn LogSource>, BoxStream<'static, Lane>)>,
     reading: &Reading,
     sink: &mut impl Sink,
-    mut outcome: Outcome,
-) -> Result<Outcome> {
+    mut outcome: ReadOutcome,
+) -> Result<ReadOutcome> {
     let budget = Arc::new(Budget::new(u64::MAX));
     let mut tasks = JoinSet::new();
     let (send, mut sent) = mpsc::channel::<(usize, Sent)>(1024);
@@ -291,7 +296,7 @@ async fn follow(
     for (source, mut lanes) in later {
         let announce = announce.clone();
         watchers.spawn(async move {
-            while let Some(lane) = lanes.recv().await {
+            while let Some(lane) = lanes.next().await {
                 if announce.send((source.clone(), lane)).await.is_err() {
                     return;
                 }
@@ -341,7 +346,7 @@ async fn follow(
             Some(ended) = tasks.join_next() => {
                 if let Ok((coverage, seen)) = ended {
                     outcome.coverage.join(coverage);
-                    outcome.seen.join(&seen);
+                    outcome.seen.join(seen);
                 }
                 // Files and finished jobs end; pods that may still come do not, unless they would be refused as well.
                 let refused = outcome.coverage.nothing_read() && outcome.coverage.missing.iter().all(|m| matches!(m.why, Why::Refused(_)));

@@ -66,7 +66,7 @@ impl Line {
     pub(super) fn parts(&self) -> impl Iterator<Item = (&str, Style)> {
         let mut from = 0;
         self.runs.iter().map(move |&(to, style)| {
-            let part = &self.text.as_str()[from..to];
+            let part = self.text.as_str().get(from..to).unwrap_or_default();
             from = to;
             (part, style)
         })

@@ -55,8 +55,8 @@ fn draw_wrapped(line: &Line, indent: usize, look: &Look, out: &mut String) {
         let mut rest = text;
         while !rest.is_empty() {
             // A word with the spaces before it: the unit that moves to the next line.
-            let start = rest.len() - rest.trim_start_matches(' ').len();
-            let end = rest[start..].find(' ').map_or(rest.len(), |i| start + i);
+            let bare = rest.trim_start_matches(' ');
+            let end = bare.find(' ').map_or(rest.len(), |i| rest.len() - bare.len() + i);
             let (word, after) = rest.split_at(end);
             let width = word.width();
             if column > indent && column + width > look.width && !word.trim_start().is_empty() {

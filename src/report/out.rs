@@ -1,5 +1,6 @@
 //! The one way out: stdout for the answer, stderr for everything else. Colour and width are decided here, once. A closed pipe is a
 //! quiet end (`Kind::Closed`), never a panic.
+#![expect(clippy::disallowed_methods, reason = "the one writer of stdout and stderr")]
 
 use super::{
     Report,

@@ -24,7 +24,7 @@ use std::sync::Arc;
 struct Printer<'a> {
     out: &'a mut Out,
     redact: Redactor,
-    style: view::Style,
+    style: view::RecordStyle,
     zone: TimeZone,
     first: bool,
 }
@@ -86,7 +86,7 @@ pub(super) async fn run(
         Some(id) => session.redact.clone().keeping(id.as_bytes()),
         None => session.redact.clone(),
     };
-    let style = view::Style { raw: args.raw, timestamps: args.timestamps, namespaces: args.all_namespaces };
+    let style = view::RecordStyle { raw: args.raw, timestamps: args.timestamps, namespaces: args.all_namespaces };
     let zone = session.env.timezone.clone().unwrap_or(TimeZone::UTC);
     let reading = Reading { query: Arc::new(query), id_fields: fields, max_bytes: args.max_bytes, cancel: session.stop.token() };
     let mut printer = Printer { out, redact, style, zone, first: true };

@@ -2,7 +2,7 @@
 
 use crate::logs::{
     decode::text,
-    model::{Origin, Record},
+    model::{LogOrigin, Record},
 };
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ enum In {
 
 /// Groups the lines of one origin.
 pub struct Grouper {
-    origin: Arc<Origin>,
+    origin: Arc<LogOrigin>,
     open: Option<Record>,
     state: In,
     size: usize,
@@ -30,7 +30,7 @@ pub struct Grouper {
 
 impl Grouper {
     /// For the lines of this origin.
-    pub fn new(origin: Arc<Origin>) -> Self {
+    pub fn new(origin: Arc<LogOrigin>) -> Self {
         Self { origin, open: None, state: In::Record, size: 0, sequence: 0 }
     }
 
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     fn group(lines: &[&str]) -> Vec<(String, usize)> {
-        let mut grouper = Grouper::new(Arc::new(Origin::default()));
+        let mut grouper = Grouper::new(Arc::new(LogOrigin::default()));
         let mut records: Vec<Record> = lines.iter().filter_map(|l| grouper.push(None, l.to_string().into())).collect();
         records.extend(grouper.finish());
         records.into_iter().map(|r| (String::from_utf8_lossy(&r.head).into_owned(), r.tail.len())).collect()

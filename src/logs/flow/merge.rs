@@ -71,12 +71,12 @@ impl Merge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logs::model::Origin;
+    use crate::logs::model::LogOrigin;
     use std::sync::Arc;
 
     fn record(at: Option<i64>, text: &str) -> Record {
         let at = at.and_then(|s| Timestamp::from_second(s).ok());
-        Record { at, origin: Arc::new(Origin::default()), sequence: 0, head: text.to_owned().into(), tail: vec![], nearby: false }
+        Record { at, origin: Arc::new(LogOrigin::default()), sequence: 0, head: text.to_owned().into(), tail: vec![], nearby: false }
     }
 
     #[test]

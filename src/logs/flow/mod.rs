@@ -1,7 +1,9 @@
-//! Synchronous, stateful, no I/O: bytes to lines (`split`), lines to records (`group`), records to hits (`keep`), many streams to one (`merge`).
+//! Synchronous, stateful, no I/O: bytes to lines (`split`), lines to records (`group`), records to hits (`keep`), a broken
+//! stream to the next one (`resume`), many streams to one (`merge`).
 
 pub mod group;
 pub mod keep;
 pub mod merge;
+pub mod resume;
 pub mod split;
 pub mod spool;

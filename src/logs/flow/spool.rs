@@ -1,7 +1,7 @@
 //! A lane's kept records until their turn comes: in memory first, then in a temporary file, so that memory stays bounded whatever the
 //! number of lanes. The file is unlinked from the start; nothing of the logs stays on the disk.
 
-use crate::logs::model::{Origin, Record};
+use crate::logs::model::{LogOrigin, Record};
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use std::{
@@ -19,7 +19,7 @@ enum Disk {
 
 /// First in, first out.
 pub struct Spool {
-    origin: Arc<Origin>,
+    origin: Arc<LogOrigin>,
     memory: VecDeque<Record>,
     bytes: usize,
     room: usize,
@@ -29,7 +29,7 @@ pub struct Spool {
 
 impl Spool {
     /// For the records of one origin, with so many bytes of memory.
-    pub fn new(origin: Arc<Origin>, room: usize) -> Self {
+    pub fn new(origin: Arc<LogOrigin>, room: usize) -> Self {
         Self { origin, memory: VecDeque::new(), bytes: 0, room, disk: Disk::None, on_disk: 0 }
     }
 
@@ -90,7 +90,7 @@ fn write(out: &mut impl Write, record: &Record) -> io::Result<()> {
     Ok(())
 }
 
-fn read(input: &mut impl Read, origin: &Arc<Origin>) -> io::Result<Record> {
+fn read(input: &mut impl Read, origin: &Arc<LogOrigin>) -> io::Result<Record> {
     let nanos = i128::from_le_bytes(exact(input)?);
     let sequence = u64::from_le_bytes(exact(input)?);
     let [nearby] = exact(input)?;
@@ -120,13 +120,13 @@ mod tests {
     #[test]
     fn gives_back_what_went_in_from_memory_and_from_disk() {
         for room in [0, 40, 1 << 20] {
-            let mut spool = Spool::new(Arc::new(Origin::default()), room);
+            let mut spool = Spool::new(Arc::new(LogOrigin::default()), room);
             for i in 0..20u64 {
                 let at = (i % 3 != 0).then(|| Timestamp::from_nanosecond(i128::from(i) * 7).ok()).flatten();
                 let tail = vec![Bytes::from(format!("tail {i}")); (i % 2) as usize];
                 let record = Record {
                     at,
-                    origin: Arc::new(Origin::default()),
+                    origin: Arc::new(LogOrigin::default()),
                     sequence: i,
                     head: Bytes::from(format!("head {i}")),
                     tail,

@@ -97,7 +97,7 @@ fn attempt(hits: &[&Hit], trace: &Trace, fields: &[String], request: &str, redac
     let mut attempt = Attempt {
         started,
         ended,
-        method: method.map(|m| Safe::name(m)),
+        method: method.map(Safe::name),
         path: path.map(|p| redact.safe(p.as_bytes())),
         status,
         answered_in_ms,

@@ -3,11 +3,13 @@
 
 mod analyze;
 mod events;
+mod findings;
 mod links;
 mod sentence;
 mod traceback;
 
 pub use analyze::analyze;
+pub use findings::findings;
 pub use links::{Trace, next};
 pub use traceback::Traceback;
 

@@ -1,10 +1,11 @@
 //! Files and stdin: plain lines. A missing or unreadable file is a gap in the coverage, never silence.
+#![expect(clippy::disallowed_methods, reason = "a file that is followed says nothing when it grows: it is looked at again and again")]
 
 use super::{Budget, Lane, Lanes, LogLine, LogSource, Piece};
 use crate::{
     answer::{Coverage, Missing, Part, Why},
     error::{Error, Kind, Result},
-    logs::{flow::split::Splitter, model::Origin, query::Query},
+    logs::{flow::split::Splitter, model::LogOrigin, query::Query},
     safe,
     text::Safe,
 };
@@ -98,7 +99,7 @@ impl Files {
 }
 
 fn lane(key: usize, name: Safe, named: &Named) -> Lane {
-    let origin = Origin { name, app: named.app.as_ref().map(Safe::name), alone: true, ..Origin::default() };
+    let origin = LogOrigin { name, app: named.app.as_ref().map(Safe::name), alone: true, ..LogOrigin::default() };
     Lane { key, origin: Arc::new(origin), zone: named.zone.clone() }
 }
 

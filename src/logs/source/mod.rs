@@ -3,10 +3,10 @@
 pub mod files;
 pub mod pods;
 
-use super::{model::Origin, query::Query};
+use super::{model::LogOrigin, query::Query};
 use crate::{answer::Coverage, error::Result, text::Safe};
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::{future::BoxFuture, stream::BoxStream};
 use jiff::{Timestamp, tz::TimeZone};
 use std::sync::{
     Arc,
@@ -20,7 +20,7 @@ pub struct Lane {
     /// What the source reads by.
     pub key: usize,
     /// Who writes it.
-    pub origin: Arc<Origin>,
+    pub origin: Arc<LogOrigin>,
     /// The zone of times that are written without one.
     pub zone: Option<TimeZone>,
 }
@@ -46,7 +46,7 @@ pub struct Lanes {
     /// Those that are there now.
     pub open: Vec<Lane>,
     /// Those that come later, under `--follow`.
-    pub later: Option<mpsc::Receiver<Lane>>,
+    pub later: Option<BoxStream<'static, Lane>>,
     /// What cannot be read, known before reading.
     pub coverage: Coverage,
 }

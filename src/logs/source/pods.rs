@@ -1,4 +1,5 @@
 //! Containers of pods, through the pod log API. A stream that ends is not believed: the container's state is asked before a follow gives up.
+#![expect(clippy::disallowed_methods, reason = "a list of pods is asked again, and a stream opened again, after a pause")]
 
 use super::{Budget, Lane, Lanes, LogLine, LogSource, Piece};
 use crate::{
@@ -10,17 +11,23 @@ use crate::{
         model::{Container, Role, State},
         target::Target,
     },
-    logs::{decode::time::in_front, flow::split::Splitter, model::Origin, query::Query},
+    logs::{
+        decode::time::in_front,
+        flow::{resume::Last, split::Splitter},
+        model::LogOrigin,
+        query::Query,
+    },
     safe,
     text::Safe,
 };
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::{
+    future::{BoxFuture, FutureExt},
+    stream::{self, BoxStream, StreamExt},
+};
 use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use std::{
-    collections::HashSet,
-    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -127,22 +134,19 @@ impl Pods {
         collect::choose(&self.cluster, &self.scope, &self.targets, &self.apps).await
     }
 
-    /// Looks for new pods until nobody listens.
-    async fn watch(self: Arc<Self>, query: Arc<Query>, out: mpsc::Sender<Lane>) {
-        loop {
-            tokio::time::sleep(LOOK).await;
-            // A list that fails now may work next time; the streams themselves say what they lose.
-            if let Ok(chosen) = self.choose().await {
-                for lane in self.admit(chosen, &query).0 {
-                    if out.send(lane).await.is_err() {
-                        return;
-                    }
+    /// The containers of new pods, as they come; looks as long as somebody asks for the next one.
+    fn later(self: Arc<Self>, query: Arc<Query>) -> BoxStream<'static, Lane> {
+        let looks = stream::unfold((self, query), |(pods, query)| async move {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                // A list that fails now may work next time; the streams themselves say what they lose.
+                if let Ok(chosen) = pods.choose().await {
+                    let lanes = pods.admit(chosen, &query).0;
+                    return Some((stream::iter(lanes), (pods, query)));
                 }
             }
-            if out.is_closed() {
-                return;
-            }
-        }
+        });
+        looks.flatten().boxed()
     }
 
     fn ask(&self, known: &Known, request: &Request) -> Ask {
@@ -180,8 +184,8 @@ struct Request {
     tail: Option<u64>,
 }
 
-fn origin(chosen: &Chosen, container: &Container, alone: bool) -> Origin {
-    Origin {
+fn origin(chosen: &Chosen, container: &Container, alone: bool) -> LogOrigin {
+    LogOrigin {
         namespace: Some(Safe::name(&chosen.pod.namespace)),
         name: Safe::name(&chosen.pod.name),
         container: Some(match container.role {
@@ -196,7 +200,7 @@ fn origin(chosen: &Chosen, container: &Container, alone: bool) -> Origin {
     }
 }
 
-fn part(origin: &Origin) -> Part {
+fn part(origin: &LogOrigin) -> Part {
     Part { system: "kubernetes", name: origin.tag() }
 }
 
@@ -219,12 +223,7 @@ impl LogSource for Pods {
             // Every question begins anew; only what is found later under one question is compared with what is known.
             self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
             let (open, coverage) = self.admit(chosen, &query);
-            let later = query.follow.then(|| {
-                let (send, later) = mpsc::channel(64);
-                // Ends with its receiver.
-                drop(tokio::task::spawn(self.clone().watch(query.clone(), send)));
-                later
-            });
+            let later = query.follow.then(|| self.later(query));
             Ok(Lanes { open, later, coverage })
         }
         .boxed()
@@ -248,32 +247,6 @@ impl LogSource for Pods {
             reader.coverage
         }
         .boxed()
-    }
-}
-
-/// The newest line that was handed on, and what else was written in that very second: what a resumed stream must not repeat.
-#[derive(Default)]
-struct Last {
-    at: Option<Timestamp>,
-    seen: HashSet<(Timestamp, u64)>,
-}
-
-impl Last {
-    /// Whether the line is new; remembers it.
-    fn admit(&mut self, at: Option<Timestamp>, text: &[u8], resumed: bool) -> bool {
-        let Some(at) = at else { return true };
-        let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
-        let key = (at, hasher.finish());
-        if resumed && (self.at.is_some_and(|last| at < last && at.as_second() < last.as_second()) || self.seen.contains(&key)) {
-            return false;
-        }
-        if self.at.is_none_or(|last| at.as_second() > last.as_second()) {
-            self.seen.clear();
-        }
-        self.at = self.at.max(Some(at));
-        self.seen.insert(key);
-        true
     }
 }
 
@@ -548,28 +521,5 @@ impl Reader<'_> {
         let body = self.pods.cluster.open(&ask).await.ok()?;
         let bytes = tokio::time::timeout(STALLED, http_body_util::Limited::new(body, 4096).collect()).await.ok()?.ok()?.to_bytes();
         in_front(&bytes).map(|(at, _)| at)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(ms: i64) -> Option<Timestamp> {
-        Timestamp::from_millisecond(ms).ok()
-    }
-
-    #[test]
-    fn a_resumed_stream_repeats_nothing_and_loses_nothing() {
-        let mut last = Last::default();
-        for (ms, text) in [(900, "a"), (1_200, "b"), (1_200, "c"), (1_700, "d")] {
-            assert!(last.admit(at(ms), text.as_bytes(), false));
-        }
-        // The server gives the whole second again.
-        let again: Vec<bool> = [(1_200, "b"), (1_200, "c"), (1_200, "b2"), (1_700, "d"), (1_900, "e")]
-            .iter()
-            .map(|(ms, t)| last.admit(at(*ms), t.as_bytes(), true))
-            .collect();
-        assert_eq!(again, [false, false, true, false, true]);
     }
 }

@@ -4,5 +4,5 @@
 mod records;
 mod request;
 
-pub use records::{RecordView, Style, record_lines, says};
+pub use records::{RecordStyle, RecordView, record_lines, says};
 pub use request::{coverage, request};

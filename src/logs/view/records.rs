@@ -1,8 +1,8 @@
 //! Records of a stream: one readable line each, with its traceback below; or one JSON object each.
 
 use crate::{
-    logs::model::{Entry, Level, Origin, Record, Shape, as_text},
-    report::{Line, Look, Style as Paint},
+    logs::model::{Entry, Level, LogOrigin, Record, Shape, as_text},
+    report::{Line, Look, Style},
     text::{Redactor, Safe, SafeBuf},
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -11,7 +11,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// What the flags say about the look of records.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Style {
+pub struct RecordStyle {
     /// `--raw`: the line as it was written (still redacted and terminal-safe).
     pub raw: bool,
     /// `--timestamps`: the whole time stamp in front.
@@ -21,33 +21,33 @@ pub struct Style {
 }
 
 /// Draws a record: its line, and the lines that belong to it.
-pub fn record_lines(record: &Record, entry: &Entry, redact: &Redactor, look: &Look, style: Style) -> Vec<Line> {
+pub fn record_lines(record: &Record, entry: &Entry, redact: &Redactor, look: &Look, style: RecordStyle) -> Vec<Line> {
     let mut lines = Vec::with_capacity(1 + record.tail.len());
     let mut line = Line::new();
     if style.timestamps {
-        line.fill(Paint::Dim, |b| push_time(b, record.at, &look.zone, true));
+        line.fill(Style::Dim, |b| push_time(b, record.at, &look.zone, true));
     }
     if style.raw {
-        line.fill(Paint::Plain, |b| redact.line(&record.head, b));
+        line.fill(Style::Plain, |b| redact.line(&record.head, b));
         lines.push(line);
         lines.extend(record.tail.iter().map(|l| raw_line(l, redact)));
         return lines;
     }
     if !style.timestamps {
-        line.fill(Paint::Dim, |b| push_time(b, record.at, &look.zone, false));
+        line.fill(Style::Dim, |b| push_time(b, record.at, &look.zone, false));
     }
     let tag = tag(&record.origin, style.namespaces);
-    line.push(Paint::Tag(colour(&tag)), &tag);
-    line.fixed(Paint::Plain, if record.nearby { " ~ " } else { " " });
+    line.push(Style::Tag(colour(&tag)), &tag);
+    line.fixed(Style::Plain, if record.nearby { " ~ " } else { " " });
     if let Some(level) = entry.level {
         let paint = match level {
-            Level::Error | Level::Critical => Paint::Bad,
-            Level::Warning => Paint::Warn,
-            _ => Paint::Dim,
+            Level::Error | Level::Critical => Style::Bad,
+            Level::Warning => Style::Warn,
+            _ => Style::Dim,
         };
         line.push(paint, &crate::safe!("{:<5} ", level.word()));
     }
-    let paint = if record.nearby { Paint::Dim } else { Paint::Plain };
+    let paint = if record.nearby { Style::Dim } else { Style::Plain };
     line.push(paint, &says(entry, &[], redact));
     lines.push(line);
     let traceback = crate::logs::decode::traceback(record, entry).filter(|_| record.tail.is_empty());
@@ -60,18 +60,18 @@ pub fn record_lines(record: &Record, entry: &Entry, redact: &Redactor, look: &Lo
 
 fn raw_line(text: &[u8], redact: &Redactor) -> Line {
     let mut line = Line::new();
-    line.fill(Paint::Plain, |b| redact.line(text, b));
+    line.fill(Style::Plain, |b| redact.line(text, b));
     line
 }
 
 fn below(text: &[u8], redact: &Redactor) -> Line {
     let mut line = Line::new();
-    line.fixed(Paint::Dim, "    │ ");
-    line.fill(Paint::Dim, |b| redact.line(text, b));
+    line.fixed(Style::Dim, "    │ ");
+    line.fill(Style::Dim, |b| redact.line(text, b));
     line
 }
 
-fn tag(origin: &Origin, namespaces: bool) -> Safe {
+fn tag(origin: &LogOrigin, namespaces: bool) -> Safe {
     match &origin.namespace {
         Some(namespace) if namespaces => crate::safe!("{}/{}", namespace, origin.tag()),
         _ => origin.tag(),
@@ -145,7 +145,7 @@ pub struct RecordView<'a> {
     pub at: Option<Timestamp>,
     /// Who.
     #[serde(flatten)]
-    pub origin: &'a Origin,
+    pub origin: &'a LogOrigin,
     /// How bad.
     pub level: Option<Level>,
     /// The logger.

@@ -20,7 +20,8 @@ static SUSPICION: LazyLock<Regex> = LazyLock::new(|| {
         r#"(?i-u)@|%40|\\[ux]|\x1b\[|eyJ|AKIA|ASIA|-----BEGIN|bearer|basic\s|identified\s|{}|\d{{3}}-\d{{2}}-\d{{4}}|{keys}"#,
         values::SHAPES_HINT
     );
-    Regex::new(&pattern).expect("a fixed pattern, compiled by the tests")
+    #[expect(clippy::expect_used, reason = "a fixed pattern, compiled by the tests")]
+    Regex::new(&pattern).expect("a fixed pattern")
 });
 
 /// Whether a closer look is needed.

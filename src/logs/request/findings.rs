@@ -1,0 +1,94 @@
+//! What a request's facts mean: how it ended, and what its absence says. Pure.
+
+use super::{Ended, RequestFacts, Trace};
+use crate::{
+    answer::{Coverage, Finding, Hint, Severity},
+    logs::{flow::keep::Seen, model::Level},
+    safe,
+    text::{Safe, units},
+};
+use jiff::tz::TimeZone;
+
+/// The findings. `dropped` counts the records that were too many to keep.
+pub fn findings(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: &[String], dropped: u64, trace: &Trace) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for attempt in &facts.attempts {
+        let (code, severity) = match attempt.outcome {
+            Ended::Failed => ("request-failed", Severity::Failed),
+            Ended::Unfinished => ("request-open", Severity::Warning),
+            Ended::Ok => continue,
+        };
+        let worst = attempt.events.iter().rev().find(|e| e.traceback.is_some() || e.level >= Some(Level::Error));
+        let mut finding = Finding::new(code, severity, attempt.says.clone());
+        if let Some(event) = worst {
+            finding = finding.evidence(event.says.clone());
+            if let Some(namespace) = &event.namespace {
+                let since = event.at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+                finding = finding.next(Hint::Run(safe!(
+                    "obsctl logs pod/{} -n {} --since {} --level error",
+                    event.by,
+                    namespace,
+                    Safe::name(since)
+                )));
+            }
+            if event.traceback.is_some() {
+                finding = finding.next(Hint::Run(safe!("obsctl logs -r {} --tracebacks", facts.asked)));
+            }
+        }
+        findings.push(finding);
+    }
+    if dropped > 0 || trace.left_out > 0 {
+        let says = safe!("{} records and {} tasks of this request were left out: too many to keep", units::count(dropped), trace.left_out);
+        findings.push(Finding::new("left-out", Severity::Unknown, says));
+    }
+    if trace.is_empty() {
+        findings.push(absent(facts, coverage, seen, fields));
+    }
+    findings
+}
+
+/// Nothing was found: three different answers.
+fn absent(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: &[String]) -> Finding {
+    let names: Vec<Safe> = fields.iter().take(4).map(Safe::name).collect();
+    let records = units::count(seen.records());
+    let silent = seen.serve_without_ids();
+    if coverage.searched.is_empty() && coverage.missing.is_empty() {
+        return Finding::new("nothing-read", Severity::Unknown, safe!("there is nothing to read: no pod is there"));
+    }
+    if coverage.nothing_read() || seen.records() == 0 {
+        return Finding::new("nothing-read", Severity::Unknown, safe!("no log could be read: nothing is known about {}", facts.asked));
+    }
+    if !silent.is_empty() || !seen.names_ids() {
+        // Another app may log IDs: what counts is the one that serves the requests.
+        let says = if seen.names_ids() {
+            safe!("{} serves requests, and no record of it carries a request ID: it cannot be found there", Safe::join(&silent, ", "))
+        } else {
+            safe!("these logs carry no request ID: none of their {} records has one of its fields", records)
+        };
+        return Finding::new("no-request-id", Severity::Unknown, says)
+            .evidence(safe!(
+                "looked for {} and {} more; request_id_fields in the configuration adds others",
+                Safe::join(&names, ", "),
+                fields.len().saturating_sub(names.len())
+            ))
+            .next(Hint::Try("--include TEXT --around 5 shows the neighbourhood of a line".into()));
+    }
+    let mut finding = if coverage.complete() {
+        Finding::new(
+            "absent",
+            Severity::Failed,
+            safe!("no record carries the request ID {}: all {} records were read", facts.asked, records),
+        )
+    } else {
+        Finding::new(
+            "absent-incomplete",
+            Severity::Unknown,
+            safe!("not found in what could be read ({} records); the rest could not be read, so it may exist", records),
+        )
+    };
+    if seen.mildest() >= Some(Level::Warning) {
+        finding =
+            finding.evidence("only WARNING and above was seen: LOG_LEVEL may hide the request's own lines, absence means little".into());
+    }
+    finding
+}
