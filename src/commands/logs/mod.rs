@@ -86,9 +86,7 @@ async fn sources(args: &Args, session: &Session) -> Result<(Vec<Arc<dyn LogSourc
             return Err(Error::new(Kind::Usage, "reading the targets").what("files and pods in one question: ask twice"));
         }
         let resolved = Files::resolve(&files)?;
-        let names: Vec<Safe> = files.iter().take(4).map(|f| Safe::name(&f.pattern)).collect();
-        let more = if files.len() > 4 { safe!(" and {} more", files.len() - 4) } else { Safe::EMPTY };
-        return Ok((vec![Arc::new(resolved)], session.at_files(safe!("{}{}", Safe::join(&names, ", "), more))));
+        return Ok((vec![Arc::new(resolved)], session.at_files(named_shortly(&files))));
     }
     let cluster = session.cluster().await?;
     let scope = if args.all_namespaces { Scope::All } else { Scope::Namespace(cluster.namespace.clone()) };
@@ -106,6 +104,17 @@ async fn sources(args: &Args, session: &Session) -> Result<(Vec<Arc<dyn LogSourc
     let place = session.at_cluster(&cluster, scope.shown());
     let pods = Pods::new(cluster, scope, pods, apps, args.container.clone(), zones);
     Ok((vec![Arc::new(pods)], place))
+}
+
+/// The files for the first line of an answer: the apps that name them, else the first of them.
+fn named_shortly(files: &[Named]) -> Safe {
+    let mut names: Vec<&String> = files.iter().map(|f| f.app.as_ref().unwrap_or(&f.pattern)).collect();
+    names.dedup();
+    let more = names.len().saturating_sub(5);
+    let shown: Vec<Safe> = names.into_iter().take(5).map(Safe::name).collect();
+    let of = if files.iter().all(|f| f.app.is_some()) { "of " } else { "" };
+    let rest = if more > 0 { safe!(" and {} more", more) } else { Safe::EMPTY };
+    safe!("{}{}{}", of, Safe::join(&shown, ", "), rest)
 }
 
 /// The files of an app, each asked again whether the configuration may name it.

@@ -119,7 +119,7 @@ pub(super) async fn run(
             .what(safe!("{} request IDs begin so", ids.len()))
             .hint(Hint::Try(safe!("give more of it: {}", Safe::join(&names, ", ")))));
     }
-    let facts = request::analyze(&trace, asked, &ids, &redact);
+    let facts = request::analyze(&trace, &fields, asked, &ids, &redact);
     let findings = findings(&facts, &coverage, &seen, &fields, dropped, &trace);
     let status = status(&facts, &findings, &coverage, args.strict, session);
     let sources = match session.env.kube.is_some() && place.files.is_none() {

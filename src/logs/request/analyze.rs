@@ -3,7 +3,7 @@
 use super::{
     Attempt, Ended, Event, Gap, RequestFacts, Task, Traceback, Try,
     events::{What, method_and_path},
-    links::{Hit, Trace},
+    links::{self, Hit, Trace},
     sentence,
 };
 use crate::{
@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 const SAME_MS: i64 = 2_000;
 
 /// Tells the story of everything in the trace.
-pub fn analyze(trace: &Trace, asked: &str, ids: &[String], redact: &Redactor) -> RequestFacts {
+pub fn analyze(trace: &Trace, fields: &[String], asked: &str, ids: &[String], redact: &Redactor) -> RequestFacts {
     let mut groups: Vec<Vec<&Hit>> = Vec::new();
     let mut over = false;
     for hit in trace.hits.iter().filter(|h| h.record.at.is_some()) {
@@ -48,11 +48,11 @@ pub fn analyze(trace: &Trace, asked: &str, ids: &[String], redact: &Redactor) ->
     RequestFacts {
         asked: Safe::name(asked),
         ids: ids.iter().map(Safe::name).collect(),
-        attempts: groups.iter().map(|g| attempt(g, trace, request, redact)).collect(),
+        attempts: groups.iter().map(|g| attempt(g, trace, fields, request, redact)).collect(),
     }
 }
 
-fn attempt(hits: &[&Hit], trace: &Trace, request: &str, redact: &Redactor) -> Attempt {
+fn attempt(hits: &[&Hit], trace: &Trace, fields: &[String], request: &str, redact: &Redactor) -> Attempt {
     let time = |h: &Hit| h.record.at.unwrap_or(Timestamp::UNIX_EPOCH);
     let started = hits.iter().map(|h| time(h)).min().unwrap_or(Timestamp::UNIX_EPOCH);
     let ended = hits.iter().map(|h| time(h)).max().unwrap_or(started);
@@ -88,6 +88,10 @@ fn attempt(hits: &[&Hit], trace: &Trace, request: &str, redact: &Redactor) -> At
         Ended::Ok
     };
     let from = Id { kind: IdKind::Request, value: Safe::name(request) };
+    let tasks_carry_id = hits.iter().any(|h| {
+        matches!(h.what, What::Started(_) | What::Retrying(..) | What::Succeeded(..) | What::Failed(..))
+            && links::id_of(&h.entry, fields, request).is_some()
+    });
     let links =
         tasks.iter().map(|t| Link { from: from.clone(), to: Id { kind: IdKind::Task, value: t.id.clone() }, proof: t.proof }).collect();
     let mut attempt = Attempt {
@@ -100,6 +104,7 @@ fn attempt(hits: &[&Hit], trace: &Trace, request: &str, redact: &Redactor) -> At
         outcome,
         says: Safe::EMPTY,
         context,
+        tasks_carry_id,
         largest_gap: gap(&events, &tasks),
         tasks,
         links,
@@ -232,7 +237,7 @@ fn event(hit: &Hit, started: Timestamp, repeats: bool, tasks: &[Task], known: &[
         by: origin.name.clone(),
         container: origin.container.clone().filter(|_| !origin.alone),
         what: hit.what.word(),
-        says: sentence::event(&hit.what, &hit.entry, at, tasks, known, redact),
+        says: sentence::event(hit, at, tasks, known, traceback.as_ref(), redact),
         level: hit.entry.level,
         traceback,
         repeats,

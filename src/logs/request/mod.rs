@@ -73,6 +73,8 @@ pub struct Attempt {
     pub tasks: Vec<Task>,
     /// How each task is known to belong to it.
     pub links: Vec<Link>,
+    /// Whether the tasks' own lines carry the request's ID. Where they do not, a task that no other line ties to it cannot be seen.
+    pub tasks_carry_id: bool,
     /// The longest time without a line.
     pub largest_gap: Option<Gap>,
     /// Every line, in order.

@@ -1,8 +1,7 @@
 //! The words: one sentence for the attempt, a few for each event. Says only what the lines say.
 
-use super::{Attempt, Ended, Task, events::What};
+use super::{Attempt, Ended, Task, Traceback, events::What, links::Hit};
 use crate::{
-    logs::model::Entry,
     safe,
     text::{Redactor, Safe, units},
 };
@@ -87,7 +86,8 @@ fn time(attempt: &Attempt) -> Safe {
 }
 
 /// An event in a few words.
-pub(super) fn event(what: &What, entry: &Entry, at: Timestamp, tasks: &[Task], known: &[Safe], redact: &Redactor) -> Safe {
+pub(super) fn event(hit: &Hit, at: Timestamp, tasks: &[Task], known: &[Safe], traceback: Option<&Traceback>, redact: &Redactor) -> Safe {
+    let Hit { what, entry, .. } = hit;
     let text = |t: &str| redact.safe(t.as_bytes());
     let task = what.task().and_then(|r| tasks.iter().find(|t| *t.id == *r.id));
     let label = task.map(|t| safe!("{} {}", name(t), t.id.clipped(9))).unwrap_or_default();
@@ -106,8 +106,12 @@ pub(super) fn event(what: &What, entry: &Entry, at: Timestamp, tasks: &[Task], k
             let took = ms.map(|ms| safe!("  in {}", length(ms))).unwrap_or_default();
             safe!("{}{}", status, took)
         }
+        What::RequestFailed | What::Failed(..) if traceback.is_some() => {
+            let exception = traceback.map(|t| t.exception.clone()).unwrap_or_default();
+            if label.is_empty() { exception } else { safe!("{}{}  {}", label, nth, exception) }
+        }
         What::RequestFailed => text(&entry.any_field(["error", "reason"]).unwrap_or_default()),
-        What::Enqueued(r) => safe!("{}{}", label, r.queue.as_ref().map(|q| safe!(" → queue {}", Safe::name(q))).unwrap_or_default()),
+        What::Enqueued(_) => safe!("{}{}", label, task.and_then(|t| t.queue.as_ref()).map(|q| safe!(" → queue {}", q)).unwrap_or_default()),
         What::Received(_) | What::Started(_) => safe!("{}{}", label, nth),
         What::Retrying(_, reason) => safe!("{}{}  {}", label, nth, text(reason)),
         What::Failed(_, error) => safe!("{}{}  {}", label, nth, text(error)),

@@ -36,6 +36,8 @@ const LONGEST_RECORD: u64 = 200;
 const AGAIN: u32 = 3;
 /// A first line so long after the container's start means that earlier ones may have been rotated away.
 const EARLY: SignedDuration = SignedDuration::from_secs(60);
+/// The same for one whose readable log is large.
+const CHATTY: SignedDuration = SignedDuration::from_secs(5);
 
 /// The pods that were asked for.
 pub struct Pods {
@@ -531,7 +533,10 @@ impl Reader<'_> {
         };
         let Some(oldest) = first else { return };
         let reaches = self.query.since.is_none_or(|since| since < oldest);
-        if reaches && (oldest.duration_since(began) > EARLY || self.known.container.restarts > 1) {
+        let late = oldest.duration_since(began);
+        // A chatty container fills its file within the first minute.
+        let rotated = late > EARLY || (late > CHATTY && self.coverage.bytes > 256 << 10);
+        if reaches && (rotated || self.known.container.restarts > 1) {
             self.coverage.miss(Missing { part: part.clone(), why: Why::Rotated { oldest }, hint: None });
         }
     }

@@ -41,6 +41,7 @@ pub fn request(answer: &Answer<RequestFacts>, place: &Where, look: &Look, traceb
     doc.gap();
     coverage(&answer.coverage, &mut doc);
     links(&mut doc, facts);
+    unseen(&mut doc, facts);
     next(&mut doc, answer);
     doc
 }
@@ -60,7 +61,7 @@ fn draw_attempt(doc: &mut Doc, attempt: &Attempt, look: &Look, tracebacks: bool)
     let mut table = Table {
         head: vec![
             Cell::right(Style::Dim, "+ms"),
-            Cell::left(Style::Dim, "POD"),
+            Cell::left(Style::Dim, if attempt.events.iter().any(|e| e.namespace.is_some()) { "POD" } else { "FILE" }),
             Cell::left(Style::Dim, safe!("EVENT  {}", from(attempt.started, look))),
         ],
         rows: Vec::new(),
@@ -170,6 +171,14 @@ fn links(doc: &mut Doc, facts: &RequestFacts) {
             let name = task.name.clone().unwrap_or_default();
             doc.wrapped(Line::new().with(Style::Dim, safe!("  link to task {} {}  {}", task.id.clipped(9), name, how)), 4);
         }
+    }
+}
+
+/// What the links cannot show.
+fn unseen(doc: &mut Doc, facts: &RequestFacts) {
+    if facts.attempts.iter().any(|a| !a.tasks_carry_id && !a.events.is_empty()) {
+        let says = "  the workers' lines carry no ID of this request: a task that no line ties to it cannot be shown";
+        doc.wrapped(Line::new().with(Style::Dim, says), 4);
     }
 }
 

@@ -4,11 +4,13 @@
 //! - [`cluster`]: a real one-node Kubernetes, in a [`space`] of its own whose first process is [`init`]
 //! - [`holder`]: the process that owns the servers, spoken to in the words of [`protocol`]
 //! - [`sandbox`]: a small real production with faults planted on purpose
+//! - [`demo`]: the main job as a story
 //! - [`hand`]: what a test takes it by ([`get`]); [`warm`]: one that outlives the tests
 //!
 //! Nothing here is faked and nothing leaves the machine.
 
 pub mod cluster;
+pub mod demo;
 pub mod failure;
 pub mod hand;
 pub mod holder;

@@ -4,13 +4,14 @@
 //!     lab cluster down [FOLDER]   ends it (the warm lab, with everything in it)
 //!     lab cluster build           builds what takes minutes the first time
 //!     lab sandbox up|down|traffic a small real production as local processes: see `lab::sandbox::commands`
+//!     lab demo [kubernetes]       the story that `make demo` tells
 //!     lab hold                    holds servers for the process at the other end of standard input
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use lab::cluster::{build, images};
-use lab::{Failure, Result, holder, init, sandbox, warm};
+use lab::{Failure, Result, demo, holder, init, sandbox, warm};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,9 +41,11 @@ fn command(words: &[&str]) -> Result<String> {
             Ok(format!("{}\n{}", binaries.display(), images.display()))
         }
         ["sandbox", rest @ ..] => sandbox::commands::command(rest),
+        ["demo"] => demo::run(false).map(|()| String::new()),
+        ["demo", "kubernetes"] => demo::run(true).map(|()| String::new()),
         ["hold"] => holder::hold(None).map(|()| String::new()),
         ["hold", "--state", state] => holder::hold(Some(Path::new(state))).map(|()| String::new()),
         ["init", dir] => init::main(Path::new(dir)).map(|()| String::new()),
-        _ => Err(Failure::new("usage: lab cluster up|down|build [FOLDER], lab sandbox up|down|traffic, lab hold")),
+        _ => Err(Failure::new("usage: lab cluster up|down|build [FOLDER], lab sandbox up|down|traffic, lab demo [kubernetes], lab hold")),
     }
 }

@@ -88,7 +88,7 @@ fn pods_have_the_faults_that_only_pods_can_have() {
     let begun = Instant::now();
     let sandbox = PodSandbox::start(&cluster, Profile::A).unwrap();
     eprintln!("pods are up after {:?}", begun.elapsed());
-    let kubectl = |words: &[&str]| sandbox.namespace.kubectl(words).unwrap();
+    let kubectl = |words: &[&str]| sandbox.namespace.kubectl(words).unwrap_or_else(|failure| failure.to_string());
 
     let planted = sandbox.traffic().fault("failing-task").unwrap();
     let (request, task) = last(&planted);
@@ -106,7 +106,11 @@ fn pods_have_the_faults_that_only_pods_can_have() {
         if state.contains(r#""exitCode":1"#) { Ok(()) } else { Err(format!("importer: {state}")) }
     });
     let importer = kubectl(&["get", "pods", "-l", "app=importer", "-ojsonpath={.items[0].metadata.name}"]);
-    assert!(kubectl(&["logs", "--previous", &importer]).contains("decimal.InvalidOperation"));
+    // Between two tries the kubelet may have deleted the log that it is asked for.
+    eventually(Duration::from_secs(60), || {
+        let log = kubectl(&["logs", "--previous", &importer]);
+        if log.contains("decimal.InvalidOperation") { Ok(()) } else { Err(format!("importer said: {log}")) }
+    });
 
     let pod = kubectl(&["get", "pods", "-l", "app=chatty", "-ojsonpath={.items[0].metadata.name}"]);
     let rotated = "0ddba11c-0000-4000-8000-000000000001";

@@ -133,6 +133,14 @@ fn up_pods(folder: &Path, profile: Profile) -> Result<String> {
     About { target: sandbox.keep(), says }.write(folder, &config)
 }
 
+/// The kubeconfig of a sandbox of pods; none for local processes.
+pub fn kubeconfig(folder: &Path) -> Option<PathBuf> {
+    match About::read(folder).ok()?.target {
+        Target::Pods { kubeconfig, .. } => Some(kubeconfig),
+        Target::Local { .. } => None,
+    }
+}
+
 fn down(folder: &Path, pods: bool) -> Result<String> {
     if pods && let Ok(About { target: Target::Pods { kubectl, kubeconfig, namespace, .. }, .. }) = About::read(folder) {
         let delete = Start::new("kubectl", kubectl).arg("--kubeconfig").arg(kubeconfig);

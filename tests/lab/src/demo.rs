@@ -1,0 +1,137 @@
+//! `lab demo [kubernetes]`: the main job of obsctl as a story. Starts the small production (or finds it up), plants a fault, asks what an
+//! operator would ask, shows the real command with its real output, and fails if the answer is not the planted one.
+
+use crate::failure::{Doing, Failure, Result};
+use crate::process::Start;
+use crate::sandbox::{Planted, commands};
+use crate::warm;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Tells the story.
+pub fn run(pods: bool) -> Result<()> {
+    let folder = warm::default_folder().join(if pods { "sandbox-pods" } else { "sandbox" });
+    let began = Instant::now();
+    let where_: &[&str] = if pods { &["--pods"] } else { &[] };
+    if folder.join("sandbox.json").exists() {
+        say(&format!("The production is up already ({}).", folder.display()));
+    } else {
+        say("Starting a small production: Django, gunicorn, Celery workers on two queues, beat, PostgreSQL, Redis …");
+        commands::command(&[&["up"], where_].concat())?;
+        say(&format!("… up after {:.1} s.", began.elapsed().as_secs_f64()));
+    }
+    let story = Story { obsctl: obsctl()?, kubeconfig: commands::kubeconfig(&folder), config: folder.join("obsctl.yaml"), folder, pods };
+    story.failing_task()?;
+    story.slow_queue()?;
+    let down = if pods { "cargo run -q -p lab -- sandbox down --pods; make cluster-down" } else { "make demo-down" };
+    say(&format!("The production stays up to play with:\n    {} logs --tail 20\nIt ends with: {down}", story.shown()));
+    Ok(())
+}
+
+struct Story {
+    obsctl: PathBuf,
+    config: PathBuf,
+    folder: PathBuf,
+    kubeconfig: Option<PathBuf>,
+    pods: bool,
+}
+
+impl Story {
+    fn failing_task(&self) -> Result<()> {
+        let planted = self.plant("failing-task", &[])?;
+        let id = id(&planted)?;
+        chapter(&format!("A customer reports: \"I paid, but no receipt came.\" The answer carried X-Request-ID: {id}"));
+        let facts = self.ask(id)?;
+        let attempt = &facts["attempts"][0];
+        let task = task(attempt, "mail.send_receipt")?;
+        expect(attempt["outcome"] == "failed", "the request's outcome is failed", attempt)?;
+        expect(attempt["status"] == 201, "the web answered 201 all the same", attempt)?;
+        expect(
+            task["outcome"] == "failed" && task["tries"].as_array().is_some_and(|t| t.len() == 4),
+            "its task failed after 4 tries",
+            task,
+        )?;
+        expect(attempt.to_string().contains("SMTPServerDisconnected"), "the mail relay hung up", attempt)?;
+        say(
+            "What it tells: the web answered well; the receipt's task failed four times, because the mail relay hangs up on that recipient. Not the shop's code, not the queue.",
+        );
+        Ok(())
+    }
+
+    fn slow_queue(&self) -> Result<()> {
+        let planted = self.plant("slow-queue", &["--slow-seconds", "8"])?;
+        let id = id(&planted)?;
+        chapter(&format!("Another one: \"My receipt came much too late.\" X-Request-ID: {id}"));
+        let facts = self.ask(id)?;
+        let attempt = &facts["attempts"][0];
+        let task = task(attempt, "mail.send_receipt")?;
+        expect(attempt["outcome"] == "ok", "nothing failed", attempt)?;
+        let waited = task["waited_ms"].as_i64().unwrap_or(0);
+        expect(waited >= 4_000, "its receipt waited in the queue", task)?;
+        expect(waited > 2 * task["ran_ms"].as_i64().unwrap_or(i64::MAX / 2), "the waiting outweighs the running", task)?;
+        say("What it tells: the task itself was quick; nearly all the time it waited behind others in queue mail.");
+        Ok(())
+    }
+
+    /// Plants a fault; the last request of it is the one to ask about.
+    fn plant(&self, fault: &str, more: &[&str]) -> Result<Planted> {
+        let where_: &[&str] = if self.pods { &["--pods"] } else { &[] };
+        let text = commands::command(&[&["traffic"], where_, &["--fault", fault], more].concat())?;
+        let last = text.lines().last().ok_or_else(|| Failure::new(format!("{fault} planted nothing in {}", self.folder.display())))?;
+        serde_json::from_str(last).doing(|| format!("reading what {fault} planted"))
+    }
+
+    /// Shows the command with its output, and gives the same answer as JSON.
+    fn ask(&self, id: &str) -> Result<Value> {
+        println!("\n$ {} logs --request-id {id}", self.shown());
+        let output = self.command(&["logs", "--request-id", id]).output()?;
+        print!("{output}");
+        let json = self.command(&["logs", "--request-id", id, "-o", "json"]).output()?;
+        let answer: Value = serde_json::from_str(&json).doing(|| "reading obsctl's JSON")?;
+        expect(answer["exit_status"] == 0, "the request was found", &answer)?;
+        Ok(answer["facts"].clone())
+    }
+
+    fn command(&self, words: &[&str]) -> Start {
+        let start = Start::new("obsctl", &self.obsctl).args(["--config".into(), self.config.display().to_string()]).args(words);
+        match &self.kubeconfig {
+            Some(path) => start.env("KUBECONFIG", path),
+            None => start,
+        }
+    }
+
+    /// The command as somebody would type it.
+    fn shown(&self) -> String {
+        let kubeconfig = self.kubeconfig.as_ref().map(|k| format!("KUBECONFIG={} ", k.display())).unwrap_or_default();
+        format!("{kubeconfig}{} --config {}", self.obsctl.display(), self.config.display())
+    }
+}
+
+/// The obsctl that was built beside this program.
+fn obsctl() -> Result<PathBuf> {
+    let lab = std::env::current_exe().doing(|| "finding this program")?;
+    let beside = lab.parent().unwrap_or(Path::new(".")).join("obsctl");
+    if beside.exists() { Ok(beside) } else { Err(Failure::new(format!("{} is missing: `cargo build` first", beside.display()))) }
+}
+
+fn id(planted: &Planted) -> Result<&str> {
+    planted.request_id.as_deref().ok_or_else(|| Failure::new("the fault has no request"))
+}
+
+fn task<'a>(attempt: &'a Value, name: &str) -> Result<&'a Value> {
+    let tasks = attempt["tasks"].as_array().map(Vec::as_slice).unwrap_or_default();
+    tasks.iter().find(|t| t["name"] == name).ok_or_else(|| Failure::new(format!("the answer names no task {name}: {attempt}")))
+}
+
+fn expect(held: bool, what: &str, answer: &Value) -> Result<()> {
+    if held { Ok(()) } else { Err(Failure::new(format!("the answer is not the planted one ({what}): {answer}"))) }
+}
+
+fn say(text: &str) {
+    println!("\n{text}");
+}
+
+fn chapter(question: &str) {
+    println!("\n────────────────────────────────────────────────────────────────────────\n{question}");
+}
