@@ -52,9 +52,10 @@ async fn whole(cli: Cli, vars: Vars, out: &mut Out) -> Result<ExitStatus> {
     let stop = Stop::default();
     let deadline = cli.global.deadline;
     let command = async {
-        let session = setup::session(&cli.global, vars, stop.clone())?;
         match cli.command {
-            Command::Logs(args) => commands::logs::run(*args, &session, out).await,
+            // Without a session: a configuration that is wrong makes none, and is what is asked about.
+            Command::Config(args) => commands::config::run(&args, &cli.global, vars, out),
+            Command::Logs(args) => commands::logs::run(*args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
         }
     };
     let watch = async {

@@ -1,6 +1,8 @@
 //! Precedence: flag > `OBSCTL_*` variable > file > discovered > default. The only reader of environment variables in the crate; everyone
 //! else asks `Vars`. Finds no file (`trust`) and checks no value (`build`).
 
+#![expect(clippy::disallowed_methods, reason = "the one reader of environment variables, which clippy.toml sends everybody else to")]
+
 use super::{
     Environment,
     build::{Builder, Picked},
@@ -13,6 +15,7 @@ use crate::{
     safe,
     text::Safe,
 };
+use serde::{Serialize, Serializer};
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
@@ -148,6 +151,12 @@ impl Origin {
     }
 }
 
+impl Serialize for Origin {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.says().serialize(to)
+    }
+}
+
 /// A value and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sourced<T> {
@@ -175,6 +184,8 @@ pub struct Inputs {
     pub context: Option<String>,
     /// `-n`, `--namespace`.
     pub namespace: Option<String>,
+    /// `--kubeconfig`.
+    pub kubeconfig: Option<PathBuf>,
     /// The environment variables.
     pub vars: Vars,
     /// The working folder, absolute.
@@ -194,6 +205,7 @@ impl Inputs {
         Ok(Picked {
             context: self.pick("--context", self.context.as_deref(), "OBSCTL_CONTEXT")?,
             namespace: self.pick("--namespace", self.namespace.as_deref(), "OBSCTL_NAMESPACE")?,
+            kubeconfig: self.kubeconfig.as_ref().map(|path| Sourced::new(self.cwd.join(path), Origin::Flag("--kubeconfig"))),
         })
     }
 }
@@ -322,18 +334,18 @@ impl<'t> Template<'t> {
     pub fn parse(text: &'t str) -> Result<Self, Unexpanded> {
         let mut pieces = Vec::new();
         let mut rest = text;
-        while let Some(at) = rest.find("${") {
-            if let Some(before) = rest[..at].strip_suffix('$') {
+        while let Some((before, behind)) = rest.split_once("${") {
+            if let Some(before) = before.strip_suffix('$') {
                 pieces.extend([Piece::Text(before), Piece::Text("${")]);
-                rest = &rest[at + 2..];
+                rest = behind;
                 continue;
             }
-            let (name, behind) = rest[at + 2..].split_once('}').ok_or(Unexpanded::Malformed)?;
+            let (name, behind) = behind.split_once('}').ok_or(Unexpanded::Malformed)?;
             let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
             if !name.bytes().all(word) || name.bytes().next().is_none_or(|first| first.is_ascii_digit()) {
                 return Err(Unexpanded::Malformed);
             }
-            pieces.extend([Piece::Text(&rest[..at]), Piece::Variable(name)]);
+            pieces.extend([Piece::Text(before), Piece::Variable(name)]);
             rest = behind;
         }
         pieces.push(Piece::Text(rest));

@@ -1,4 +1,5 @@
 //! Every integration test, in one binary: linking is what costs.
 
 mod cluster;
+mod profiles;
 mod support;
