@@ -18,7 +18,6 @@ pub struct Obsctl {
     kubeconfig: PathBuf,
     words: Vec<String>,
     vars: Vec<(String, String)>,
-    limit: Duration,
     pipe: &'static str,
 }
 
@@ -34,13 +33,7 @@ pub struct Ran {
 
 /// `obsctl` with this kubeconfig; the words are split at spaces.
 pub fn obsctl(kubeconfig: &Path, words: &str) -> Obsctl {
-    Obsctl {
-        kubeconfig: kubeconfig.to_owned(),
-        words: words.split_whitespace().map(str::to_owned).collect(),
-        vars: Vec::new(),
-        limit: SOON,
-        pipe: "",
-    }
+    Obsctl { kubeconfig: kubeconfig.to_owned(), words: words.split_whitespace().map(str::to_owned).collect(), vars: Vec::new(), pipe: "" }
 }
 
 impl Obsctl {
@@ -62,12 +55,6 @@ impl Obsctl {
         self
     }
 
-    /// How long it may take.
-    pub fn within(mut self, limit: Duration) -> Self {
-        self.limit = limit;
-        self
-    }
-
     /// Pipes its stdout into a shell command, as in `head -1`; the status stays that of obsctl.
     pub fn piped_into(mut self, command: &'static str) -> Self {
         self.pipe = command;
@@ -77,8 +64,7 @@ impl Obsctl {
     /// Runs it to its end.
     #[track_caller]
     pub fn run(self) -> Ran {
-        let limit = self.limit;
-        self.start().end(limit)
+        self.start().end(SOON)
     }
 
     /// Starts it.

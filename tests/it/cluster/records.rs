@@ -129,7 +129,7 @@ fn what_is_no_text_is_made_safe() {
         }
     }
     // The colour of an application is not our colour.
-    let ran = shared.obsctl("logs odd --tail -1 --raw --color always").run().ends(0);
+    let ran = shared.obsctl("logs odd --tail -1 --raw").var("CLICOLOR_FORCE", "1").run().ends(0);
     assert!(!ran.out.contains("\u{1b}[31malarm"), "{:?}", ran.out);
 }
 

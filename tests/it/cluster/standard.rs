@@ -164,7 +164,7 @@ impl Standard {
     }
 }
 
-fn template(name: &str, more: &str, script: &str) -> String {
+pub fn template(name: &str, more: &str, script: &str) -> String {
     let containers = container("main", script);
     format!("template: {{metadata: {{labels: {{app: {name}}}}}, spec: {{{QUICK}, {more}containers: [{containers}]}}}}")
 }
