@@ -5,6 +5,7 @@ use super::{
     target::{self, Target},
 };
 use crate::{
+    answer::Hint,
     connect::kube::{Ask, Cluster, encode},
     error::{Error, Kind, Result},
     safe,
@@ -119,6 +120,9 @@ pub async fn choose(cluster: &Cluster, scope: &Scope, targets: &[Target], apps: 
     let lookups = join_all(wanted.iter().map(|(t, _)| workloads(cluster, scope, t)));
     let (all, found) = join(pods(cluster, scope, only_selector.as_deref()), lookups).await;
     let all = all?;
+    if all.is_empty() {
+        namespace_exists(cluster, scope).await?;
+    }
     let mut chosen: Vec<Chosen> = Vec::new();
     for ((target, app), found) in wanted.iter().zip(found) {
         let owner = app.map(|a| a.name.clone());
@@ -154,6 +158,20 @@ pub async fn choose(cluster: &Cluster, scope: &Scope, targets: &[Target], apps: 
         }
     }
     Ok(chosen)
+}
+
+/// A mistyped namespace is an empty list to the API; to the user it is a mistake. Where it may not be asked, nothing is claimed.
+async fn namespace_exists(cluster: &Cluster, scope: &Scope) -> Result<()> {
+    let Scope::Namespace(name) = scope else { return Ok(()) };
+    let shown = Safe::name(name);
+    let ask = Ask::new(safe!("looking for namespace {}", shown), format!("/api/v1/namespaces/{}", encode(name)), "get", "namespaces", None);
+    match cluster.get::<v1::Namespace>(&ask).await {
+        Err(e) if e.kind() == Kind::NotFound => Err(Error::new(Kind::NotFound, safe!("looking for namespace {}", shown))
+            .to(cluster.provenance())
+            .what("there is none of that name")
+            .hint(Hint::Run("kubectl get namespaces".into()))),
+        _ => Ok(()),
+    }
 }
 
 fn of_app(app: &AppName) -> Result<Target> {
