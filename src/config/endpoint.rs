@@ -19,7 +19,6 @@ pub struct Endpoint {
 
 /// Where a system is.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "an environment has a handful of them")]
 pub enum Address {
     /// One URL.
     Url(Sourced<SecretRef>),

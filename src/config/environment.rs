@@ -109,7 +109,6 @@ impl LogGlob {
 
 /// Where Celery stores results.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "an environment has a handful of them")]
 pub enum Results {
     /// In the database of this name, by django-celery-results.
     DjangoDb(Sourced<String>),

@@ -20,7 +20,6 @@ fn a_hundred_pods_answer_one_question() {
         if ready == PODS.to_string() { Ok(()) } else { Err(format!("{ready} of {PODS} pods are ready")) }
     });
     let answer = admin(&ns, "logs -r crowd-1234 -o json").run().ends(0);
-    eprintln!("{PODS} pods searched in {:?}", answer.took);
     let answer = answer.json();
     assert_eq!(answer["coverage"]["searched"].as_array().unwrap().len(), PODS, "{}", answer["coverage"]);
     assert_eq!((&answer["complete"], &answer["exit_status"]), (&true.into(), &0.into()), "{}", answer["coverage"]);
