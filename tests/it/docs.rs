@@ -35,11 +35,12 @@ fn commands(text: &str) -> Vec<String> {
     for line in text.lines() {
         if line.starts_with("```") {
             code = !code;
-        } else if code && let Some(at) = line.find("obsctl ") {
-            let before = line[..at].trim_end();
+        } else if code && let Some((before, words)) = line.split_once("obsctl ") {
+            let before = before.trim_end();
             // The command itself: at the line's start, after a prompt, or at the end of a pipe.
             if before.is_empty() || before == "$" || before.ends_with('|') || before == "NEXT" {
-                found.push(line[at..].split(" #").next().unwrap_or_default().trim().to_owned());
+                let words = words.split(" #").next().unwrap_or_default().trim();
+                found.push(format!("obsctl {words}"));
             }
         }
     }
