@@ -8,7 +8,8 @@ use crate::{
     error::{Error, Kind, Result},
     report::{Format, Look, Out, out::Colour},
     session::{Session, Stop},
-    text::{Redactor, Safe},
+    store,
+    text::{MaskKey, Redactor, Safe},
 };
 use jiff::tz::TimeZone;
 
@@ -44,8 +45,15 @@ pub fn kube_ask(global: &Global, target: Option<&KubeTarget>, vars: &Vars) -> Ku
 pub fn session(global: &Global, vars: Vars, stop: Stop) -> Result<Session> {
     let env = config::load(&inputs(global, vars.clone())?)?;
     let ask = env.kube.as_ref().map(|target| kube_ask(global, Some(target), &vars));
-    let redact = if global.show_sensitive { Redactor::default().showing_sensitive() } else { Redactor::default() };
+    let redact = Redactor::new(mask_key(&vars));
+    let redact = if global.show_sensitive { redact.showing_sensitive() } else { redact };
     Ok(Session::new(env, ask, redact, stop, zone(global, &vars)))
+}
+
+/// The user's own, so that a mask can be followed from one run to the next; one for this run where nothing can be stored.
+fn mask_key(vars: &Vars) -> MaskKey {
+    let stored = config::state_folder(vars).map(|folder| store::mask_key(&folder));
+    stored.and_then(|key| key.inspect_err(|e| tracing::debug!("masks are of this run only: {e}")).ok()).unwrap_or_default()
 }
 
 fn zone(global: &Global, vars: &Vars) -> TimeZone {
