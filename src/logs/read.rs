@@ -306,7 +306,10 @@ async fn follow(
     let endless = !watchers.is_empty();
     drop(announce);
     let mut count = 0;
+    let mut parts: Vec<Part> = Vec::new();
     let mut start = |source: Arc<dyn LogSource>, lane: Lane, tasks: &mut JoinSet<(Coverage, Seen)>| {
+        let system = if lane.origin.namespace.is_some() { "kubernetes" } else { "file" };
+        parts.push(Part { system, name: lane.origin.tag() });
         tasks.spawn(numbered(count, source, lane, reading.clone(), budget.clone(), send.clone()));
         count += 1;
     };
@@ -316,6 +319,11 @@ async fn follow(
     let mut merge = Merge::default();
     let mut arrivals: VecDeque<Instant> = VecDeque::new();
     loop {
+        // Files and finished jobs end; pods that may still come do not, unless they would be refused as well.
+        let refused = outcome.coverage.nothing_read() && outcome.coverage.missing.iter().all(|m| matches!(m.why, Why::Refused(_)));
+        if tasks.is_empty() && (!endless || refused) && merge.next_lane().is_none() && sent.is_empty() {
+            break;
+        }
         let due = arrivals.front().map(|a| *a + HOLD);
         tokio::select! {
             biased;
@@ -335,7 +343,7 @@ async fn follow(
                 sink.note(crate::safe!("{}: joined", lane.origin.tag()));
                 start(source, lane, &mut tasks);
             }
-            one = sent.recv(), if !tasks.is_empty() => match one {
+            one = sent.recv() => match one {
                 Some((_, Sent::Note(text))) => sink.note(text),
                 Some((lane, Sent::Kept(record))) => {
                     merge.push(lane, record);
@@ -347,11 +355,6 @@ async fn follow(
                 if let Ok((coverage, seen)) = ended {
                     outcome.coverage.join(coverage);
                     outcome.seen.join(seen);
-                }
-                // Files and finished jobs end; pods that may still come do not, unless they would be refused as well.
-                let refused = outcome.coverage.nothing_read() && outcome.coverage.missing.iter().all(|m| matches!(m.why, Why::Refused(_)));
-                if tasks.is_empty() && (!endless || refused) && merge.next_lane().is_none() {
-                    break;
                 }
             }
         }
@@ -365,8 +368,14 @@ async fn follow(
     tasks.abort_all();
     watchers.abort_all();
     collect(&mut tasks, &mut outcome).await;
-    // What waited in the beginning and was read later.
     let Coverage { searched, missing, .. } = &mut outcome.coverage;
+    // What was followed until now ended with us, not by itself: it has said nothing about its reading.
+    for part in parts {
+        if !searched.contains(&part) && !missing.iter().any(|m| m.part == part && !matches!(m.why, Why::NotStarted(_))) {
+            searched.push(part);
+        }
+    }
+    // What waited in the beginning and was read later.
     missing.retain(|m| !(matches!(m.why, Why::NotStarted(_)) && searched.contains(&m.part)));
     Ok(outcome)
 }

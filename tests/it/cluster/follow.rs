@@ -23,6 +23,7 @@ fn ctrl_c_sigterm_and_the_deadline_end_it() {
         live.signal(signal);
         let ran = live.end(Duration::from_secs(5)).ends(status);
         assert_eq!(ran.count("api is quiet"), 1, "{}", ran.out);
+        assert_eq!(ran.err.lines().count(), 2, "where, and since when: {}", ran.err);
         ran.never_says(&["no pod is there", "nothing to read"]);
     }
     let ran = shared.obsctl("logs api -f --deadline 2s").run().ends(124).shows(&["api is quiet"]);

@@ -82,6 +82,7 @@ fn what_a_container_said_before_it_crashed_is_searched() {
     // It runs again: only its previous life holds the line.
     let ran = shared.obsctl("logs restarted -r crash-5678").run().ends(0).shows(&["first life"]);
     assert_eq!(ran.count("first life"), 1, "{}", ran.out);
+    // The answer is the same for one that is read whole as for one that was restarted.
     shared.obsctl("logs restarted -r later-5678").run().ends(0).shows(&["second life"]).never_says(&["first life"]);
     // It waits to be started again, or runs for a moment.
     shared.obsctl("logs crashing -r loop-9999").run().ends(0).shows(&["will crash"]);

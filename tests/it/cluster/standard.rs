@@ -34,8 +34,10 @@ done
 echo "backend is quiet"
 exec sleep 3600"#;
 
-/// Two requests whose IDs begin alike, one that sends a task, and lines of every level.
+/// Noise of earlier seconds, two requests whose IDs begin alike, one that sends a task, and lines of every level.
 const API: &str = r#"
+for i in 1 2 3; do echo '{"event": "warming up", "level": "debug", "n": '$i'}'; done
+sleep 3
 echo '{"event": "request_started", "level": "info", "request_id": "found-1111-2222", "method": "POST", "path": "/api/orders/", "user_id": 4411}'
 echo '{"event": "task_enqueued", "level": "info", "request_id": "found-1111-2222", "child_task_id": "7ec25367-0c7c-4a1e-9d5d-1f2a3b4c5d6e", "child_task_name": "mail.send", "queue": "mail"}'
 echo '{"event": "request_finished", "level": "info", "request_id": "found-1111-2222", "code": 201, "duration_ms": 12}'

@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
                 break Ok(ended);
             }
             tries += 1;
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            tokio::time::sleep(Duration::from_millis(300) * tries).await;
         };
         let ended = match opened {
             Ok(ended) => ended,
