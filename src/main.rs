@@ -3,12 +3,15 @@
 
 use clap::{CommandFactory, Parser};
 use obsctl::{
+    answer::Hint,
     cli::{Cli, Command},
     commands::{self, setup},
     config::Vars,
     error::{Error, Kind, Result},
     exit::{ExitStatus, Outcome},
-    report::Out,
+    kubernetes::access,
+    report::{Line, Out},
+    safe,
     session::Stop,
 };
 use std::{process::ExitCode, time::Duration};
@@ -42,6 +45,11 @@ fn main() -> ExitCode {
     let status = status.unwrap_or_else(|error| {
         if error.kind() != Kind::Closed {
             out.error(&error);
+            let refused: Vec<_> =
+                error.hints().iter().filter_map(|h| if let Hint::Grant(p) = h { Some(p.clone()) } else { None }).collect();
+            if !refused.is_empty() {
+                access::role(&refused).into_iter().for_each(|line| out.note(&Line::plain(safe!("    {}", line))));
+            }
         }
         ExitStatus::of(&Err(error), false)
     });
