@@ -38,7 +38,7 @@ clippy:
 	@$(STEP) 'lint: clippy' cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 
 deny:
-	@$(STEP) 'lint: cargo-deny (bans, licences, sources)' $(TOOLS)/cargo-deny --offline --log-level error check bans licenses sources
+	@$(STEP) 'lint: cargo-deny (bans, licences, sources)' $(TOOLS)/cargo-deny --locked --log-level error check bans licenses sources
 
 machete:
 	@$(STEP) 'lint: cargo-machete (unused dependencies)' $(TOOLS)/cargo-machete .

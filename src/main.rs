@@ -3,12 +3,15 @@
 
 use clap::{CommandFactory, Parser};
 use obsctl::{
+    answer::Hint,
     cli::{Cli, Command},
     commands::{self, setup},
     config::Vars,
     error::{Error, Kind, Result},
     exit::{ExitStatus, Outcome},
-    report::Out,
+    kubernetes::access,
+    report::{Line, Out},
+    safe,
     session::Stop,
 };
 use std::{process::ExitCode, time::Duration};
@@ -42,6 +45,11 @@ fn main() -> ExitCode {
     let status = status.unwrap_or_else(|error| {
         if error.kind() != Kind::Closed {
             out.error(&error);
+            let refused: Vec<_> =
+                error.hints().iter().filter_map(|h| if let Hint::Grant(p) = h { Some(p.clone()) } else { None }).collect();
+            if !refused.is_empty() {
+                access::role(&refused).into_iter().for_each(|line| out.note(&Line::plain(safe!("    {}", line))));
+            }
         }
         ExitStatus::of(&Err(error), false)
     });
@@ -53,9 +61,10 @@ async fn whole(cli: Cli, vars: Vars, out: &mut Out) -> Result<ExitStatus> {
     let stop = Stop::default();
     let deadline = cli.global.deadline;
     let command = async {
-        let session = setup::session(&cli.global, vars, stop.clone())?;
         match cli.command {
-            Command::Logs(args) => commands::logs::run(*args, &session, out).await,
+            // Without a session: a configuration that is wrong makes none, and is what is asked about.
+            Command::Config(args) => commands::config::run(&args, &cli.global, vars, out),
+            Command::Logs(args) => commands::logs::run(*args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
         }
     };
     let watch = async {

@@ -25,6 +25,10 @@ impl Coverage {
     pub fn nothing_read(&self) -> bool {
         self.searched.is_empty() && !self.missing.is_empty()
     }
+    /// Whether a limit of obsctl's ended the reading.
+    pub fn capped(&self) -> bool {
+        self.missing.iter().any(|m| matches!(m.why, Why::Capped { .. }))
+    }
     /// Adds another coverage; a part searched twice is listed once.
     pub fn join(&mut self, other: Self) {
         for part in other.searched {

@@ -1,5 +1,6 @@
 //! One file per noun: its arguments, and the wiring from arguments to an answer. Wiring only: facts, analysis and screens are below.
 
 pub mod complete;
+pub mod config;
 pub mod logs;
 pub mod setup;

@@ -20,14 +20,8 @@ use jiff::tz::TimeZone;
 pub fn inputs(global: &Global, vars: Vars) -> Result<Inputs> {
     let cwd =
         std::env::current_dir().map_err(|e| Error::new(Kind::Config, "looking at the working folder").what(Safe::name(e.to_string())))?;
-    Ok(Inputs {
-        config: global.config.clone(),
-        env: global.env.clone(),
-        context: global.context.clone(),
-        namespace: global.namespace.clone(),
-        vars,
-        cwd,
-    })
+    let Global { config, env, context, namespace, kubeconfig, .. } = global.clone();
+    Ok(Inputs { config, env, context, namespace, kubeconfig, vars, cwd })
 }
 
 /// Which cluster, by flags, environment and variables.

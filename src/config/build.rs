@@ -2,7 +2,7 @@
 //! Reads no file, opens no connection.
 
 use super::{
-    Action, Address, App, Endpoint, Environment, KubeTarget, Origin, Results, SecretRef, Setting, Sourced, Vars, Via,
+    Action, Address, AddressParts, App, Endpoint, Environment, KubeTarget, Origin, Results, SecretRef, Setting, Sourced, Vars, Via,
     file::{At, Place, RawApp, RawEnvironment, RawKube, RawResults, RawValue, shown},
     nearest,
     trust::Source,
@@ -19,6 +19,7 @@ use std::{
 pub(super) struct Picked {
     pub context: Option<Sourced<String>>,
     pub namespace: Option<Sourced<String>>,
+    pub kubeconfig: Option<Sourced<PathBuf>>,
 }
 
 /// Something wrong at a place of the file.
@@ -233,18 +234,32 @@ impl<'a> Builder<'a> {
             self.kube_value("kube.context", picked.context, raw.and_then(|r| r.context.0.as_ref()), "the kubeconfig's current context");
         let namespace =
             self.kube_value("kube.namespace", picked.namespace, raw.and_then(|r| r.namespace.0.as_ref()), "the context's namespace");
-        let kubeconfig = raw.and_then(|r| r.kubeconfig.0.as_ref()).and_then(|at| {
-            // A kubeconfig can name a program that fetches its credentials.
-            let (text, variables) = self.plain(at)?;
-            if !self.may_now(at.place, "uses a kubeconfig, which can run commands", &Safe::name(&text)) {
-                return None;
+        let kubeconfig = match (picked.kubeconfig, raw.and_then(|r| r.kubeconfig.0.as_ref())) {
+            (Some(picked), _) => {
+                self.record("kube.kubeconfig".into(), shown(&picked.value), picked.from.clone(), Vec::new());
+                Some(picked)
             }
-            let path = self.resolve(at.place, &text)?;
-            let from = self.origin(at.place);
-            self.record("kube.kubeconfig".into(), shown(&path), from.clone(), variables);
-            Some(Sourced::new(path, from))
-        });
+            (None, Some(at)) => self.kubeconfig(at),
+            (None, None) => {
+                let files: Vec<Safe> = self.vars.kubeconfig().iter().map(|file| shown(file)).collect();
+                let from = self.vars.path("KUBECONFIG").map_or(Origin::Default, |_| Origin::Variable("KUBECONFIG".to_owned()));
+                self.record("kube.kubeconfig".into(), Safe::join(&files, ", "), from, Vec::new());
+                None
+            }
+        };
         KubeTarget { context, namespace, kubeconfig }
+    }
+
+    fn kubeconfig(&mut self, at: &At<String>) -> Option<Sourced<PathBuf>> {
+        let (text, variables) = self.plain(at)?;
+        // A kubeconfig can name a program that fetches its credentials.
+        if !self.may_now(at.place, "uses a kubeconfig, which can run commands", &Safe::name(&text)) {
+            return None;
+        }
+        let path = self.resolve(at.place, &text)?;
+        let from = self.origin(at.place);
+        self.record("kube.kubeconfig".into(), shown(&path), from.clone(), variables);
+        Some(Sourced::new(path, from))
     }
 
     fn kube_value(
@@ -269,27 +284,29 @@ impl<'a> Builder<'a> {
 
     fn app(&mut self, name: &str, raw: &RawApp) -> App {
         let key = |of: &'static str| safe!("apps.{}.{}", Safe::name(name), of);
+        let selector = raw.selector.0.as_ref().and_then(|at| self.text(key("selector"), at));
         let workload = raw.workload.0.as_ref().and_then(|at| {
             let text = self.text(key("workload"), at)?.value;
             let well_formed = text.split_once('/').is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty() && !name.contains('/'));
             self.unless(well_formed, at.place, "a workload is kind/name: deployment/backend")?;
             Some(text)
         });
-        let health = raw.health.0.as_ref().and_then(|at| {
-            let text = self.text(key("health"), at)?.value;
-            self.unless(text.starts_with('/'), at.place, "a health endpoint is a path that begins with /: /api/health/")?;
-            Some(text)
-        });
+        let container = raw.container.0.as_ref().and_then(|at| self.text(key("container"), at)).map(|s| s.value);
         let port = raw.port.0.as_ref().and_then(|at| {
             self.unless(at.value != 0, at.place, "a port is 1 to 65535")?;
             let from = self.origin(at.place);
             self.record(key("port"), safe!("{}", at.value), from, Vec::new());
             Some(at.value)
         });
+        let health = raw.health.0.as_ref().and_then(|at| {
+            let text = self.text(key("health"), at)?.value;
+            self.unless(text.starts_with('/'), at.place, "a health endpoint is a path that begins with /: /api/health/")?;
+            Some(text)
+        });
         App {
-            selector: raw.selector.0.as_ref().and_then(|at| self.text(key("selector"), at)),
+            selector,
             workload,
-            container: raw.container.0.as_ref().and_then(|at| self.text(key("container"), at)).map(|s| s.value),
+            container,
             port,
             health,
             url: raw.url.0.as_ref().and_then(|at| self.url(key("url"), at)),
@@ -314,12 +331,14 @@ impl<'a> Builder<'a> {
                 let password = parts.password.map(|at| self.value(of("password"), at, true));
                 let database = parts.database.map(|(name, at)| self.value(of(name), at, false));
                 // A part that is wrong has become a problem already.
-                host.map(|host| Address::Parts {
-                    host,
-                    port: port.flatten(),
-                    user: user.flatten(),
-                    password: password.flatten(),
-                    database: database.flatten(),
+                host.map(|host| {
+                    Address::Parts(Box::new(AddressParts {
+                        host,
+                        port: port.flatten(),
+                        user: user.flatten(),
+                        password: password.flatten(),
+                        database: database.flatten(),
+                    }))
                 })
             }
         };
@@ -350,7 +369,7 @@ impl<'a> Builder<'a> {
             }
             (None, Some(url)) => {
                 let parts = Parts { url: Some(url), via: r.via.0.as_ref(), ..Parts::default() };
-                self.endpoint(&"results".into(), *place, &parts).map(Results::At)
+                self.endpoint(&"results".into(), *place, &parts).map(|endpoint| Results::At(Box::new(endpoint)))
             }
             _ => self.refuse(*place, "either django_db or url says where results are"),
         }

@@ -3,8 +3,6 @@
 use super::{
     Environment, Inputs, SecretRef,
     build::{Builder, Problem},
-    endpoint::{Address, Endpoint},
-    environment::Results,
     file::{self, Place, shown},
     merge, trust,
 };
@@ -77,18 +75,8 @@ pub fn check(inputs: &Inputs) -> Result<Option<Check>> {
 
 /// Variables that an endpoint needs and that are not set here. A warning: another command may not need it, another shell may have it.
 fn unset(environment: &Environment) -> Vec<Checked> {
-    let results = match &environment.results {
-        Some(Results::At(endpoint)) => Some(endpoint),
-        _ => None,
-    };
-    let endpoints = environment.postgres.values().chain(&environment.broker).chain(results);
-    let values = endpoints.flat_map(|Endpoint { address, .. }| match address {
-        Address::Url(url) => vec![url],
-        Address::Parts { host, port, user, password, database } => {
-            [Some(host), port.as_ref(), user.as_ref(), password.as_ref(), database.as_ref()].into_iter().flatten().collect()
-        }
-    });
-    values
+    environment
+        .addresses()
         .filter_map(|value| match &value.value {
             SecretRef::Unset { variable } => Some(Checked {
                 code: "config-variable-unset",

@@ -19,28 +19,45 @@ pub struct Endpoint {
 
 /// Where a system is.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "an environment has a handful of them")]
 pub enum Address {
     /// One URL.
     Url(Sourced<SecretRef>),
     /// Its parts.
-    Parts {
-        /// The host.
-        host: Sourced<SecretRef>,
-        /// The port; the system's own when left out.
-        port: Option<Sourced<SecretRef>>,
-        /// The user or role.
-        user: Option<Sourced<SecretRef>>,
-        /// The password.
-        password: Option<Sourced<SecretRef>>,
-        /// The database: a name in PostgreSQL, a number in Redis.
-        database: Option<Sourced<SecretRef>>,
-    },
+    Parts(Box<AddressParts>),
+}
+
+impl Address {
+    /// All its values.
+    pub fn values(&self) -> Vec<&Sourced<SecretRef>> {
+        match self {
+            Self::Url(url) => vec![url],
+            Self::Parts(parts) => {
+                let AddressParts { host, port, user, password, database } = &**parts;
+                std::iter::once(host).chain(port).chain(user).chain(password).chain(database).collect()
+            }
+        }
+    }
+}
+
+/// An address in parts.
+#[derive(Clone, Debug)]
+pub struct AddressParts {
+    /// The host.
+    pub host: Sourced<SecretRef>,
+    /// The port; the system's own when left out.
+    pub port: Option<Sourced<SecretRef>>,
+    /// The user or role.
+    pub user: Option<Sourced<SecretRef>>,
+    /// The password.
+    pub password: Option<Sourced<SecretRef>>,
+    /// The database: a name in PostgreSQL, a number in Redis.
+    pub database: Option<Sourced<SecretRef>>,
 }
 
 /// The way to an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "via")]
 pub enum Via {
     /// A tunnel where the host names a Service of the cluster, direct otherwise.
     #[default]

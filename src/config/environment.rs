@@ -1,8 +1,9 @@
 //! The merged, typed environment that a command works on. Holds what was decided, not how.
 
-use super::{Endpoint, Origin, Sourced};
+use super::{Endpoint, Origin, SecretRef, Sourced};
 use crate::text::Safe;
 use jiff::{SignedDuration, tz::TimeZone};
+use serde::Serialize;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -37,6 +38,17 @@ pub struct Environment {
     pub settings: Vec<Setting>,
     /// What its user should know before trusting the answer: a variable that overrides the named environment.
     pub warnings: Vec<Safe>,
+}
+
+impl Environment {
+    /// All values that lead to its databases and brokers.
+    pub fn addresses(&self) -> impl Iterator<Item = &Sourced<SecretRef>> {
+        let results = match &self.results {
+            Some(Results::At(endpoint)) => Some(&**endpoint),
+            _ => None,
+        };
+        self.postgres.values().chain(&self.broker).chain(results).flat_map(|endpoint| endpoint.address.values())
+    }
 }
 
 /// A place on Kubernetes. What is None is the kubeconfig's.
@@ -97,16 +109,15 @@ impl LogGlob {
 
 /// Where Celery stores results.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "an environment has a handful of them")]
 pub enum Results {
     /// In the database of this name, by django-celery-results.
     DjangoDb(Sourced<String>),
     /// In a system of their own.
-    At(Endpoint),
+    At(Box<Endpoint>),
 }
 
 /// One value of the environment, ready to be shown.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Setting {
     /// Its key, from the environment down: `kube.context`.
     pub key: Safe,
@@ -115,5 +126,6 @@ pub struct Setting {
     /// Where it came from.
     pub from: Origin,
     /// The variables that were expanded in it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub variables: Vec<Safe>,
 }

@@ -14,6 +14,7 @@ use crate::{
     safe,
     text::Safe,
 };
+use serde::{Serialize, Serializer};
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
@@ -149,6 +150,12 @@ impl Origin {
     }
 }
 
+impl Serialize for Origin {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.says().serialize(to)
+    }
+}
+
 /// A value and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sourced<T> {
@@ -176,6 +183,8 @@ pub struct Inputs {
     pub context: Option<String>,
     /// `-n`, `--namespace`.
     pub namespace: Option<String>,
+    /// `--kubeconfig`.
+    pub kubeconfig: Option<PathBuf>,
     /// The environment variables.
     pub vars: Vars,
     /// The working folder, absolute.
@@ -195,6 +204,7 @@ impl Inputs {
         Ok(Picked {
             context: self.pick("--context", self.context.as_deref(), "OBSCTL_CONTEXT")?,
             namespace: self.pick("--namespace", self.namespace.as_deref(), "OBSCTL_NAMESPACE")?,
+            kubeconfig: self.kubeconfig.as_ref().map(|path| Sourced::new(self.cwd.join(path), Origin::Flag("--kubeconfig"))),
         })
     }
 }
@@ -323,13 +333,13 @@ impl<'t> Template<'t> {
     pub fn parse(text: &'t str) -> Result<Self, Unexpanded> {
         let mut pieces = Vec::new();
         let mut rest = text;
-        while let Some((before, after)) = rest.split_once("${") {
+        while let Some((before, behind)) = rest.split_once("${") {
             if let Some(before) = before.strip_suffix('$') {
                 pieces.extend([Piece::Text(before), Piece::Text("${")]);
-                rest = after;
+                rest = behind;
                 continue;
             }
-            let (name, behind) = after.split_once('}').ok_or(Unexpanded::Malformed)?;
+            let (name, behind) = behind.split_once('}').ok_or(Unexpanded::Malformed)?;
             let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
             if !name.bytes().all(word) || name.bytes().next().is_none_or(|first| first.is_ascii_digit()) {
                 return Err(Unexpanded::Malformed);

@@ -17,7 +17,7 @@ mod trust;
 mod value;
 
 pub use check::{Check, Checked, check};
-pub use endpoint::{Address, Endpoint, SecretRef, Via};
+pub use endpoint::{Address, AddressParts, Endpoint, SecretRef, Via};
 pub use environment::{App, Environment, KubeTarget, LogGlob, Results, Setting};
 pub use file::schema;
 pub use merge::{Inputs, Origin, Sourced, Vars, load, names};

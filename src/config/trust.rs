@@ -12,6 +12,7 @@ use crate::{
     safe,
     text::Safe,
 };
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, DirBuilder, File},
@@ -120,7 +121,7 @@ fn is_stored(vars: &Vars, path: &Path, bytes: &[u8]) -> bool {
 }
 
 /// Something that only a trusted file may do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Action {
     /// Where the file asks for it: `file:line:column`.
     pub place: Safe,

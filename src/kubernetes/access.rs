@@ -2,10 +2,10 @@
 
 use crate::{answer::Permission, safe, text::Safe};
 
-/// The smallest Role (or ClusterRole) for these permissions, as YAML.
-pub fn role(permissions: &[Permission]) -> Safe {
+/// The smallest Role (or ClusterRole) for these permissions, as the lines of its YAML.
+pub fn role(permissions: &[Permission]) -> Vec<Safe> {
+    let namespace = permissions.iter().find_map(|p| p.scope.strip_prefix("namespace "));
     let cluster = permissions.iter().any(|p| !p.scope.starts_with("namespace "));
-    let namespace = permissions.iter().find_map(|p| p.scope.strip_prefix("namespace ")).unwrap_or_default();
     let mut rules: Vec<(Safe, Vec<Safe>)> = Vec::new();
     for p in permissions {
         match rules.iter_mut().find(|(r, _)| *r == p.resource) {
@@ -14,18 +14,19 @@ pub fn role(permissions: &[Permission]) -> Safe {
             None => rules.push((p.resource.clone(), vec![p.verb.clone()])),
         }
     }
-    let head = if cluster {
-        Safe::from("kind: ClusterRole\nmetadata: {name: obsctl-read}\n")
-    } else {
-        safe!("kind: Role\nmetadata: {{name: obsctl-read, namespace: {}}}\n", Safe::name(namespace))
-    };
-    let rules: Vec<Safe> = rules
-        .iter()
-        .map(|(resource, verbs)| {
-            safe!("- {{apiGroups: [\"{}\"], resources: [{}], verbs: [{}]}}", group(resource), resource, Safe::join(verbs, ", "))
-        })
-        .collect();
-    safe!("apiVersion: rbac.authorization.k8s.io/v1\n{}rules:\n{}\n", head, Safe::join(&rules, "\n"))
+    let mut lines: Vec<Safe> = vec!["apiVersion: rbac.authorization.k8s.io/v1".into()];
+    match namespace.filter(|_| !cluster) {
+        Some(namespace) => {
+            lines.push("kind: Role".into());
+            lines.push(safe!("metadata: {{name: obsctl-read, namespace: {}}}", Safe::name(namespace)));
+        }
+        None => lines.extend(["kind: ClusterRole".into(), "metadata: {name: obsctl-read}".into()]),
+    }
+    lines.push("rules:".into());
+    lines.extend(rules.iter().map(|(resource, verbs)| {
+        safe!("- {{apiGroups: [\"{}\"], resources: [{}], verbs: [{}]}}", group(resource), resource, Safe::join(verbs, ", "))
+    }));
+    lines
 }
 
 /// The API group of a resource that obsctl asks for.
@@ -50,7 +51,7 @@ mod tests {
         };
         let yaml = role(&[p("get", "pods/log"), p("list", "pods"), p("get", "pods/log"), p("get", "deployments")]);
         assert_eq!(
-            yaml.as_str(),
+            format!("{}\n", Safe::join(&yaml, "\n")),
             "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: obsctl-read, namespace: shop}\nrules:\n\
              - {apiGroups: [\"\"], resources: [pods/log], verbs: [get]}\n- {apiGroups: [\"\"], resources: [pods], verbs: [list]}\n\
              - {apiGroups: [\"apps\"], resources: [deployments], verbs: [get]}\n"

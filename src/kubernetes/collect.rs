@@ -5,6 +5,7 @@ use super::{
     target::{self, Target},
 };
 use crate::{
+    answer::Hint,
     connect::kube::{Ask, Cluster, encode},
     error::{Error, Kind, Result},
     safe,
@@ -119,6 +120,9 @@ pub async fn choose(cluster: &Cluster, scope: &Scope, targets: &[Target], apps: 
     let lookups = join_all(wanted.iter().map(|(t, _)| workloads(cluster, scope, t)));
     let (all, found) = join(pods(cluster, scope, only_selector.as_deref()), lookups).await;
     let all = all?;
+    if all.is_empty() {
+        namespace_exists(cluster, scope).await?;
+    }
     let mut chosen: Vec<Chosen> = Vec::new();
     for ((target, app), found) in wanted.iter().zip(found) {
         let owner = app.map(|a| a.name.clone());
@@ -131,15 +135,20 @@ pub async fn choose(cluster: &Cluster, scope: &Scope, targets: &[Target], apps: 
                 let one = all.iter().find(|p| p.name == *name);
                 vec![(one.ok_or_else(|| near(name, scope, &all))?, None)]
             }
-            Target::Workload(_, name) | Target::Name(name) => match found? {
-                Some((workload, jobs)) => {
-                    target::pods_of(&workload, &all, &jobs).into_iter().map(|p| (p, Some(workload.name.clone()))).collect()
+            Target::Workload(_, name) | Target::Name(name) => {
+                let a_pod = || all.iter().find(|p| p.name == *name).filter(|_| matches!(target, Target::Name(_)));
+                let found = match found {
+                    // What may not be looked up may be what is meant, unless a pod has the name.
+                    Err(e) if e.kind() == Kind::Denied && a_pod().is_some() => None,
+                    found => found?,
+                };
+                match found {
+                    Some((workload, jobs)) => {
+                        target::pods_of(&workload, &all, &jobs).into_iter().map(|p| (p, Some(workload.name.clone()))).collect()
+                    }
+                    None => vec![(a_pod().ok_or_else(|| near(name, scope, &all))?, None)],
                 }
-                None => match all.iter().find(|p| p.name == *name) {
-                    Some(one) if matches!(target, Target::Name(_)) => vec![(one, None)],
-                    _ => return Err(near(name, scope, &all)),
-                },
-            },
+            }
         };
         for (pod, workload) in picked {
             if !chosen.iter().any(|c| c.pod.uid == pod.uid) {
@@ -149,6 +158,20 @@ pub async fn choose(cluster: &Cluster, scope: &Scope, targets: &[Target], apps: 
         }
     }
     Ok(chosen)
+}
+
+/// A mistyped namespace is an empty list to the API; to the user it is a mistake. Where it may not be asked, nothing is claimed.
+async fn namespace_exists(cluster: &Cluster, scope: &Scope) -> Result<()> {
+    let Scope::Namespace(name) = scope else { return Ok(()) };
+    let shown = Safe::name(name);
+    let ask = Ask::new(safe!("looking for namespace {}", shown), format!("/api/v1/namespaces/{}", encode(name)), "get", "namespaces", None);
+    match cluster.get::<v1::Namespace>(&ask).await {
+        Err(e) if e.kind() == Kind::NotFound => Err(Error::new(Kind::NotFound, safe!("looking for namespace {}", shown))
+            .to(cluster.provenance())
+            .what("there is none of that name")
+            .hint(Hint::Run("kubectl get namespaces".into()))),
+        _ => Ok(()),
+    }
 }
 
 fn of_app(app: &AppName) -> Result<Target> {
@@ -178,16 +201,19 @@ async fn workloads(cluster: &Cluster, scope: &Scope, target: &Target) -> Result<
             .what("a name needs one namespace: with -A use -l, or no target"));
     };
     let answers = join_all(kinds.iter().map(|kind| workload(cluster, namespace, *kind, name))).await;
+    let mut refused = None;
     for answer in answers {
         match answer {
             Ok(Some(found)) => return Ok(Some(found)),
             Ok(None) => {}
-            Err(e) if e.kind() == Kind::Denied && kinds.len() > 1 => {}
+            // A refused kind does not end the search: another may have the name.
+            Err(e) if e.kind() == Kind::Denied => {
+                refused.get_or_insert(e);
+            }
             Err(e) => return Err(e),
         }
     }
-    // A refused kind does not end the search: a pod of that name may be meant, and the caller looks.
-    Ok(None)
+    refused.map_or(Ok(None), Err)
 }
 
 async fn workload(cluster: &Cluster, namespace: &str, kind: WorkloadKind, name: &str) -> Result<Option<(Workload, Vec<String>)>> {

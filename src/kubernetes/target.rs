@@ -41,8 +41,13 @@ pub fn parse(text: &str) -> Result<Target> {
     WorkloadKind::parse(kind).map(|k| Target::Workload(k, name.to_owned())).ok_or_else(|| {
         Error::new(Kind::Usage, safe!("reading the target {}", Safe::name(text)))
             .what(safe!("{} is no kind with pods", Safe::name(kind)))
-            .hint(Hint::Try("deployment, statefulset, daemonset, job, cronjob, pod (deploy, sts, ds, po, cj)".into()))
+            .hint(kinds_hint())
     })
+}
+
+/// The kinds that a target may name.
+pub fn kinds_hint() -> Hint {
+    Hint::Try("for pods KIND/NAME with deployment, statefulset, daemonset, job, cronjob or pod (deploy, sts, ds, po, cj)".into())
 }
 
 /// The pods of a workload: those that its selector matches, or that it owns through a job or a replica set.

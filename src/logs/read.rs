@@ -122,13 +122,14 @@ async fn lane_task(
         query.zone = Some(zone.clone());
     }
     let query = Arc::new(query);
+    let app = lane.origin.app.clone().unwrap_or_else(|| lane.origin.name.clone());
     let mut grouper = Grouper::new(lane.origin.clone());
     let mut keeper = Keeper::new(query.clone(), reading.id_fields.clone());
     let (send, pieces) = mpsc::channel::<Piece>(8);
     let reads = source.read(lane, query, budget, send);
     let filter = filter(pieces, &mut grouper, &mut keeper, &out, reading.query.follow);
     let (coverage, ()) = futures_util::future::join(reads, filter).await;
-    (coverage, keeper.seen)
+    (coverage, keeper.seen(app))
 }
 
 /// Pieces to kept records. Takes the receiver: dropping it is what ends the source's reading when nobody listens any more.
@@ -268,7 +269,7 @@ async fn collect(tasks: &mut JoinSet<(Coverage, Seen)>, outcome: &mut ReadOutcom
     while let Some(ended) = tasks.join_next().await {
         if let Ok((coverage, seen)) = ended {
             outcome.coverage.join(coverage);
-            outcome.seen.join(&seen);
+            outcome.seen.join(seen);
         }
     }
     outcome.coverage.searched.sort();
@@ -305,7 +306,10 @@ async fn follow(
     let endless = !watchers.is_empty();
     drop(announce);
     let mut count = 0;
+    let mut parts: Vec<Part> = Vec::new();
     let mut start = |source: Arc<dyn LogSource>, lane: Lane, tasks: &mut JoinSet<(Coverage, Seen)>| {
+        let system = if lane.origin.namespace.is_some() { "kubernetes" } else { "file" };
+        parts.push(Part { system, name: lane.origin.tag() });
         tasks.spawn(numbered(count, source, lane, reading.clone(), budget.clone(), send.clone()));
         count += 1;
     };
@@ -315,6 +319,11 @@ async fn follow(
     let mut merge = Merge::default();
     let mut arrivals: VecDeque<Instant> = VecDeque::new();
     loop {
+        // Files and finished jobs end; pods that may still come do not, unless they would be refused as well.
+        let refused = outcome.coverage.nothing_read() && outcome.coverage.missing.iter().all(|m| matches!(m.why, Why::Refused(_)));
+        if tasks.is_empty() && (!endless || refused) && merge.next_lane().is_none() && sent.is_empty() {
+            break;
+        }
         let due = arrivals.front().map(|a| *a + HOLD);
         tokio::select! {
             biased;
@@ -334,7 +343,7 @@ async fn follow(
                 sink.note(crate::safe!("{}: joined", lane.origin.tag()));
                 start(source, lane, &mut tasks);
             }
-            one = sent.recv(), if !tasks.is_empty() => match one {
+            one = sent.recv() => match one {
                 Some((_, Sent::Note(text))) => sink.note(text),
                 Some((lane, Sent::Kept(record))) => {
                     merge.push(lane, record);
@@ -345,11 +354,7 @@ async fn follow(
             Some(ended) = tasks.join_next() => {
                 if let Ok((coverage, seen)) = ended {
                     outcome.coverage.join(coverage);
-                    outcome.seen.join(&seen);
-                }
-                // Files and finished jobs end; pods that may still come do not.
-                if tasks.is_empty() && !endless && merge.next_lane().is_none() {
-                    break;
+                    outcome.seen.join(seen);
                 }
             }
         }
@@ -363,5 +368,14 @@ async fn follow(
     tasks.abort_all();
     watchers.abort_all();
     collect(&mut tasks, &mut outcome).await;
+    let Coverage { searched, missing, .. } = &mut outcome.coverage;
+    // What was followed until now ended with us, not by itself: it has said nothing about its reading.
+    for part in parts {
+        if !searched.contains(&part) && !missing.iter().any(|m| m.part == part && !matches!(m.why, Why::NotStarted(_))) {
+            searched.push(part);
+        }
+    }
+    // What waited in the beginning and was read later.
+    missing.retain(|m| !(matches!(m.why, Why::NotStarted(_)) && searched.contains(&m.part)));
     Ok(outcome)
 }

@@ -1,12 +1,21 @@
 //! Every integration test, in one binary: linking is what costs.
 
+// The lints' leave for tests holds inside of `cfg(test)` only.
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod cli_support;
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod completions;
+#[cfg(test)]
+mod docs;
 #[cfg(test)]
 mod generated;
 #[cfg(test)]
+mod profiles;
+#[cfg(test)]
 mod shells;
+#[cfg(test)]
+mod support;

@@ -4,7 +4,11 @@
 use crate::support::obsctl;
 use lab::sandbox::{PodSandbox, Profile};
 use serde_json::Value;
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::BTreeSet,
+    fs,
+    sync::{Mutex, PoisonError},
+};
 
 /// A line as the container wrote it, with the runtime's time.
 struct Written {
@@ -64,6 +68,9 @@ fn belonging(lines: &[Written], request: &str) -> Vec<String> {
     }
 }
 
+/// One production at a time: two that start on two cores take longer than one after the other.
+static ALONE: Mutex<()> = Mutex::new(());
+
 fn seeded(profile: Profile) -> (PodSandbox, String) {
     let sandbox = PodSandbox::start(&lab::get().cluster(), profile).expect("the production");
     let planted = sandbox.traffic().fault("failing-task").expect("the fault");
@@ -79,6 +86,7 @@ fn ask(sandbox: &PodSandbox, id: &str) -> (i32, Value) {
 }
 
 fn whole(profile: Profile) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (sandbox, id) = seeded(profile);
     let (status, answer) = ask(&sandbox, &id);
     let expected = belonging(&written(&sandbox), &id);
@@ -96,6 +104,7 @@ fn whole(profile: Profile) {
 }
 
 fn without_ids(profile: Profile) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (sandbox, id) = seeded(profile);
     let (status, answer) = ask(&sandbox, &id);
     assert_eq!(status, 3, "{answer:#}");

@@ -22,13 +22,11 @@ class Session(socketserver.StreamRequestHandler):
                 return
             if verb == "DATA":
                 self.say("354 go on")
-                while self.rfile.readline(65536).strip(b"\r\n") not in (b".", b""):
-                    pass
-                self.skip_body()
+                self.skip_mail()
             self.say("250 ok")
 
-    def skip_body(self):
-        """An empty line ends the headers, a lone dot ends the mail."""
+    def skip_mail(self):
+        """A lone dot ends the mail."""
         while (line := self.rfile.readline(65536)) and line.strip() != b".":
             pass
 

@@ -1,7 +1,7 @@
 """Drives the sandbox: named faults and ordinary requests, with request IDs that are known beforehand.
 
-The same seed gives the same IDs and the same requests. Each planted request is one JSON line on stdout, printed when its
-tasks have ended. Needs DATABASE_URL (to see tasks end) and the base URLs of the web processes.
+The same seed gives the same IDs and the same requests. Each planted request is one JSON line on stdout, printed when
+its tasks have ended. Needs DATABASE_URL (to see tasks end) and the base URLs of the web processes.
 """
 
 import argparse
@@ -218,7 +218,7 @@ def say(fault, started, planted):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--url", action="append", required=True, help="base URL of a web process; may be given again")
+    arguments.add_argument("--url", action="append", required=True, help="base URL of a web process; repeatable")
     arguments.add_argument("--host", default="shop.example", help="the Host header")
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--deadline", type=float, default=90, help="seconds for each wait")

@@ -160,7 +160,7 @@ fn status(facts: &RequestFacts, findings: &[Finding], coverage: &Coverage, stric
         return ExitStatus::of(&Ok(reason), false);
     }
     let verdict = if !facts.attempts.is_empty() {
-        if strict && !coverage.complete() { Verdict::Unknown } else { Verdict::Ok }
+        if coverage.capped() || (strict && !coverage.complete()) { Verdict::Unknown } else { Verdict::Ok }
     } else if findings.iter().any(|f| f.code == "absent") {
         Verdict::Failed
     } else {

@@ -103,7 +103,7 @@ fn status(filters: bool, records: u64, coverage: &Coverage, strict: bool, sessio
         return ExitStatus::of(&Ok(reason), false);
     }
     let verdict = match (filters, records, coverage.complete()) {
-        (_, _, false) if coverage.nothing_read() => Verdict::Unknown,
+        (_, _, false) if coverage.nothing_read() || coverage.capped() => Verdict::Unknown,
         (true, 0, true) => Verdict::Failed,
         (true, 0, false) => Verdict::Unknown,
         (_, _, false) if strict => Verdict::Unknown,

@@ -41,6 +41,26 @@ fn flag_over_variable_over_file_over_default() {
 }
 
 #[test]
+fn the_kubeconfig_that_is_meant() {
+    let text = "environments: {a: {kube: {kubeconfig: ./k}}}";
+    let shown = |m: &Machine| {
+        let env = m.env();
+        let setting = env.settings.iter().find(|s| s.key.as_str() == "kube.kubeconfig").expect("a kubeconfig");
+        let from = m.clean(&setting.from.says());
+        (m.clean(&setting.value), from, env.kube.and_then(|k| k.kubeconfig).map(|k| m.clean(&k.value.display().to_string())))
+    };
+    let flag = Machine::new().own(text).var("KUBECONFIG", "/v").with(|i| i.kubeconfig = Some("f".into()));
+    assert_eq!(shown(&flag), ("project/f".into(), "--kubeconfig".into(), Some("project/f".into())));
+    let file = Machine::new().own(text).var("KUBECONFIG", "/v");
+    let path = "home/.config/obsctl/k".to_owned();
+    assert_eq!(shown(&file), (path.clone(), "home/.config/obsctl/config.yaml:1:39".into(), Some(path)));
+    assert_eq!(shown(&Machine::new().var("KUBECONFIG", "/v:/w")), ("/v, /w".into(), "KUBECONFIG".into(), None));
+    assert_eq!(shown(&Machine::new()), ("home/.kube/config".into(), "default".into(), None));
+    // A flag needs no trust, also where the file's own would.
+    assert!(Machine::new().project(text).with(|i| i.kubeconfig = Some("f".into())).load().is_ok());
+}
+
+#[test]
 fn a_variable_in_place_of_the_file_is_warned_about() {
     let text = "environments: {staging: {kube: {context: stage}}}";
     let env = Machine::new().own(text).var("OBSCTL_CONTEXT", "prod").with(|i| i.env = Some("staging".into())).env();

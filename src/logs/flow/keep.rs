@@ -2,72 +2,93 @@
 
 use crate::logs::{
     decode,
-    model::{Entry, Level, Record},
+    model::{Entry, Level, Record, Shape},
     query::{Needles, Query},
 };
+use crate::text::Safe;
 use aho_corasick::AhoCorasick;
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
-/// What was seen on the way, for the coverage and its hints.
+/// What was seen on the way, per app: for the coverage and for what an absence means.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
-    /// Records that were decoded to be judged.
-    pub decoded: u64,
-    /// Records in all.
-    pub records: u64,
-    /// Whether any sampled record carries one of the ID fields.
-    pub names_ids: bool,
-    /// The mildest level seen in the sample.
-    pub mildest: Option<Level>,
-    /// The oldest time seen.
-    pub oldest: Option<jiff::Timestamp>,
+pub struct Seen(BTreeMap<Safe, SeenApp>);
+
+/// What was seen of one app.
+#[derive(Clone, Debug, Default)]
+struct SeenApp {
+    records: u64,
+    /// Whether any record carries one of the ID fields.
+    names_ids: bool,
+    /// Whether any record tells of a request that was served.
+    serves: bool,
+    mildest: Option<Level>,
 }
 
 impl Seen {
     /// Adds what another origin saw.
-    pub fn join(&mut self, other: &Self) {
-        self.decoded += other.decoded;
-        self.records += other.records;
-        self.names_ids |= other.names_ids;
-        self.mildest = [self.mildest, other.mildest].into_iter().flatten().min();
-        self.oldest = [self.oldest, other.oldest].into_iter().flatten().min();
+    pub fn join(&mut self, other: Self) {
+        for (app, seen) in other.0 {
+            let known = self.0.entry(app).or_default();
+            known.records += seen.records;
+            known.names_ids |= seen.names_ids;
+            known.serves |= seen.serves;
+            known.mildest = [known.mildest, seen.mildest].into_iter().flatten().min();
+        }
+    }
+    /// Records in all.
+    pub fn records(&self) -> u64 {
+        self.0.values().map(|s| s.records).sum()
+    }
+    /// Whether any record carries one of the ID fields.
+    pub fn names_ids(&self) -> bool {
+        self.0.values().any(|s| s.names_ids)
+    }
+    /// The apps that serve requests without logging their IDs: nothing can be said about a request there.
+    pub fn serve_without_ids(&self) -> Vec<Safe> {
+        self.0.iter().filter(|(_, s)| s.serves && !s.names_ids).map(|(app, _)| app.clone()).collect()
+    }
+    /// The mildest level seen.
+    pub fn mildest(&self) -> Option<Level> {
+        self.0.values().filter_map(|s| s.mildest).min()
     }
 }
 
 /// One record in so many is looked at for `Seen`, hit or not.
 const SAMPLE: u64 = 50;
+/// What stands in a record that tells of a served request.
+const SERVES: [&str; 2] = [" HTTP/", "status_code"];
 
 /// Keeps what the question asks for.
 pub struct Keeper {
     query: Arc<Query>,
     needles: Needles,
     id_fields: Arc<[String]>,
-    /// Finds the names of ID fields; none when they make no automaton.
-    id_names: Option<AhoCorasick>,
+    /// Finds the names of ID fields and what tells of a request; none when they make no automaton.
+    telling: Option<AhoCorasick>,
     before: VecDeque<Record>,
     after: usize,
     newest: VecDeque<Record>,
-    /// What was seen.
-    pub seen: Seen,
+    seen: SeenApp,
 }
 
 impl Keeper {
     /// For one origin.
     pub fn new(query: Arc<Query>, id_fields: Arc<[String]>) -> Self {
         let needles = query.needles();
-        let id_names = AhoCorasick::new(id_fields.iter()).ok();
-        Self { query, needles, id_fields, id_names, before: VecDeque::new(), after: 0, newest: VecDeque::new(), seen: Seen::default() }
+        let telling = AhoCorasick::new(id_fields.iter().map(String::as_str).chain(SERVES)).ok();
+        Self { query, needles, id_fields, telling, before: VecDeque::new(), after: 0, newest: VecDeque::new(), seen: SeenApp::default() }
     }
 
     /// Takes a record; `out` gets those that are kept, at once or, under `--tail`, at `finish`.
     pub fn push(&mut self, mut record: Record, out: &mut impl FnMut(Record)) {
         self.seen.records += 1;
-        if self.seen.oldest.is_none() {
-            self.seen.oldest = record.at;
-        }
-        // "These logs carry no request ID" must be true of every record, so until one is seen each that names such a field is looked at.
-        let names_one = !self.seen.names_ids && self.id_names.as_ref().is_some_and(|names| names.is_match(&record.head[..]));
-        if names_one || self.seen.records <= 20 || self.seen.records.is_multiple_of(SAMPLE) {
+        // "These logs carry no request ID" must be true of every record, so until one is seen each that may name one is looked at.
+        let telling =
+            !(self.seen.names_ids && self.seen.serves) && self.telling.as_ref().is_some_and(|words| words.is_match(&record.head[..]));
+        if telling || self.seen.records <= 20 || self.seen.records.is_multiple_of(SAMPLE) {
             self.sample(&record);
         }
         let hit = self.query.in_window(record.at) && self.judge(&mut record);
@@ -125,14 +146,19 @@ impl Keeper {
         self.query.in_window(record.at) && self.query.admits(record, &entry)
     }
 
+    /// What was seen, as that of this app.
+    pub fn seen(&self, app: Safe) -> Seen {
+        Seen(BTreeMap::from([(app, self.seen.clone())]))
+    }
+
     fn sample(&mut self, record: &Record) {
         let entry = self.decode(record);
+        self.seen.serves |= entry.shape == Shape::Access || (entry.field("path").is_some() && entry.field("status_code").is_some());
         self.seen.names_ids |= self.id_fields.iter().any(|f| entry.field(f).is_some());
         self.seen.mildest = [self.seen.mildest, entry.level].into_iter().flatten().min();
     }
 
-    fn decode(&mut self, record: &Record) -> Entry {
-        self.seen.decoded += 1;
+    fn decode(&self, record: &Record) -> Entry {
         decode::entry(&record.head, &self.query.zone())
     }
 }

@@ -50,22 +50,28 @@ pub fn findings(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: 
 /// Nothing was found: three different answers.
 fn absent(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: &[String]) -> Finding {
     let names: Vec<Safe> = fields.iter().take(4).map(Safe::name).collect();
-    let records = units::count(seen.records);
-    if coverage.nothing_read() || seen.records == 0 {
+    let records = units::count(seen.records());
+    let silent = seen.serve_without_ids();
+    if coverage.searched.is_empty() && coverage.missing.is_empty() {
+        return Finding::new("nothing-read", Severity::Unknown, safe!("there is nothing to read: no pod is there"));
+    }
+    if coverage.nothing_read() || seen.records() == 0 {
         return Finding::new("nothing-read", Severity::Unknown, safe!("no log could be read: nothing is known about {}", facts.asked));
     }
-    if !seen.names_ids {
-        return Finding::new(
-            "no-request-id",
-            Severity::Unknown,
-            safe!("these logs carry no request ID: none of their {} records has one of its fields", records),
-        )
-        .evidence(safe!(
-            "looked for {} and {} more; request_id_fields in the configuration adds others",
-            Safe::join(&names, ", "),
-            fields.len().saturating_sub(names.len())
-        ))
-        .next(Hint::Try("--include TEXT --around 5 shows the neighbourhood of a line".into()));
+    if !silent.is_empty() || !seen.names_ids() {
+        // Another app may log IDs: what counts is the one that serves the requests.
+        let says = if seen.names_ids() {
+            safe!("{} serves requests, and no record of it carries a request ID: it cannot be found there", Safe::join(&silent, ", "))
+        } else {
+            safe!("these logs carry no request ID: none of their {} records has one of its fields", records)
+        };
+        return Finding::new("no-request-id", Severity::Unknown, says)
+            .evidence(safe!(
+                "looked for {} and {} more; request_id_fields in the configuration adds others",
+                Safe::join(&names, ", "),
+                fields.len().saturating_sub(names.len())
+            ))
+            .next(Hint::Try("--include TEXT --around 5 shows the neighbourhood of a line".into()));
     }
     let mut finding = if coverage.complete() {
         Finding::new(
@@ -80,7 +86,7 @@ fn absent(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: &[Stri
             safe!("not found in what could be read ({} records); the rest could not be read, so it may exist", records),
         )
     };
-    if seen.mildest >= Some(Level::Warning) {
+    if seen.mildest() >= Some(Level::Warning) {
         finding =
             finding.evidence("only WARNING and above was seen: LOG_LEVEL may hide the request's own lines, absence means little".into());
     }

@@ -11,6 +11,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
@@ -25,7 +26,7 @@ pub struct Trace {
     pub(super) hits: Vec<Hit>,
     pub(super) proofs: BTreeMap<String, LinkProof>,
     asked: HashSet<String>,
-    known: HashSet<(String, u64)>,
+    known: HashSet<u64>,
     rounds: usize,
     /// Tasks that were not followed because there were too many.
     pub left_out: usize,
@@ -41,8 +42,7 @@ impl Trace {
     /// Adds records; one that is there already is not added again.
     pub fn add(&mut self, records: Vec<Record>, zone: &jiff::tz::TimeZone) {
         for record in records {
-            let origin = format!("{}/{}", record.origin.namespace.as_deref().unwrap_or_default(), record.origin.tag());
-            if !self.known.insert((origin, record.sequence)) {
+            if !self.known.insert(identity(&record)) {
                 continue;
             }
             let entry = decode::entry(&record.head, zone);
@@ -69,6 +69,19 @@ impl Trace {
     pub fn began(&self) -> Option<jiff::Timestamp> {
         self.hits.iter().filter_map(|h| h.record.at).min()
     }
+}
+
+/// What makes a record the same one in another reading: in a pod the runtime's time and the line (a later reading begins elsewhere, so
+/// places differ), in a file its place.
+fn identity(record: &Record) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    record.origin.hash(&mut hasher);
+    if record.origin.namespace.is_some() {
+        (record.at, &record.head).hash(&mut hasher);
+    } else {
+        record.sequence.hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// The whole ID of an entry, if it begins with what was asked.
@@ -118,4 +131,30 @@ pub fn next(trace: &mut Trace, base: &Query, fields: &Arc<[String]>, asked: &str
         around: 0,
         ..base.clone()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{logs::model::LogOrigin, text::Safe};
+
+    fn record(namespace: Option<&'static str>, second: i64, sequence: u64, line: &str) -> Record {
+        let origin = LogOrigin { namespace: namespace.map(Safe::from), name: "p".into(), ..LogOrigin::default() };
+        let at = jiff::Timestamp::from_second(second).ok();
+        Record { at, origin: Arc::new(origin), sequence, head: line.to_owned().into(), tail: vec![], nearby: false }
+    }
+
+    #[test]
+    fn a_second_reading_that_begins_elsewhere_loses_nothing_and_repeats_nothing() {
+        let mut trace = Trace::default();
+        let zone = jiff::tz::TimeZone::UTC;
+        trace.add(vec![record(Some("ns"), 10, 7, "a"), record(Some("ns"), 11, 9, "b")], &zone);
+        // Counted from another line, b is the first and c has the place that a had.
+        trace.add(vec![record(Some("ns"), 11, 1, "b"), record(Some("ns"), 12, 7, "c")], &zone);
+        assert_eq!(trace.hits.len(), 3);
+        let mut trace = Trace::default();
+        trace.add(vec![record(None, 10, 1, "same"), record(None, 10, 2, "same")], &zone);
+        trace.add(vec![record(None, 10, 2, "same")], &zone);
+        assert_eq!(trace.hits.len(), 2);
+    }
 }

@@ -67,7 +67,13 @@ impl Files {
                 vec![PathBuf::from(&one.pattern)].into_iter().filter(|p| p.exists()).collect()
             };
             if found.is_empty() {
-                return Err(Error::new(Kind::NotFound, doing()).what("no such file"));
+                let error = Error::new(Kind::NotFound, doing()).what("no such file");
+                // `service/backend`, `deplyo/backend`: meant for the cluster.
+                let as_target = one
+                    .pattern
+                    .split_once('/')
+                    .is_some_and(|(kind, name)| !kind.contains('.') && !kind.is_empty() && !name.contains(['/', '.', '*']));
+                return Err(if as_target { error.hint(crate::kubernetes::target::kinds_hint()) } else { error });
             }
             if found.iter().any(|p| p.is_dir()) {
                 return Err(Error::new(Kind::Usage, doing())

@@ -1,7 +1,8 @@
 //! The screen of a request: the sentence, the timeline, what could not be seen, the next command.
 
 use crate::{
-    answer::{Answer, Coverage, Hint, LinkProof, Missing},
+    answer::{Answer, Coverage, Hint, LinkProof, Missing, Permission, Why},
+    kubernetes::access,
     logs::{
         model::Level,
         request::{Attempt, Ended, Event, RequestFacts},
@@ -156,6 +157,20 @@ pub fn coverage(coverage: &Coverage, doc: &mut Doc) {
         doc.wrapped(Line::new().with(Style::Warn, safe!("  {}{}  ", Safe::join(&names, ", "), more)).with(Style::Plain, says), 4);
         if let Some(hint) = of.iter().find_map(|m| m.hint.as_ref()) {
             doc.wrapped(Line::new().with(Style::Dim, safe!("    {}", hint_line(hint))), 11);
+        }
+    }
+    let refused: Vec<Permission> = coverage
+        .missing
+        .iter()
+        .filter_map(|m| match &m.why {
+            Why::Refused(permission) => Some(permission.clone()),
+            _ => None,
+        })
+        .collect();
+    if !refused.is_empty() {
+        doc.line(Line::new().with(Style::Dim, "    the smallest role that would help, for whoever may grant it:"));
+        for line in access::role(&refused) {
+            doc.line(Line::new().with(Style::Dim, safe!("      {}", line)));
         }
     }
 }

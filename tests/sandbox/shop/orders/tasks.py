@@ -36,7 +36,7 @@ def export_orders():
     log.event("info", "export_started")
     rows = []
     for start in range(0, 10_000_000, 50_000):
-        rows.append(["%d;%s" % (n, "x" * 200) for n in range(start, start + 50_000)])
+        rows.append([f"{n};{'x' * 200}" for n in range(start, start + 50_000)])
         log.event("info", "export_progress", rows=start + 50_000)
     log.event("info", "export_finished", rows=sum(map(len, rows)))
     return len(rows)

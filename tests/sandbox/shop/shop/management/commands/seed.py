@@ -16,7 +16,8 @@ SELECT u.id, o.id, 'shoptoken-' || lpad(o.id::text, 4, '0') || '-9c1f'
 FROM auth_user u JOIN shop_organisation o ON o.id = u.id;
 
 INSERT INTO shop_customer (organisation_id, name, email, created_at)
-SELECT 1 + n %% 40, 'Customer ' || n, 'customer' || n || '@example.org', timestamptz '2026-01-01' + n * interval '1 minute'
+SELECT 1 + n %% 40, 'Customer ' || n, 'customer' || n || '@example.org',
+       timestamptz '2026-01-01' + n * interval '1 minute'
 FROM generate_series(1, 20000) n;
 
 INSERT INTO shop_product (sku, name, price, stock)

@@ -1,243 +1,42 @@
-//! Containers of pods, through the pod log API. A stream that ends is not believed: the container's state is asked before a follow gives up.
-#![expect(clippy::disallowed_methods, reason = "a list of pods is asked again, and a stream opened again, after a pause")]
+//! Reads one container: its requests, how each ends, and whether that end is to be believed.
+#![expect(clippy::disallowed_methods, reason = "a stream is opened again after a pause")]
 
-use super::{Budget, Lane, Lanes, LogLine, LogSource, Piece};
+use super::{Known, Pods, Request, part};
 use crate::{
     answer::{Coverage, Hint, Missing, Part, Why},
-    connect::kube::{Ask, Cluster, encode},
-    error::{Error, Kind, Result},
+    connect::kube::{Ask, encode},
+    error::{Error, Kind},
     kubernetes::{
-        collect::{self, AppName, Chosen, Scope},
-        model::{Container, Role, State},
-        target::Target,
+        collect,
+        model::{Role, State},
     },
     logs::{
         decode::time::in_front,
         flow::{resume::Last, split::Splitter},
-        model::LogOrigin,
         query::Query,
+        source::{Budget, Lane, LogLine, Piece},
     },
     safe,
     text::Safe,
 };
 use bytes::Bytes;
-use futures_util::{
-    future::{BoxFuture, FutureExt},
-    stream::{self, BoxStream, StreamExt},
-};
 use http_body_util::BodyExt;
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// A backfill that sends nothing for so long has stalled.
 const STALLED: Duration = Duration::from_secs(30);
-/// How often new pods are looked for while following.
-const LOOK: Duration = Duration::from_secs(2);
+/// So many lines one record may have where only the newest records are asked for.
+const LONGEST_RECORD: u64 = 200;
+/// How often a read that broke off before its first line is repeated.
+const AGAIN: u32 = 3;
 /// A first line so long after the container's start means that earlier ones may have been rotated away.
 const EARLY: SignedDuration = SignedDuration::from_secs(60);
 /// The same for one whose readable log is large.
 const CHATTY: SignedDuration = SignedDuration::from_secs(5);
 
-/// The pods that were asked for.
-pub struct Pods {
-    /// The cluster.
-    pub cluster: Arc<Cluster>,
-    /// Where.
-    pub scope: Scope,
-    /// Which.
-    pub targets: Vec<Target>,
-    /// What the configuration calls apps.
-    pub apps: Vec<AppName>,
-    /// `-c`.
-    pub container: Option<String>,
-    /// The zone of times without one, per app.
-    pub zones: Vec<(String, TimeZone)>,
-    known: Mutex<Vec<Known>>,
-}
-
-#[derive(Clone)]
-struct Known {
-    chosen: Chosen,
-    container: Container,
-}
-
-impl Pods {
-    /// Pods of a cluster by targets.
-    pub fn new(
-        cluster: Arc<Cluster>,
-        scope: Scope,
-        targets: Vec<Target>,
-        apps: Vec<AppName>,
-        container: Option<String>,
-        zones: Vec<(String, TimeZone)>,
-    ) -> Self {
-        Self { cluster, scope, targets, apps, container, zones, known: Mutex::new(Vec::new()) }
-    }
-
-    /// Adds the containers that are new; gives their lanes and what cannot be read.
-    fn admit(&self, chosen: Vec<Chosen>, query: &Query) -> (Vec<Lane>, Coverage) {
-        let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut lanes = Vec::new();
-        let mut coverage = Coverage::default();
-        for one in chosen {
-            let only = self.container.as_deref().or(one.container.as_deref());
-            let wanted: Vec<&Container> = one.pod.containers.iter().filter(|c| only.is_none_or(|o| o == c.name)).collect();
-            let alone = one.pod.containers.len() == 1;
-            for container in wanted {
-                if known.iter().any(|k| k.chosen.pod.uid == one.pod.uid && k.container.name == container.name) {
-                    continue;
-                }
-                let origin = origin(&one, container, alone);
-                let part = part(&origin);
-                if !container.has_run() {
-                    // An init container that a finished pod never needed is no gap; one that waits is.
-                    let reason = container.waits_for().cloned().unwrap_or_default();
-                    let reason = match &one.pod.reason {
-                        Some(why) if *why != reason => safe!("{} ({})", reason, why),
-                        _ => reason,
-                    };
-                    let hint = Hint::Run(safe!("kubectl describe pod {} -n {}", Safe::name(&one.pod.name), Safe::name(&one.pod.namespace)));
-                    coverage.miss(Missing { part, why: Why::NotStarted(reason), hint: Some(hint) });
-                    continue;
-                }
-                if query.previous && container.before.is_none() {
-                    continue;
-                }
-                let zone = one.app.as_ref().and_then(|a| self.zones.iter().find(|(n, _)| n == a)).map(|(_, z)| z.clone());
-                lanes.push(Lane { key: known.len(), origin: Arc::new(origin), zone });
-                known.push(Known { chosen: one.clone(), container: container.clone() });
-            }
-        }
-        (lanes, coverage)
-    }
-
-    fn known(&self, key: usize) -> Option<Known> {
-        self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(key).cloned()
-    }
-
-    async fn choose(&self) -> Result<Vec<Chosen>> {
-        collect::choose(&self.cluster, &self.scope, &self.targets, &self.apps).await
-    }
-
-    /// The containers of new pods, as they come; looks as long as somebody asks for the next one.
-    fn later(self: Arc<Self>, query: Arc<Query>) -> BoxStream<'static, Lane> {
-        let looks = stream::unfold((self, query), |(pods, query)| async move {
-            loop {
-                tokio::time::sleep(LOOK).await;
-                // A list that fails now may work next time; the streams themselves say what they lose.
-                if let Ok(chosen) = pods.choose().await {
-                    let lanes = pods.admit(chosen, &query).0;
-                    return Some((stream::iter(lanes), (pods, query)));
-                }
-            }
-        });
-        looks.flatten().boxed()
-    }
-
-    fn ask(&self, known: &Known, request: &Request) -> Ask {
-        let pod = &known.chosen.pod;
-        let mut path = format!(
-            "/api/v1/namespaces/{}/pods/{}/log?container={}&timestamps=true",
-            encode(&pod.namespace),
-            encode(&pod.name),
-            encode(&known.container.name)
-        );
-        if request.previous {
-            path.push_str("&previous=true");
-        }
-        if request.follow {
-            path.push_str("&follow=true");
-        }
-        if let Some(since) = request.since {
-            // Whole seconds are all that reaches the kubelet; rounding up would lose lines.
-            let floored = Timestamp::from_second(since.as_second()).unwrap_or(since);
-            path.push_str(&format!("&sinceTime={}", encode(&floored.to_string())));
-        }
-        if let Some(tail) = request.tail {
-            path.push_str(&format!("&tailLines={tail}"));
-        }
-        Ask::new(safe!("reading the log of {}", pod.path()), path, "get", "pods/log", Some(&pod.namespace))
-    }
-}
-
-/// One request for a container's log.
-#[derive(Clone, Copy, Default)]
-struct Request {
-    previous: bool,
-    follow: bool,
-    since: Option<Timestamp>,
-    tail: Option<u64>,
-}
-
-fn origin(chosen: &Chosen, container: &Container, alone: bool) -> LogOrigin {
-    LogOrigin {
-        namespace: Some(Safe::name(&chosen.pod.namespace)),
-        name: Safe::name(&chosen.pod.name),
-        container: Some(match container.role {
-            Role::Init => safe!("{} (init)", Safe::name(&container.name)),
-            Role::Ephemeral => safe!("{} (ephemeral)", Safe::name(&container.name)),
-            Role::Sidecar | Role::App => Safe::name(&container.name),
-        }),
-        alone,
-        app: chosen.app.as_ref().map(Safe::name),
-        node: chosen.pod.node.as_ref().map(Safe::name),
-        image: Some(Safe::name(&container.image)),
-    }
-}
-
-fn part(origin: &LogOrigin) -> Part {
-    Part { system: "kubernetes", name: origin.tag() }
-}
-
-impl LogSource for Pods {
-    fn lanes(self: Arc<Self>, query: Arc<Query>) -> BoxFuture<'static, Result<Lanes>> {
-        async move {
-            let chosen = self.choose().await?;
-            if let Some(wanted) = &self.container
-                && !chosen.is_empty()
-                && !chosen.iter().any(|c| c.pod.containers.iter().any(|x| x.name == *wanted))
-            {
-                let mut names: Vec<&str> = chosen.iter().flat_map(|c| c.pod.containers.iter().map(|x| x.name.as_str())).collect();
-                names.sort_unstable();
-                names.dedup();
-                let names: Vec<Safe> = names.into_iter().map(Safe::name).collect();
-                return Err(Error::new(Kind::NotFound, safe!("looking for container {}", Safe::name(wanted)))
-                    .what("no chosen pod has it")
-                    .hint(Hint::Try(safe!("there are: {}", Safe::join(&names, ", ")))));
-            }
-            let (open, coverage) = self.admit(chosen, &query);
-            let later = query.follow.then(|| self.later(query));
-            Ok(Lanes { open, later, coverage })
-        }
-        .boxed()
-    }
-
-    fn read(self: Arc<Self>, lane: Lane, query: Arc<Query>, budget: Arc<Budget>, out: mpsc::Sender<Piece>) -> BoxFuture<'static, Coverage> {
-        async move {
-            let Some(known) = self.known(lane.key) else { return Coverage::default() };
-            let mut reader = Reader {
-                pods: &self,
-                known: &known,
-                lane: &lane,
-                query: &query,
-                budget: &budget,
-                out: &out,
-                coverage: Coverage::default(),
-                last: Last::default(),
-                oldest: None,
-            };
-            reader.run().await;
-            reader.coverage
-        }
-        .boxed()
-    }
-}
-
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     pods: &'a Pods,
     known: &'a Known,
     lane: &'a Lane,
@@ -261,10 +60,30 @@ enum Ended {
     Broken(Safe),
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// For one container.
+    pub(super) fn new(
+        pods: &'a Pods,
+        known: &'a Known,
+        lane: &'a Lane,
+        query: &'a Query,
+        budget: &'a Budget,
+        out: &'a mpsc::Sender<Piece>,
+    ) -> Self {
+        Self { pods, known, lane, query, budget, out, coverage: Coverage::default(), last: Last::default(), oldest: None }
+    }
+
+    /// Reads it to its end; tells what was read and what not.
+    pub(super) async fn read(mut self) -> Coverage {
+        self.run().await;
+        self.coverage
+    }
+
     async fn run(&mut self) {
         let part = part(&self.lane.origin);
-        let tail = self.query.tail.filter(|_| !self.query.filters());
+        // The server counts lines, and before any other condition; we count records that are wanted.
+        let tail = self.query.tail.filter(|_| !self.query.filters() && self.query.until.is_none());
+        let tail = tail.map(|n| if n == 0 || self.query.follow { n } else { n.saturating_add(LONGEST_RECORD) });
         let first = Request { previous: self.query.previous, follow: self.query.follow, since: self.query.since, tail };
         // With a filter everything readable counts, so the container that ran before is read as well. While it waits to be started again
         // the plain request gives that very one.
@@ -276,7 +95,9 @@ impl Reader<'_> {
             return;
         }
         if self.query.follow {
-            self.follow(first, &part).await;
+            if !self.follow(first, &part).await {
+                return;
+            }
         } else if !self.one(first, &part, false).await {
             return;
         }
@@ -287,8 +108,20 @@ impl Reader<'_> {
     /// One request to its end; false when the rest makes no sense.
     async fn one(&mut self, request: Request, part: &Part, resumed: bool) -> bool {
         let turn = if request.follow { None } else { self.pods.cluster.turn().await };
-        let ended = match self.pods.cluster.open(&self.pods.ask(self.known, &request)).await {
-            Ok(body) => self.stream(body, request.follow, resumed).await,
+        let mut tries = 0;
+        let opened = loop {
+            let opened = self.pods.cluster.open(&self.pods.ask(self.known, &request)).await;
+            let Ok(body) = opened else { break opened.map(|_| Ended::Whole) };
+            let ended = self.stream(body, request.follow, resumed).await;
+            // A container that is restarted at this moment has no log for a moment.
+            if !matches!(ended, Ended::Broken(_)) || self.oldest.is_some() || tries == AGAIN {
+                break Ok(ended);
+            }
+            tries += 1;
+            tokio::time::sleep(Duration::from_millis(300) * tries).await;
+        };
+        let ended = match opened {
+            Ok(ended) => ended,
             // There was no container before after all: nothing is missing.
             Err(e) if request.previous && matches!(e.kind(), Kind::Usage | Kind::NotFound) && !self.query.previous => return true,
             Err(e) => {
@@ -312,8 +145,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Follows until nobody listens or the container is gone for good.
-    async fn follow(&mut self, first: Request, part: &Part) {
+    /// Follows until nobody listens or the container is gone for good; false when it was refused.
+    async fn follow(&mut self, first: Request, part: &Part) -> bool {
         let mut request = first;
         let mut pause = Duration::from_millis(250);
         loop {
@@ -322,13 +155,14 @@ impl Reader<'_> {
             let ended = match opened {
                 Ok(body) => self.stream(body, true, request.since.is_some() && before.is_some()).await,
                 Err(e) if matches!(e.kind(), Kind::Denied | Kind::Auth) => {
+                    self.note(safe!("{}: {}", part.name, e.what_happened())).await;
                     self.refused(&e, part);
-                    return;
+                    return false;
                 }
                 Err(e) => Ended::Broken(e.what_happened().clone()),
             };
             if matches!(ended, Ended::Unheard) || self.out.is_closed() {
-                return;
+                return true;
             }
             if let Ended::Broken(how) = &ended {
                 self.note(safe!("{}: {}; connecting again", part.name, how)).await;
@@ -337,7 +171,7 @@ impl Reader<'_> {
                 Some(true) => {}
                 Some(false) => {
                     self.note(safe!("{}: ended", part.name)).await;
-                    return;
+                    return true;
                 }
                 // Could not be asked: the next try will tell.
                 None => {}
