@@ -62,6 +62,7 @@ const MARKED: &[(&str, &[&str])] = &[
     ("src/report/out.rs", METHODS),
     ("src/session.rs", METHODS),
     ("src/text/redact/tests.rs", METHODS),
+    ("tests/it/cli_support.rs", METHODS),
 ];
 const METHODS: &[&str] = &["disallowed_methods"];
 

@@ -14,19 +14,44 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// The flags that were typed before the word that is being completed.
+fn typed(vars: &Vars) -> Global {
+    let words: Vec<String> =
+        std::env::args_os().skip_while(|word| word != "--").skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
+    let index = vars.raw("_CLAP_COMPLETE_INDEX").and_then(|index| index.to_str()?.parse().ok());
+    let before = words.get(..index.unwrap_or(words.len().saturating_sub(1))).unwrap_or_default();
+    let mut global = Global::default();
+    for (i, word) in before.iter().enumerate() {
+        let (flag, value) = match word.split_once('=') {
+            Some((flag, value)) => (flag, Some(value.to_owned())),
+            None => (word.as_str(), before.get(i + 1).cloned()),
+        };
+        match flag {
+            "-e" | "--env" => global.env = value,
+            "-n" | "--namespace" => global.namespace = value,
+            "--context" => global.context = value,
+            "--config" => global.config = value.map(Into::into),
+            "--kubeconfig" => global.kubeconfig = value.map(Into::into),
+            _ => {}
+        }
+    }
+    global
+}
+
 fn candidates(names: impl IntoIterator<Item = String>) -> Vec<CompletionCandidate> {
     names.into_iter().map(CompletionCandidate::new).collect()
 }
 
 /// The environments of the configuration.
 pub fn environments() -> Vec<CompletionCandidate> {
-    setup::inputs(&Global::default(), Vars::capture()).map(|i| candidates(config::names(&i))).unwrap_or_default()
+    let vars = Vars::capture();
+    setup::inputs(&typed(&vars), vars.clone()).map(|i| candidates(config::names(&i))).unwrap_or_default()
 }
 
 /// The contexts of the kubeconfig.
 pub fn contexts() -> Vec<CompletionCandidate> {
     let vars = Vars::capture();
-    candidates(Contexts::read(&setup::kube_ask(&Global::default(), None, &vars)).names)
+    candidates(Contexts::read(&setup::kube_ask(&typed(&vars), None, &vars)).names)
 }
 
 /// The namespaces of the cluster.
@@ -40,10 +65,9 @@ pub fn namespaces() -> Vec<CompletionCandidate> {
 
 /// Apps of the configuration, the pods' app labels, and pods.
 pub fn targets() -> Vec<CompletionCandidate> {
-    let apps = setup::inputs(&Global::default(), Vars::capture())
-        .ok()
-        .and_then(|i| config::load(&i).ok())
-        .map(|e| e.apps.into_keys().collect::<Vec<_>>());
+    let vars = Vars::capture();
+    let apps =
+        setup::inputs(&typed(&vars), vars.clone()).ok().and_then(|i| config::load(&i).ok()).map(|e| e.apps.into_keys().collect::<Vec<_>>());
     let mut all = candidates(apps.unwrap_or_default());
     all.extend(from_cluster(async |cluster| {
         let namespace = cluster.namespace.clone();
@@ -59,15 +83,23 @@ pub fn targets() -> Vec<CompletionCandidate> {
 
 fn from_cluster(list: impl AsyncFnOnce(Cluster) -> Vec<String>) -> Vec<CompletionCandidate> {
     let vars = Vars::capture();
-    let env = setup::inputs(&Global::default(), vars.clone()).ok().and_then(|i| config::load(&i).ok());
-    let ask = setup::kube_ask(&Global::default(), env.as_ref().and_then(|e| e.kube.as_ref()), &vars);
+    let global = typed(&vars);
+    let env = setup::inputs(&global, vars.clone()).ok().and_then(|i| config::load(&i).ok());
+    if env.as_ref().is_some_and(|env| env.kube.is_none()) {
+        return Vec::new();
+    }
+    let ask = setup::kube_ask(&global, env.as_ref().and_then(|e| e.kube.as_ref()), &vars);
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
-    let names = runtime.block_on(tokio::time::timeout(PATIENCE, async {
-        match Cluster::connect(&ask, Redactor::default()).await {
-            Ok(cluster) => list(cluster).await,
-            Err(_) => Vec::new(),
-        }
-    }));
+    let names = runtime.block_on(async {
+        let listed = async {
+            match Cluster::connect(&ask, Redactor::default()).await {
+                Ok(cluster) => list(cluster).await,
+                Err(_) => Vec::new(),
+            }
+        };
+        // In here: the timer needs the runtime already when it is made.
+        tokio::time::timeout(PATIENCE, listed).await
+    });
     runtime.shutdown_background();
     candidates(names.unwrap_or_default())
 }

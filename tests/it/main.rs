@@ -2,10 +2,20 @@
 
 // The lints' leave for tests holds inside of `cfg(test)` only.
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod cli_support;
+#[cfg(test)]
 mod cluster;
+#[cfg(test)]
+mod completions;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod generated;
+#[cfg(test)]
 mod profiles;
+#[cfg(test)]
+mod shells;
 #[cfg(test)]
 mod support;
