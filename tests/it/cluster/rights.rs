@@ -65,6 +65,7 @@ fn an_id_that_one_refused_pod_may_hold_is_not_absent() {
     );
     for name in ["open", "closed"] {
         wrote(&ns, name, "123456");
+        ns.wait(&format!("pod/{name}"), "condition=Ready", SOON);
     }
     let ran = once_allowed(&kubeconfig, "logs -r nowhere-1", "no log could be read").ends(3);
     let ran = ran.shows(&["not found in what could be read", "closed", "refused: needs get on pods/log"]);

@@ -156,7 +156,10 @@ impl Standard {
         self.ns.wait("pod/crashing", &format!("{reason}=CrashLoopBackOff"), SOON);
         // Ready it may have been in its first life.
         self.ns.wait("pod/restarted", "jsonpath={.status.containerStatuses[0].lastState.terminated.exitCode}=3", SOON);
-        self.ns.wait("pod/many", "condition=Ready", SOON);
+        // The cluster's own word may come long after the first line.
+        for label in ["api", "worker", "odd", "many", "store", "agent", "backend"] {
+            self.ns.wait(&format!("pod -lapp={label}"), "condition=Ready", SOON);
+        }
     }
 
     /// The pods with this app label.
