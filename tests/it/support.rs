@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 /// Far more than a quiet machine needs: what takes longer hangs.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(120);
 
 /// A command line about to be run.
 pub struct Obsctl {

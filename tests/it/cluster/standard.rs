@@ -154,7 +154,8 @@ impl Standard {
         let reason = "jsonpath={.status.containerStatuses[0].state.waiting.reason}";
         self.ns.wait("pod/waiting", &format!("{reason}=ErrImageNeverPull"), SOON);
         self.ns.wait("pod/crashing", &format!("{reason}=CrashLoopBackOff"), SOON);
-        self.ns.wait("pod/restarted", "condition=Ready", SOON);
+        // Ready it may have been in its first life.
+        self.ns.wait("pod/restarted", "jsonpath={.status.containerStatuses[0].lastState.terminated.exitCode}=3", SOON);
         self.ns.wait("pod/many", "condition=Ready", SOON);
     }
 
