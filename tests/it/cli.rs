@@ -204,9 +204,11 @@ fn secrets_appear_in_no_form() {
         let there: Vec<&String> = secrets.iter().filter(|secret| written.contains(*secret)).collect();
         assert!(there.len() > 4, "the captured logs hold what must be hidden");
         let id = planted(profile, "leaky-log");
-        for form in
-            ["", "--raw", "-o json", "-o ndjson", "--color always", "--timestamps -v", &format!("-r {id}"), &format!("-r {id} -v -o json")]
-        {
+        let request = [format!("-r {id}"), format!("-r {id} -v -o json")];
+        // All forms once; the other profiles differ in what is written, not in how it is shown.
+        let forms = ["-o json", "", "--raw", "-o ndjson", "--color always", "--timestamps -v"];
+        let forms = forms.iter().copied().take(if profile == "a" { forms.len() } else { 1 });
+        for form in forms.chain(request.iter().map(String::as_str)) {
             let seen = desk.run(&format!("logs shop-{profile}/*.log {form}"));
             for secret in &there {
                 assert!(!seen.out.contains(*secret) && !seen.err.contains(*secret), "{profile} {form}: {secret}");

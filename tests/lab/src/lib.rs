@@ -4,7 +4,7 @@
 //! - [`cluster`]: a real one-node Kubernetes, in a [`space`] of its own whose first process is [`init`]
 //! - [`holder`]: the process that owns the servers, spoken to in the words of [`protocol`]
 //! - [`sandbox`]: a small real production with faults planted on purpose
-//! - [`demo`]: the main job as a story
+//! - [`demo`]: the main job as a story; [`latency`]: a network that is far away
 //! - [`hand`]: what a test takes it by ([`get`]); [`warm`]: one that outlives the tests
 //!
 //! Nothing here is faked and nothing leaves the machine.
@@ -15,6 +15,7 @@ pub mod failure;
 pub mod hand;
 pub mod holder;
 pub mod init;
+pub mod latency;
 pub mod need;
 pub mod ports;
 pub mod process;
