@@ -30,7 +30,7 @@ const STALLED: Duration = Duration::from_secs(30);
 /// So many lines one record may have where only the newest records are asked for.
 const LONGEST_RECORD: u64 = 200;
 /// How often a read that broke off before its first line is repeated.
-const AGAIN: u32 = 3;
+const AGAIN: u32 = 5;
 /// A first line so long after the container's start means that earlier ones may have been rotated away.
 const EARLY: SignedDuration = SignedDuration::from_secs(60);
 /// The same for one whose readable log is large.
