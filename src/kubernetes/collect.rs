@@ -349,5 +349,11 @@ fn state(raw: v1::ContainerState) -> State {
 }
 
 fn end(raw: v1::ContainerStateTerminated) -> End {
-    End { code: raw.exit_code, reason: raw.reason.map(Safe::name), at: raw.finished_at.map(|t| t.0), id: raw.container_id }
+    End {
+        code: raw.exit_code,
+        reason: raw.reason.map(Safe::name),
+        started: raw.started_at.map(|t| t.0),
+        at: raw.finished_at.map(|t| t.0),
+        id: raw.container_id,
+    }
 }

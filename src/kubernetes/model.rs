@@ -84,7 +84,9 @@ pub struct End {
     pub code: i32,
     /// `OOMKilled`, `Error`, `Completed`.
     pub reason: Option<Safe>,
-    /// When.
+    /// When it had started.
+    pub started: Option<Timestamp>,
+    /// When it ended.
     pub at: Option<Timestamp>,
     /// The runtime's ID.
     pub id: Option<String>,

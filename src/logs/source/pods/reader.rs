@@ -299,8 +299,8 @@ impl<'a> Reader<'a> {
         if !self.query.filters() && self.query.tail.is_some() {
             return;
         }
-        let stitched = self.known.container.before.is_some();
-        let began = if stitched { self.known.chosen.pod.created.unwrap_or(*started) } else { *started };
+        // The container that ran before is read as well: then its start is where the readable lines begin.
+        let began = self.known.container.before.as_ref().and_then(|b| b.started).unwrap_or(*started);
         let first = match self.query.since {
             None => self.oldest,
             // Everything since then was asked for, and the container is younger.
