@@ -1,8 +1,10 @@
 //! `lab sandbox …`: a sandbox that outlives the command, for people.
 //!
-//!     lab sandbox up [--pods] [--profile a|b|c|d] [--dir FOLDER]
-//!     lab sandbox down [--pods] [--dir FOLDER]
-//!     lab sandbox traffic [--pods] [--dir FOLDER] --fault NAME | --all | --count N [--slow-seconds N]
+//! ```text
+//! lab sandbox up [--pods] [--profile a|b|c|d] [--dir FOLDER]
+//! lab sandbox down [--pods] [--dir FOLDER]
+//! lab sandbox traffic [--pods] [--dir FOLDER] --fault NAME | --all | --count N [--slow-seconds N]
+//! ```
 //!
 //! Local processes have a holder of their own, which FOLDER names. Pods live in the warm cluster (`lab cluster up`), which
 //! is started if it is not there and stays; FOLDER holds only what is said about them.
