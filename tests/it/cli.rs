@@ -105,7 +105,7 @@ fn a_line_of_five_mebibytes_is_cut_and_that_is_said() {
     let mut text = "x".repeat(5 << 20);
     text.push_str("\nafter\n");
     let seen = Desk::new().file("long.log", text).run("logs long.log");
-    expect(&seen, 0, "[obsctl: line cut here]", "1 lines over 4 MiB were cut");
+    expect(&seen, 0, "[obsctl: line cut here]", "cut at 4 MiB: 1 line");
     assert!(seen.out.ends_with("long.log after\n") && seen.out.len() < (4 << 20) + 200);
 }
 

@@ -25,7 +25,7 @@ const SAME_MS: i64 = 2_000;
 pub fn analyze(trace: &Trace, fields: &[String], asked: &str, ids: &[String], redact: &Redactor) -> RequestFacts {
     let mut groups: Vec<Vec<&Hit>> = Vec::new();
     let mut over = false;
-    for hit in trace.hits.iter().filter(|h| h.record.at.is_some()) {
+    for hit in &trace.hits {
         match hit.what {
             // Once a request has been answered, the next start under the same ID is another attempt.
             What::RequestStarted if over || groups.is_empty() => {
@@ -82,7 +82,7 @@ fn attempt(hits: &[&Hit], trace: &Trace, fields: &[String], request: &str, redac
     let status = answer.and_then(|(status, ..)| status).or_else(|| failed.map(|_| 500));
     let outcome = if status.is_some_and(|s| s >= 500) || failed.is_some() || tasks.iter().any(|t| t.outcome == Ended::Failed) {
         Ended::Failed
-    } else if (answer.is_none() && first_start.is_some()) || tasks.iter().any(|t| t.outcome == Ended::Unfinished) {
+    } else if (answer.is_none() && (first_start.is_some() || tasks.is_empty())) || tasks.iter().any(|t| t.outcome == Ended::Unfinished) {
         Ended::Unfinished
     } else {
         Ended::Ok
@@ -302,4 +302,39 @@ fn gap(events: &[Event], tasks: &[Task]) -> Option<Gap> {
         _ => safe!("{} without a line", length),
     };
     Some(Gap { after, ms, says })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::model::{LogOrigin, Record};
+    use std::sync::Arc;
+
+    fn outcome(lines: &[&str]) -> Vec<Ended> {
+        let mut trace = Trace::default();
+        let records = lines.iter().enumerate().map(|(i, line)| Record {
+            at: None,
+            origin: Arc::new(LogOrigin::default()),
+            sequence: i as u64,
+            head: line.to_string().into(),
+            tail: vec![],
+            nearby: false,
+        });
+        trace.add(records.collect(), &jiff::tz::TimeZone::UTC);
+        let fields = ["request_id".to_owned()];
+        let facts = analyze(&trace, &fields, "abcdef", &["abcdef".to_owned()], &Redactor::default());
+        facts.attempts.iter().map(|a| a.outcome).collect()
+    }
+
+    #[test]
+    fn a_verdict_needs_a_line_that_says_it() {
+        let finished = |code| format!(r#"{{"event": "request_finished", "code": {code}, "request_id": "abcdef"}}"#);
+        let said = r#"{"event": "a", "request_id": "abcdef"}"#;
+        assert_eq!(outcome(&[said]), [Ended::Unfinished]);
+        assert_eq!(outcome(&[said, &finished(200)]), [Ended::Ok]);
+        assert_eq!(outcome(&[said, &finished(404)]), [Ended::Ok]);
+        assert_eq!(outcome(&[said, &finished(503)]), [Ended::Failed]);
+        let again = r#"{"event": "request_started", "request": "GET /", "request_id": "abcdef"}"#;
+        assert_eq!(outcome(&[said, &finished(200), again]), [Ended::Ok, Ended::Unfinished]);
+    }
 }

@@ -55,7 +55,14 @@ fn absent(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: &[Stri
     if coverage.searched.is_empty() && coverage.missing.is_empty() {
         return Finding::new("nothing-read", Severity::Unknown, safe!("there is nothing to read: no pod is there"));
     }
-    if coverage.nothing_read() || seen.records() == 0 {
+    if !coverage.nothing_read() && seen.records() == 0 {
+        return Finding::new(
+            "nothing-read",
+            Severity::Unknown,
+            safe!("the logs that were read are empty: nothing is known about {}", facts.asked),
+        );
+    }
+    if coverage.nothing_read() {
         return Finding::new("nothing-read", Severity::Unknown, safe!("no log could be read: nothing is known about {}", facts.asked));
     }
     if !silent.is_empty() || !seen.names_ids() {

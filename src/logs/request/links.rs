@@ -49,6 +49,9 @@ impl Trace {
             let what = What::of(&entry);
             self.hits.push(Hit { record, entry, what });
         }
+        // A record without any time stands with the first one that has a time: its own is unknown.
+        let first = self.hits.iter().filter_map(|h| h.record.at).min();
+        self.hits.iter_mut().filter(|h| h.record.at.is_none()).for_each(|h| h.record.at = first);
         self.hits.sort_by_key(|h| h.record.at);
     }
 

@@ -25,7 +25,9 @@ pub(super) fn of(attempt: &Attempt) -> Safe {
     let took = attempt.answered_in_ms.map(|ms| safe!(" in {}", length(ms))).unwrap_or_default();
     let answered = match attempt.status {
         Some(status) => safe!("{} answered {}{}", who, status, took),
-        None if attempt.events.iter().any(|e| e.what == "request_started") => safe!("{}: no line says that it was answered", who),
+        None if attempt.tasks.is_empty() || attempt.events.iter().any(|e| e.what == "request_started") => {
+            safe!("{}: no line says that it was answered", who)
+        }
         None => who,
     };
     let error = attempt.events.iter().rev().find_map(|e| e.traceback.as_ref().filter(|_| e.what == "request_failed"));

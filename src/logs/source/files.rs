@@ -153,7 +153,13 @@ impl LogSource for Files {
             match result {
                 Ok(cut) => {
                     if cut > 0 {
-                        let _ = out.send(Piece::Note(safe!("{}: {} lines over 4 MiB were cut", part.name, cut))).await;
+                        let _ = out
+                            .send(Piece::Note(safe!(
+                                "{}: cut at 4 MiB: {}",
+                                part.name,
+                                crate::text::units::plural(usize::try_from(cut).unwrap_or(usize::MAX), "line", "lines")
+                            )))
+                            .await;
                     }
                     coverage.searched.push(part);
                 }

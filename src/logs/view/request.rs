@@ -96,6 +96,9 @@ fn empty() -> Cell {
 }
 
 fn from(started: Timestamp, look: &Look) -> Safe {
+    if started == Timestamp::UNIX_EPOCH {
+        return "(these records carry no time)".into();
+    }
     Safe::name(started.to_zoned(look.zone.clone()).strftime("from %Y-%m-%d %H:%M:%S%.3f").to_string())
 }
 
