@@ -2,3 +2,5 @@
 //! judges nothing.
 
 pub mod kube;
+pub mod redis;
+pub mod stream;
