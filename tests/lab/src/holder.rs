@@ -1,6 +1,7 @@
 //! The holder: the process that owns the servers. It answers requests until it is told to end, then tears everything down.
 //!
 //! Started by a test it ends at the end of file on its standard input: that covers a test that panics, Ctrl-C and SIGKILL.
+//! Servers that a test has started itself are in runs of that test's process; those of a dead one the holder sweeps then.
 //! Started warm (`lab cluster up`) it ends at SIGTERM. In both cases requests also come over a Unix socket.
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -17,11 +19,11 @@ use signal_hook::iterator::Signals;
 
 use crate::cluster::start::Servers;
 use crate::failure::{Doing, Failure, Result};
-use crate::process;
 use crate::protocol::{Answer, Part, Request, Switch, Warm};
 use crate::run::Run;
 use crate::sandbox::Profile;
 use crate::sandbox::local::Processes;
+use crate::{process, run, wait};
 
 struct Holder {
     // Fields drop in this order: the servers before the run that they live in.
@@ -57,8 +59,13 @@ pub fn hold(state: Option<&Path>) -> Result<()> {
             std::process::exit(i32::from(answer.is_err()));
         }
     });
+    let parent = rustix::process::getppid();
     serve(std::io::stdin(), std::io::stdout(), &shared);
-    end(&shared)
+    let answer = end(&shared);
+    // The tests that died had servers of their own, in runs whose locks fall a moment after the end of file.
+    let _ = wait::poll(Duration::from_millis(200), || if rustix::process::getppid() == parent { Err("alive".into()) } else { Ok(()) });
+    run::sweep();
+    answer
 }
 
 /// Appears at once and whole, so that whoever waits for it never reads half of it.
@@ -76,6 +83,7 @@ fn accept(listener: &UnixListener, shared: &Shared) {
         thread::spawn(move || {
             if let Ok(reader) = connection.try_clone() {
                 serve(reader, connection, &shared);
+                run::sweep();
             }
         });
     }

@@ -2,6 +2,7 @@
 //!
 //! - foundations: [`run`] (folder, number, lock, sweeping), [`process`], [`ports`], [`need`], [`wait`], [`failure`]
 //! - [`cluster`]: a real one-node Kubernetes, in a [`space`] of its own whose first process is [`init`]
+//! - [`redis`]: servers and sentinels of a test's own
 //! - [`holder`]: the process that owns the servers, spoken to in the words of [`protocol`]
 //! - [`sandbox`]: a small real production with faults planted on purpose
 //! - [`demo`]: the main job as a story; [`latency`]: a network that is far away
@@ -20,6 +21,7 @@ pub mod need;
 pub mod ports;
 pub mod process;
 pub mod protocol;
+pub mod redis;
 pub mod run;
 pub mod sandbox;
 pub mod space;
@@ -31,4 +33,5 @@ pub use cluster::handle::Cluster;
 pub use cluster::namespace::Namespace;
 pub use failure::{Failure, Result};
 pub use hand::{Lab, get};
+pub use redis::{RedisOptions, RedisServer, Sentinels};
 pub use wait::eventually;

@@ -252,6 +252,17 @@ impl Process {
         Ok(())
     }
 
+    /// A signal to its whole process group.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        rustix::process::kill_process_group(group(self.group)?, signal).doing(|| format!("sending {signal:?} to {}", self.name))
+    }
+
+    /// SIGKILL to its whole process group, which is gone afterwards.
+    pub fn kill(&mut self) -> Result<()> {
+        self.signal(Signal::KILL)?;
+        self.stop(Duration::ZERO)
+    }
+
     /// SIGTERM to its process group, then SIGKILL after the grace period; returns when the whole group is gone.
     pub fn stop(&mut self, grace: Duration) -> Result<()> {
         if self.ended {
@@ -259,6 +270,8 @@ impl Process {
         }
         drop(self.stdin.take());
         let group = group(self.group)?;
+        // One that a test has stopped would hear the signal when it is woken only.
+        let _ = rustix::process::kill_process_group(group, Signal::CONT);
         for (signal, patience) in [(Signal::TERM, grace), (Signal::KILL, Duration::from_secs(10))] {
             // It may have ended by itself; what counts is that the group is empty afterwards.
             let _ = rustix::process::kill_process_group(group, signal);
