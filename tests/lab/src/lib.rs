@@ -2,7 +2,7 @@
 //!
 //! - foundations: [`run`] (folder, number, lock, sweeping), [`process`], [`ports`], [`need`], [`wait`], [`failure`]
 //! - [`cluster`]: a real one-node Kubernetes, in a [`space`] of its own whose first process is [`init`]
-//! - [`redis`]: servers and sentinels of a test's own
+//! - [`redis`]: servers and sentinels of a test's own; [`celery`]: real workers of every version, and what is published for them
 //! - [`holder`]: the process that owns the servers, spoken to in the words of [`protocol`]
 //! - [`sandbox`]: a small real production with faults planted on purpose
 //! - [`demo`]: the main job as a story; [`latency`]: a network that is far away
@@ -10,6 +10,7 @@
 //!
 //! Nothing here is faked and nothing leaves the machine.
 
+pub mod celery;
 pub mod cluster;
 pub mod demo;
 pub mod failure;
@@ -25,9 +26,11 @@ pub mod redis;
 pub mod run;
 pub mod sandbox;
 pub mod space;
+pub mod venv;
 pub mod wait;
 pub mod warm;
 
+pub use celery::{Celery, Pool, Publish, Version, Worker, WorkerOptions};
 pub use cluster::access::{Rule, rule};
 pub use cluster::handle::Cluster;
 pub use cluster::namespace::Namespace;
