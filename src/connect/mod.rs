@@ -2,3 +2,6 @@
 //! judges nothing.
 
 pub mod kube;
+pub mod process;
+pub mod secret;
+mod variables;
