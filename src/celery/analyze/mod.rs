@@ -1,0 +1,1 @@
+//! Samples → what they mean. Pure; the clock is that of the samples.
