@@ -1,7 +1,7 @@
 //! What one sample adds to what is remembered of a broker.
 
 use crate::{
-    celery::model::Sample,
+    celery::model::{KnownBy, Sample},
     store::{BrokerMemory, QueueMemory, TailMemory},
 };
 use std::collections::BTreeMap;
@@ -10,6 +10,10 @@ use std::collections::BTreeMap;
 pub fn remember(memory: &mut BrokerMemory, sample: &Sample) {
     for (name, queue) in &sample.queues {
         let Some(waiting) = queue.waiting() else { continue };
+        // A name that only memory keeps alive, and that holds nothing, is forgotten in time.
+        if waiting == 0 && matches!(queue.known, KnownBy::Remembered | KnownBy::Asked) {
+            continue;
+        }
         let before = memory.queues.remove(name).map(|queue| queue.tails).unwrap_or_default();
         let tails: BTreeMap<u8, TailMemory> = queue
             .filled()
