@@ -64,7 +64,8 @@ demo-kubernetes: ## the demo on a real one-node Kubernetes (root)
 	@$(STEP) 'building obsctl' cargo build --quiet
 	@$(LAB) demo kubernetes
 
-bench: ## speed and size, side by side with what is on this machine
+bench: ## speed, size and what a broker is asked, side by side with what is on this machine
+	@tests/make/setup demo
 	@$(STEP) 'building obsctl as it is released' cargo build --quiet --release --locked
 	@benches/run $(TARGET)/release/obsctl
 
