@@ -191,14 +191,14 @@ fn accounting(doc: &mut Doc, facts: &DepthFacts) {
         None => line.push(Style::Warn, &" + delivered: not known".into()),
     }
     if facts.delivered.count.is_some_and(|n| n > 0) {
-        line.push(Style::Dim, &" (prefetched, and those with an ETA; with acks_late the running ones too)".into());
+        line.push(Style::Dim, &" (prefetched, and those with an ETA; running ones too with acks_late or a solo pool)".into());
     }
     match facts.running {
         Some(n) => {
             line.push(Style::Plain, &safe!(" + {} running", units::count(n)));
-            line.push(Style::Dim, &" (by heartbeats; without acks_late no Redis key holds them)".into());
+            line.push(Style::Dim, &" (by heartbeats; acknowledged early, they are in no Redis key)".into());
         }
-        None => line.push(Style::Dim, &" + running: not known (no worker was heard; without acks_late no Redis key holds them)".into()),
+        None => line.push(Style::Dim, &" + running: not known (no worker was heard; acknowledged early, they are in no Redis key)".into()),
     }
     doc.wrapped(line, 10);
 }
