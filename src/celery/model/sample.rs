@@ -35,10 +35,9 @@ pub struct QueueSample {
 }
 
 impl QueueSample {
-    /// Its length. None where no bucket could be counted.
+    /// Its length. None where not all of its lists could be counted.
     pub fn waiting(&self) -> Option<u64> {
-        let counted: Vec<u64> = self.buckets.values().filter_map(|bucket| bucket.waiting).collect();
-        (!counted.is_empty()).then(|| counted.iter().sum())
+        self.buckets.values().map(|bucket| bucket.waiting).sum()
     }
     /// The lists that hold something, the first to be consumed first.
     pub fn filled(&self) -> impl Iterator<Item = (u8, &BucketSample)> {

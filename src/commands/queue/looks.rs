@@ -9,7 +9,8 @@ use crate::{
         collect::{Collector, Ears},
         model::{Cost, DepthFacts, KnownBy, Sample, WorkersHeard},
     },
-    error::Result,
+    error::{Error, Kind, Result},
+    safe,
     session::Session,
     store::{self, BrokerMemory},
     text::Safe,
@@ -48,7 +49,7 @@ impl<'b> Looks<'b> {
         // One look is over before a worker beats.
         let ears = match args.once {
             true => Err("one look is over before a worker beats".into()),
-            false => Ears::open(&broker.redis, &broker.keys).await.map_err(|error| error.says()),
+            false => Ears::open(&broker.redis, &broker.keys).await.map_err(|error| deaf(&error, broker)),
         };
         let before = memory.clone();
         Self { broker, session, collector, ears, before, memory, samples: Vec::new(), elsewhere: Vec::new() }
@@ -134,4 +135,13 @@ impl<'b> Looks<'b> {
     pub fn sent(&mut self) -> Vec<Vec<Safe>> {
         self.collector.sent()
     }
+}
+
+/// Redis compares a subscriber's pattern with those of its rights letter by letter: a wider one does not admit it.
+fn deaf(error: &Error, broker: &Opened) -> Safe {
+    let hint = match error.kind() {
+        Kind::Denied => safe!(" (ACL SETUSER … +psubscribe '&{}', just so)", Safe::name(broker.keys.event_channels(broker.redis.db()))),
+        _ => Safe::EMPTY,
+    };
+    safe!("{}{}", error.says(), hint)
 }
