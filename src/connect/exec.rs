@@ -12,6 +12,7 @@ use crate::{
     safe,
     text::Safe,
 };
+use futures_util::future::BoxFuture;
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Status};
 use kube::api::AttachedProcess;
 use std::{
@@ -154,7 +155,7 @@ impl Relay {
         let greeted = tokio::time::timeout(GREETING, stdout.read_exact(&mut greeting)).await;
         match greeted {
             Err(_) => Err(fail(Kind::Timeout, safe!("the relay said nothing within {} s", GREETING.as_secs()))),
-            Ok(Ok(_)) if greeting == *b"+" => Ok(Relayed { stdin, stdout, _stderr: stderr, _process: process }),
+            Ok(Ok(_)) if &greeting == b"+" => Ok(Relayed { stdin, stdout, _stderr: stderr, status: Some(Box::pin(status)), _process: process }),
             Ok(_) => {
                 let mut complaint = String::new();
                 let _ = tokio::time::timeout(Duration::from_secs(2), (&mut stderr).take(4096).read_to_string(&mut complaint)).await;
@@ -208,17 +209,38 @@ pub struct Relayed {
     stdout: ReadHalf<SimplexStream>,
     // Kept open, or the relay would die of its first word.
     _stderr: ReadHalf<SimplexStream>,
+    /// Kept and watched: kube's pipes say nothing when their far end is gone, the status does. None: it has ended.
+    status: Option<BoxFuture<'static, Option<Status>>>,
     _process: AttachedProcess,
+}
+
+impl Relayed {
+    fn has_ended(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Some(status) = &mut self.status
+            && status.as_mut().poll(cx).is_ready()
+        {
+            self.status = None;
+        }
+        self.status.is_none()
+    }
 }
 
 impl AsyncRead for Relayed {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stdout).poll_read(cx, buf)
+        // Asked first: what came before the end is then in the pipe already.
+        let ended = self.has_ended(cx);
+        match Pin::new(&mut self.stdout).poll_read(cx, buf) {
+            Poll::Pending if ended => Poll::Ready(Ok(())),
+            read => read,
+        }
     }
 }
 
 impl AsyncWrite for Relayed {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.has_ended(cx) {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, "the relay has ended")));
+        }
         Pin::new(&mut self.stdin).poll_write(cx, bytes)
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
