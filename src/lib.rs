@@ -1,7 +1,7 @@
 //! obsctl: from a request ID to the cause, in one command, with nothing installed in the cluster.
 //!
 //! The crate is layered; a module names only lower ones (`tests/architecture.rs` holds it):
-//! `text` < `answer` < `error`, `exit` < `config`, `report`, `store` < `connect` < `kubernetes` < `session` < `logs` < `commands`, `cli` < `main`.
+//! `text` < `answer` < `error`, `exit` < `config`, `report`, `store` < `connect` < `kubernetes` < `session` < `celery`, `logs` < `commands`, `cli` < `main`.
 //!
 //! A command travels arguments → environment → connection → facts → analysis → answer → report → exit status.
 
@@ -9,6 +9,7 @@
 #![warn(missing_docs)]
 
 pub mod answer;
+pub mod celery;
 pub mod cli;
 pub mod commands;
 pub mod config;

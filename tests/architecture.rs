@@ -55,6 +55,7 @@ const MARKED: &[(&str, &[&str])] = &[
     ("src/connect/kube/mod.rs", METHODS),
     ("src/connect/kube/plugin.rs", METHODS),
     ("src/connect/process.rs", METHODS),
+    ("src/connect/redis/mod.rs", METHODS),
     ("src/connect/route.rs", METHODS),
     ("src/logs/read.rs", METHODS),
     ("src/logs/source/files.rs", METHODS),

@@ -6,6 +6,7 @@ use super::{
     exec::Relay,
     kube::Cluster,
     service::{self, Place},
+    stream::Duplex,
     tunnel::Tunnel,
 };
 use crate::{
@@ -16,17 +17,10 @@ use crate::{
     text::Safe,
 };
 use std::{io::ErrorKind, net::IpAddr, path::Path, sync::Arc, time::Duration};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
-};
+use tokio::net::{TcpStream, UnixStream};
 
 /// How long a connection may take to open.
 const DIALING: Duration = Duration::from_secs(10);
-
-/// Bytes in both directions.
-pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// An open connection, whatever lies below.
 pub type Stream = Box<dyn Duplex>;
@@ -101,7 +95,8 @@ pub async fn choose(via: Via, host: &str, port: u16, cluster: Option<&Arc<Cluste
     let doing = safe!("choosing the way to {}", Safe::name(host));
     let needed = || {
         cluster.cloned().ok_or_else(|| {
-            Error::new(Kind::Config, doing.clone()).what(safe!("via: {} leads through a cluster, and this environment has none", via.name()))
+            Error::new(Kind::Config, doing.clone())
+                .what(safe!("via: {} leads through a cluster, and this environment has none", via.name()))
         })
     };
     let exec = |cluster: Arc<Cluster>| Route::Exec(Arc::new(Relay::new(cluster, hint.clone())));
