@@ -33,7 +33,7 @@ pub struct BrokerLink {
     pub transport: Transport,
     /// When a queue is called bad.
     pub thresholds: QueueThresholds,
-    /// Where its address came from: `--`, a line of the file, `discovered: pod backend-1 variable CELERY_BROKER_URL`.
+    /// Where its address came from: a line of the file, `discovered: pod backend-1 variable CELERY_BROKER_URL`.
     pub from: Origin,
     /// What its user should know: unverified TLS, apps that disagree.
     pub warnings: Vec<Safe>,
@@ -208,6 +208,11 @@ impl BrokerLink {
     /// How it was reached at the last dial: `direct`, `tunnel to pod redis-0`. None before the first.
     pub fn route(&self) -> Option<Safe> {
         self.line.iter().find_map(|line| line.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Route::says))
+    }
+
+    /// The cluster that it is reached through. None: straight from here.
+    pub fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.line.iter().find(|line| line.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(Route::is_inside))?.cluster.as_ref()
     }
 
     /// Who we are to it.
