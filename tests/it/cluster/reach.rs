@@ -283,3 +283,66 @@ fn values_come_from_where_the_application_has_them() {
     assert_eq!(resolve(of("deployment", "NO")), Err("no container gets NO; its specification sets A, KEYED, URL".into()));
     assert!(resolve(of("service", "URL")).unwrap_err().starts_with("no kind with pods"));
 }
+
+/// A pod of the application: its variables name the broker, and it may have a Python.
+fn app(name: &str, env: &str) -> String {
+    with_programs(name, "backend", "[/bin/sleep, '3600']", &format!(", env: {env}"))
+}
+
+#[test]
+fn a_queue_s_broker_is_found_without_a_line_of_configuration() {
+    let ns = lab::get().cluster().namespace("nothing");
+    let env = "[{name: PW, valueFrom: {secretKeyRef: {name: env, key: PW}}}, {name: CELERY_BROKER_URL, value: 'redis://:$(PW)@redis:6380/2'}]";
+    ns.apply(&format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: env}}\nstringData: {{PW: hunter2}}\n{SERVICE}{}{}",
+        redis("redis-0").replace("--save, ''", "--save, '', --requirepass, hunter2"),
+        app("backend-1", env)
+    ));
+    for pod in ["redis-0", "backend-1"] {
+        ns.wait(&format!("pod/{pod}"), "condition=Ready", SOON);
+    }
+    ns.kubectl(&["exec", "redis-0", "--", "/usr/bin/redis-cli", "-a", "hunter2", "-n", "2", "LPUSH", "celery", "{}"]).unwrap();
+    let ran = super::admin(&ns, "queue depth --once -o json").run().never_says(&["hunter2"]);
+    assert!(ran.out.contains("redis:6380 db 2 (tunnel to pod redis-0)"), "{ran:?}");
+    assert!(ran.out.contains("\"celery\""), "{ran:?}");
+    // Who may read no Secret is told which right is missing.
+    let few = ns.kubeconfig_for("noservice", &[rule("get,list", "pods,services")]);
+    let right = format!("get on secrets in namespace {}", ns.name());
+    eventually(SOON, || {
+        let ran = crate::support::obsctl(&few, "queue depth --once").run();
+        if ran.err.contains(&right) && ran.status == 3 { Ok(()) } else { Err(format!("{ran:?}")) }
+    });
+    // Nothing names a broker: said, with what would.
+    let other = lab::get().cluster().namespace("nobroker");
+    let ran = super::admin(&other, "queue depth --once").run().warns(&["none of CELERY_BROKER_URL", "broker: {url: {secret: NAME, key: KEY}}"]);
+    assert_eq!(ran.status, 3, "{ran:?}");
+}
+
+#[test]
+fn the_shell_s_own_url_is_never_reached_through_a_cluster() {
+    let ns = lab::get().cluster().namespace("shell");
+    ns.apply(SERVICE);
+    let ran = super::admin(&ns, "queue depth --once").var("CELERY_BROKER_URL", "redis://:hunter2@redis:6380/0").run();
+    let ran = ran.ends(3).never_says(&["hunter2", "tunnel"]);
+    assert!(ran.err.contains("does not resolve"), "{ran:?}");
+}
+
+#[test]
+fn a_password_of_the_cluster_goes_to_no_host_that_an_untrusted_file_names() {
+    let ns = lab::get().cluster().namespace("guard");
+    ns.apply(&format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: env}}\nstringData: {{PW: hunter2, HOST: 127.0.0.1}}\n{SERVICE}{}",
+        redis("redis-0").replace("--save, ''", "--save, '', --requirepass, hunter2")
+    ));
+    ns.wait("pod/redis-0", "condition=Ready", SOON);
+    let run = |host: &str| {
+        let password = "{secret: env, key: PW}";
+        let broker = format!("{{host: {host}, port: 6380, password: {password}}}");
+        let text = format!("environments: {{a: {{kube: {{namespace: {}}}, broker: {broker}}}}}", ns.name());
+        crate::support::obsctl(ns.cluster().kubeconfig(), "queue depth --once").file("obsctl.yaml", &text).run().never_says(&["hunter2"])
+    };
+    let ran = run("127.0.0.1").ends(2);
+    assert!(ran.err.contains("obsctl config trust"), "{ran:?}");
+    // A Service is the cluster's own word.
+    assert!(run("redis").out.contains("tunnel to pod redis-0"));
+}
