@@ -15,18 +15,20 @@ mod explain;
 mod file;
 mod merge;
 mod nearest;
+mod postgres_url;
 mod reference;
 mod trust;
 mod value;
 
 pub use broker::{Broker, QueueThresholds, Transport};
-pub use broker_url::{BrokerAddress, BrokerUrl, UrlTls, Verify};
+pub use broker_url::{BrokerAddress, BrokerUrl, UrlTls, Verify, host_port};
 pub use check::{Check, Checked, check};
 pub use endpoint::{Address, AddressParts, Endpoint, SecretRef, TlsSettings, Via};
 pub use environment::{App, Environment, KubeTarget, LogGlob, Results, Setting};
 pub use file::schema;
 pub use merge::{Inputs, Origin, Sourced, Vars, load, names};
 pub use nearest::nearest;
+pub use postgres_url::{PostgresUrl, SslMode};
 pub use trust::{Action, TrustPlan, plan_trust, state_folder};
 
 #[cfg(test)]
