@@ -134,9 +134,10 @@ impl Keys {
     pub fn control_channel(&self, db: u64) -> Raw {
         self.key(&format!("/{db}.{PIDBOX}"))
     }
-    /// The pattern of the channels on which workers speak: heartbeats and, where they are on, task events.
+    /// The pattern of the channels on which workers say how they are. Task events, where they are on, have channels of their own: they are
+    /// not asked for. A user with few rights needs exactly this pattern (`&/0.celeryev/worker.*`): Redis compares patterns letter by letter.
     pub fn event_channels(&self, db: u64) -> Raw {
-        self.key(&format!("/{db}.celeryev/*"))
+        self.key(&format!("/{db}.celeryev/worker.*"))
     }
 
     /// What a key is. A list that is none of kombu's own reads as a bucket: whether it is a queue only its content and the bindings tell.

@@ -82,8 +82,8 @@ impl<'r> Collector<'r> {
         self.samples += 1;
         let at = lengths.at;
         let queues = self.settle(lengths.queues);
-        let (inventory, around) = (self.names.inventory.clone(), self.names.around.clone());
-        Ok(Sample { at, queues, delivered: lengths.delivered, server: self.names.server.clone(), inventory, around })
+        let (inventory, beside) = (self.names.inventory.clone(), self.names.beside.clone());
+        Ok(Sample { at, queues, delivered: lengths.delivered, server: self.names.server.clone(), inventory, beside })
     }
 
     /// Where else tasks wait: the same queues in other databases of the server, and how many there.

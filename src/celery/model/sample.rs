@@ -20,7 +20,7 @@ pub struct Sample {
     /// The bindings of the control bus.
     pub inventory: Inventory,
     /// What else lies in the database.
-    pub around: Around,
+    pub beside: Beside,
 }
 
 /// One queue in one look.
@@ -141,7 +141,7 @@ pub struct Inventory {
 
 /// What lies beside the queues.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Around {
+pub struct Beside {
     /// Lists of answers of the control bus.
     pub replies: u64,
     /// Lists that are no queues.

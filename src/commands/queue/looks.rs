@@ -57,6 +57,9 @@ impl<'b> Looks<'b> {
 
     /// One look. The last two are kept.
     pub async fn look(&mut self) -> Result<()> {
+        if self.ears.as_ref().is_ok_and(Ears::closed) {
+            self.ears = Ears::open(&self.broker.redis, &self.broker.keys).await.map_err(|error| deaf(&error, self.broker));
+        }
         let sample = self.collector.sample().await?;
         depth::remember(&mut self.memory, &sample);
         if self.samples.len() == 2 {

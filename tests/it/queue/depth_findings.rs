@@ -179,7 +179,7 @@ fn answers_of_the_control_bus_that_nobody_fetched() {
     }
     let answer = depth(&redis, "");
     fires(&answer, "leaked-replies");
-    assert_eq!((answer["facts"]["around"]["replies"].as_u64(), answer["verdict"].as_str()), (Some(12), Some("ok")));
+    assert_eq!((answer["facts"]["beside"]["replies"].as_u64(), answer["verdict"].as_str()), (Some(12), Some("ok")));
 }
 
 #[test]

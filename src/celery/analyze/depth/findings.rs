@@ -205,8 +205,8 @@ fn elsewhere(facts: &DepthFacts, looked: &Looked<'_>) -> Option<Finding> {
 }
 
 fn other_prefix(facts: &DepthFacts, looked: &Looked<'_>) -> Option<Finding> {
-    let prefix = facts.around.prefixes.first()?;
-    let (severity, ours) = match (facts.around.bound, looked.keys.prefix.is_empty()) {
+    let prefix = facts.beside.prefixes.first()?;
+    let (severity, ours) = match (facts.beside.bound, looked.keys.prefix.is_empty()) {
         (true, _) => (Severity::Info, "another application's"),
         (false, true) => (Severity::Unknown, "and no prefix is configured"),
         (false, false) => (Severity::Unknown, "and nothing stands under the configured one"),
@@ -238,7 +238,7 @@ fn other_separator(facts: &DepthFacts, looked: &Looked<'_>) -> Option<Finding> {
 }
 
 fn leaked(facts: &DepthFacts) -> Option<Finding> {
-    let n = facts.around.replies;
+    let n = facts.beside.replies;
     (n >= LEAKED).then(|| {
         let says = safe!("{} lists of answers of the control bus were left behind (kombu#294): each costs memory for ever", units::count(n));
         Finding::new("leaked-replies", Severity::Info, says)
@@ -248,12 +248,12 @@ fn leaked(facts: &DepthFacts) -> Option<Finding> {
 
 fn unknown_names(facts: &DepthFacts) -> Option<Finding> {
     let unknown = facts.queues.iter().find(|queue| queue.known == KnownBy::Asked && queue.waiting == Some(0))?;
-    let others: Vec<String> = facts.around.others.iter().map(|name| name.to_string()).collect();
+    let others: Vec<String> = facts.beside.others.iter().map(|name| name.to_string()).collect();
     let near = nearest(&unknown.name, others.iter().map(String::as_str));
     let hint = match near {
         Some(name) => safe!("{}: did you mean that queue?", Safe::name(name)),
         None if others.is_empty() => "no other queue is known there".into(),
-        None => safe!("queues there: {}", few(&facts.around.others)),
+        None => safe!("queues there: {}", few(&facts.beside.others)),
     };
     Some(
         Finding::new("queue-names", Severity::Info, safe!("{}: an empty queue does not exist in Redis, and no binding names this one", unknown.name))
@@ -262,7 +262,7 @@ fn unknown_names(facts: &DepthFacts) -> Option<Finding> {
 }
 
 fn nothing_known(facts: &DepthFacts, last: &Sample) -> Option<Finding> {
-    if !facts.queues.is_empty() || !facts.around.prefixes.is_empty() {
+    if !facts.queues.is_empty() || !facts.beside.prefixes.is_empty() {
         return None;
     }
     let keys: u64 = last.server.as_ref().map(|server| server.databases.values().sum()).unwrap_or_default();

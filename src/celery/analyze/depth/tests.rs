@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     answer::{Severity, Verdict},
     celery::model::{
-        AgeSource, Around, BucketSample, DeliveredSample, Enqueued, HeldMessage, Inventory, KnownBy, Role, ServerFacts, TaskMessage, WorkerHeard,
+        AgeSource, Beside, BucketSample, DeliveredSample, Enqueued, HeldMessage, Inventory, KnownBy, ServerRole, ServerFacts, TaskMessage, WorkerHeard,
     },
 };
 
@@ -38,7 +38,7 @@ fn sample(s: i64, mail: QueueSample) -> Sample {
         delivered: DeliveredSample { count: Some(0), ..DeliveredSample::default() },
         server: None,
         inventory: Inventory { workers: vec!["w1@lab".into()], more: false },
-        around: Around { bound: true, ..Around::default() },
+        beside: Beside { bound: true, ..Beside::default() },
     }
 }
 
@@ -148,6 +148,17 @@ fn a_queue_is_stuck_only_where_all_workers_are_free() {
     // The next message is another one: something was taken.
     assert_eq!(Case::idle().seen(&[sample(-90, one(41, "z"))]).verdict(&stuck).0, Verdict::Warning);
     assert_eq!(Case::idle().seen(&before()).verdict(&[sample(-2, one(41, "a")), sample(0, one(40, "b"))]).0, Verdict::Ok);
+}
+
+#[test]
+fn who_listened_for_a_moment_knows_of_nobody_missing() {
+    let mut case = Case::idle();
+    case.workers.listened_s = Some(0.4);
+    case.workers.heard.clear();
+    let (facts, _) = case.of(&[sample(-2, one(3, "a")), sample(0, one(3, "a"))]);
+    assert_eq!((facts.workers.listened_s, facts.workers.silent.len()), (None, 0));
+    assert_eq!(facts.queues[0].verdict, Verdict::Unknown);
+    assert_eq!(case.verdict(&[sample(-2, one(3, "a")), sample(0, one(2, "b"))]), (Verdict::Ok, vec![]));
 }
 
 #[test]
@@ -276,7 +287,7 @@ fn the_server_keeps_what_it_is_given_or_not() {
     assert_eq!(of(ServerFacts { memory: Some(100), ..base() }), [("redis-memory", Severity::Failed)]);
     assert_eq!(of(ServerFacts { snapshot_ok: Some(false), ..base() }), [("redis-snapshot", Severity::Failed)]);
     assert_eq!(of(ServerFacts { log_ok: Some(false), ..base() }), [("redis-log", Severity::Failed)]);
-    assert_eq!(of(ServerFacts { role: Some(Role::Replica), ..base() }), [("redis-replica", Severity::Warning)]);
+    assert_eq!(of(ServerFacts { role: Some(ServerRole::Replica), ..base() }), [("redis-replica", Severity::Warning)]);
 }
 
 #[test]
@@ -288,7 +299,7 @@ fn tasks_that_are_somewhere_else() {
     assert!(findings[0].says.contains("812 in database 1"), "{}", findings[0].says);
     assert_eq!(Case::default().codes(&[empty()]), Vec::<&str>::new());
 
-    let prefixed = |bound| Sample { around: Around { bound, prefixes: vec!["shop:".into()], ..Around::default() }, ..empty() };
+    let prefixed = |bound| Sample { beside: Beside { bound, prefixes: vec!["shop:".into()], ..Beside::default() }, ..empty() };
     assert_eq!(Case::default().of(&[prefixed(false)]).1.iter().map(|f| (f.code, f.severity)).collect::<Vec<_>>(), [("other-prefix", Severity::Unknown)]);
     assert_eq!(Case::default().of(&[prefixed(true)]).1.iter().map(|f| (f.code, f.severity)).collect::<Vec<_>>(), [("other-prefix", Severity::Info)]);
 
@@ -300,7 +311,7 @@ fn tasks_that_are_somewhere_else() {
     for well in ["mail", "mail2", "mailing", "other:3"] {
         assert!(!Case::default().codes(&[named(well)]).contains(&"other-separator"), "{well}");
     }
-    let leaked = |replies| Sample { around: Around { bound: true, replies, ..Around::default() }, ..empty() };
+    let leaked = |replies| Sample { beside: Beside { bound: true, replies, ..Beside::default() }, ..empty() };
     assert_eq!(Case::default().codes(&[leaked(12)]), ["leaked-replies"]);
     assert_eq!(Case::default().codes(&[leaked(2)]), Vec::<&str>::new());
 }
