@@ -6,7 +6,7 @@ use crate::{
     answer::Hint,
     config::{Address, Broker, Endpoint, Environment, Via},
     connect::{
-        broker::{Around, BrokerLink, may_need_cluster},
+        broker::{BrokerLink, Surroundings, may_need_cluster},
         kube::{Cluster, KubeAsk},
         postgres::PostgresLink,
         secret::Secrets,
@@ -83,17 +83,7 @@ pub struct Session {
 impl Session {
     /// A session. `ask` is none where the environment has no Kubernetes.
     pub fn new(env: Environment, ask: Option<KubeAsk>, redact: Redactor, stop: Stop, zone: TimeZone) -> Self {
-        Self {
-            env,
-            redact,
-            stop,
-            zone,
-            state: None,
-            ask,
-            cluster: OnceCell::new(),
-            secrets: OnceLock::new(),
-            broker: OnceCell::new(),
-        }
+        Self { env, redact, stop, zone, state: None, ask, cluster: OnceCell::new(), secrets: OnceLock::new(), broker: OnceCell::new() }
     }
 
     /// The same, remembering in this folder.
@@ -141,7 +131,7 @@ impl Session {
             };
             let cluster = self.cluster_for(&broker.endpoint).await?;
             let secrets = self.secrets(cluster.as_ref());
-            let around = Around { env: &self.env, secrets, cluster, redact: self.redact.clone() };
+            let around = Surroundings { env: &self.env, secrets, cluster, redact: self.redact.clone() };
             BrokerLink::resolve(&broker, &around).await.map(Arc::new)
         });
         tokio::select! {
@@ -163,13 +153,15 @@ impl Session {
             None => {
                 let known: Vec<Safe> = self.env.postgres.keys().map(Safe::name).collect();
                 let what = if known.is_empty() { "none is configured".into() } else { safe!("there are {}", Safe::join(&known, ", ")) };
-                return Err(Error::new(Kind::Config, doing).what(what).hint(Hint::Set(safe!("postgres: {{{}: {{url: …}}}}", Safe::name(name)))));
+                return Err(Error::new(Kind::Config, doing)
+                    .what(what)
+                    .hint(Hint::Set(safe!("postgres: {{{}: {{url: …}}}}", Safe::name(name)))));
             }
         };
         let resolve = async {
             let cluster = self.cluster_for(&endpoint).await?;
             let secrets = self.secrets(cluster.as_ref());
-            PostgresLink::resolve(&endpoint, &Around { env: &self.env, secrets, cluster, redact: self.redact.clone() }).await
+            PostgresLink::resolve(&endpoint, &Surroundings { env: &self.env, secrets, cluster, redact: self.redact.clone() }).await
         };
         tokio::select! {
             link = resolve => link,

@@ -1,20 +1,30 @@
 //! The way to a broker, on real servers of this machine: passwords and users, a socket, TLS, sentinels, lists, and what is said when a
 //! way does not lead there. Ways through a cluster are in `cluster/reach.rs`.
 
+use jiff::tz::TimeZone;
 use lab::{RedisOptions, RedisServer, Sentinels, eventually, get};
 use obsctl::{
     answer::Hint,
-    config::{Inputs, Vars, load},
-    connect::{broker::BrokerLink, redis::{Read, Redis}},
+    config::{Inputs, Origin, SecretRef, Sourced, TlsSettings, UrlTls, Vars, Verify, load},
+    connect::{
+        broker::BrokerLink,
+        redis::{Read, Redis},
+        route::Route,
+        secret::Secrets,
+        tls::Tls,
+    },
     error::{Error, Kind},
     session::{Session, Stop},
     text::Redactor,
 };
-use jiff::tz::TimeZone;
-use std::{sync::{Arc, LazyLock}, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 use tokio::runtime::Runtime;
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+/// What tests of the library's own doors run on.
+pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     let _ = rustls::crypto::ring::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 });
@@ -55,7 +65,14 @@ fn quoted(text: &str) -> String {
 
 #[test]
 fn passwords_users_and_parts() {
-    let server = filled(RedisOptions { password: Some("p@ss/w:rd#?".into()), acl: vec!["user reader on >hunter2 ~* +@all".into()], ..RedisOptions::default() }, 2);
+    let server = filled(
+        RedisOptions {
+            password: Some("p@ss/w:rd#?".into()),
+            acl: vec!["user reader on >hunter2 ~* +@all".into()],
+            ..RedisOptions::default()
+        },
+        2,
+    );
     let port = server.port();
     for broker in [
         format!("{{url: 'redis://:p%40ss%2Fw%3Ard%23%3F@127.0.0.1:{port}/0'}}"),
@@ -118,7 +135,11 @@ fn tls_is_verified_unless_it_is_turned_off_by_name() {
     assert_eq!(error.what_happened().as_str(), "its certificate is signed by nobody whom this machine trusts");
     assert!(matches!(&error.hints()[0], Hint::Set(set) if set.starts_with("ca: ")));
     let error = open(&format!("{{url: '{bare}?ssl_ca_certs=/app/ca.pem'}}")).err().unwrap();
-    assert!(matches!(&error.hints()[0], Hint::Set(set) if set.contains("/app/ca.pem of the application's own machine")), "{:?}", error.hints());
+    assert!(
+        matches!(&error.hints()[0], Hint::Set(set) if set.contains("/app/ca.pem of the application's own machine")),
+        "{:?}",
+        error.hints()
+    );
     // TLS to a server without it, and the other way round.
     let plain = get().redis();
     let error = open(&format!("{{url: 'rediss://127.0.0.1:{}/0', verify: false}}", plain.port())).err().unwrap();
@@ -126,6 +147,36 @@ fn tls_is_verified_unless_it_is_turned_off_by_name() {
     assert!(matches!(error.kind(), Kind::Tls | Kind::Timeout) && error.hints().len() == 1, "{error:?}");
     let error = open(&format!("{{url: 'redis://:pw@127.0.0.1:{port}/0'}}")).err().unwrap();
     assert!(matches!(error.kind(), Kind::Protocol | Kind::Unreachable | Kind::Tls), "{error:?}");
+}
+
+#[test]
+fn a_certificate_is_held_to_the_name_that_was_meant() {
+    let server = get().redis_with(RedisOptions { tls: true, ..RedisOptions::default() });
+    let ca = Sourced::new(SecretRef::File(server.ca().unwrap()), Origin::Default);
+    let settings = TlsSettings { ca: Some(ca), ..TlsSettings::default() };
+    let secrets = Secrets::new(Redactor::default());
+    let over = |verify: Verify, host: &str| {
+        RUNTIME.block_on(async {
+            let said = UrlTls { verify, ..UrlTls::default() };
+            let tls = Tls::new(&settings, Some(&said), &secrets, true, &mut Vec::new()).await?;
+            // As through a tunnel: the bytes go one way, the name is another.
+            let stream = Route::Direct.dial("127.0.0.1", server.port()).await?;
+            tls.over(stream, host).await.map(drop)
+        })
+    };
+    over(Verify::Full, "127.0.0.1").unwrap();
+    let error = over(Verify::Full, "redis.example.org").unwrap_err();
+    assert_eq!(error.what_happened().as_str(), "its certificate is for another name than redis.example.org");
+    over(Verify::Chain, "redis.example.org").unwrap();
+    over(Verify::Nothing, "redis.example.org").unwrap();
+    // The signature counts without the name, too.
+    let other = get().redis_with(RedisOptions { tls: true, ..RedisOptions::default() });
+    let error = open(&format!(
+        "{{url: 'rediss://127.0.0.1:{}?ssl_check_hostname=false', ca: {{file: {}}}}}",
+        server.port(),
+        other.ca().unwrap().display()
+    ));
+    assert_eq!(error.err().unwrap().kind(), Kind::Tls);
 }
 
 #[test]

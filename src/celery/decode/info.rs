@@ -1,7 +1,7 @@
 //! Redis' `INFO` → what it says of the server. Lines that are missing or new are no error: versions differ in both.
 
 use crate::{
-    celery::model::{ServerRole, ServerFacts},
+    celery::model::{ServerFacts, ServerRole},
     text::Safe,
 };
 use std::collections::{BTreeMap, HashMap};

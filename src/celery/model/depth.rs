@@ -136,7 +136,10 @@ impl WorkersHeard {
     /// Whether all workers that are known were heard, and none of them runs anything. Which queues a worker consumes it does not say, and
     /// how many slots it has neither: that one of several is idle tells nothing of a queue.
     pub fn all_idle(&self) -> bool {
-        self.listened_s.is_some() && !self.heard.is_empty() && self.silent.is_empty() && self.heard.iter().all(|worker| worker.active == Some(0))
+        self.listened_s.is_some()
+            && !self.heard.is_empty()
+            && self.silent.is_empty()
+            && self.heard.iter().all(|worker| worker.active == Some(0))
     }
 }
 

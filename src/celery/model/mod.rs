@@ -9,5 +9,5 @@ mod worker;
 pub use depth::{Age, BeatSaid, Cost, Delivered, DepthFacts, PriorityDepth, QueueDepth, WorkerHeard, WorkersHeard};
 pub use message::{AgeSource, Enqueued, RequestRef, TaskMessage};
 pub use sample::{Beside, BucketSample, DeliveredSample, HeldMessage, Inventory, KnownBy, QueueSample, Sample, Scanned, Tail};
-pub use server::{ServerRole, ServerFacts};
+pub use server::{ServerFacts, ServerRole};
 pub use worker::{Binding, Heartbeat, Sign};

@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{Answer, Finding, Hint, Severity, Verdict},
-    celery::model::{Age, AgeSource, DepthFacts, QueueDepth, ServerRole, ServerFacts, WorkerHeard},
+    celery::model::{Age, AgeSource, DepthFacts, QueueDepth, ServerFacts, ServerRole, WorkerHeard},
     report::{Cell, Doc, Line, Look, Style, Table, Where, out::hint_line},
     safe,
     text::{Safe, units},
@@ -97,7 +97,9 @@ fn headline<'a>(doc: &mut Doc, answer: &'a Answer<DepthFacts>) -> Option<&'a Fin
             if like > 1 { safe!("{}. {} more as bad.", finding.says, like - 1) } else { safe!("{}.", finding.says) }
         }
         None if facts.waiting == 0 => "nothing waits.".into(),
-        None => safe!("{} wait, and nothing is wrong.", units::plural(usize::try_from(facts.waiting).unwrap_or(usize::MAX), "task", "tasks")),
+        None => {
+            safe!("{} wait, and nothing is wrong.", units::plural(usize::try_from(facts.waiting).unwrap_or(usize::MAX), "task", "tasks"))
+        }
     };
     doc.wrapped(Line::new().with(style, word).with(Style::Strong, says), 8);
     worst.into_iter().for_each(|finding| settings(doc, finding));
@@ -231,7 +233,12 @@ fn next_tasks(doc: &mut Doc, facts: &DepthFacts) {
     for (i, queue) in bad.take(2).enumerate() {
         let all: u64 = queue.composition.iter().map(|(_, n)| n).sum();
         let parts: Vec<Safe> = queue.composition.iter().take(3).map(|(task, n)| safe!("{} {}", *n, task)).collect();
-        label(doc, if i == 0 { "next" } else { "" }, Style::Plain, safe!("{}: of the next {}: {}", queue.name, all, Safe::join(&parts, ", ")));
+        label(
+            doc,
+            if i == 0 { "next" } else { "" },
+            Style::Plain,
+            safe!("{}: of the next {}: {}", queue.name, all, Safe::join(&parts, ", ")),
+        );
     }
 }
 

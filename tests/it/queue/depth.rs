@@ -17,7 +17,8 @@ fn accounted(version: Version, pool: Pool) {
         let app = get().celery(redis.url(), version);
         let slots: u64 = if pool == Pool::Solo { 1 } else { 2 };
         let concurrency = usize::try_from(slots).unwrap();
-        let worker = app.worker(WorkerOptions { pool, concurrency, acks_late: Some(late), prefetch_multiplier: 2, ..WorkerOptions::default() });
+        let worker =
+            app.worker(WorkerOptions { pool, concurrency, acks_late: Some(late), prefetch_multiplier: 2, ..WorkerOptions::default() });
         let gate = app.gate("all");
         app.publish(&[Publish::held(&gate).times(20)]);
         gate.await_running(concurrency);
@@ -105,7 +106,11 @@ fn transport_options_decide_where_it_looks() {
     let options = json!({"global_keyprefix": "shop:", "sep": ":", "priority_steps": [0, 5], "visibility_timeout": 300});
     let app = get().celery(redis.url_of(3), Version::V5_6).transport(options);
     let worker = app.worker(WorkerOptions { queues: vec!["celery".to_owned()], ..WorkerOptions::default() });
-    app.publish(&[Publish::quick().queue("mail").times(3), Publish::quick().queue("mail").priority(7).times(2), Publish::quick().countdown(120.0)]);
+    app.publish(&[
+        Publish::quick().queue("mail").times(3),
+        Publish::quick().queue("mail").priority(7).times(2),
+        Publish::quick().countdown(120.0),
+    ]);
     eventually(Duration::from_secs(20), || match redis.cli(&["-n", "3", "HLEN", "shop:unacked"]).trim() {
         "1" => Ok(()),
         other => Err(format!("{other} unacked")),
@@ -200,7 +205,12 @@ fn ages_say_how_they_are_known() {
     ]);
     let desk = Desk::with(&format!("url: '{}'", redis.url()));
     let seen = desk.run("queue depth").run().ends(1);
-    let seen = seen.shows(&["header sentry-task-enqueued-time", "late by its eta", "expires less expiration", "FAILED  late: its oldest task waits at least 11m"]);
+    let seen = seen.shows(&[
+        "header sentry-task-enqueued-time",
+        "late by its eta",
+        "expires less expiration",
+        "FAILED  late: its oldest task waits at least 11m",
+    ]);
     assert!(seen.out.contains("2m 3"), "{}", seen.out);
     let answer = desk.run("queue depth -o json").run().json();
     assert_eq!(queue(&answer, "sentry")["verdict"], "warning");
@@ -234,7 +244,10 @@ fn the_screen() {
     let worker = app.worker(WorkerOptions { prefetch_multiplier: 1, ..WorkerOptions::default() });
     let gate = app.gate("screen");
     let now: f64 = redis.cli(&["TIME"]).lines().next().unwrap().parse().unwrap();
-    app.publish(&[Publish::held(&gate).times(6), Publish::quick().queue("mail").header("sentry-task-enqueued-time", now - 4000.0).times(12)]);
+    app.publish(&[
+        Publish::held(&gate).times(6),
+        Publish::quick().queue("mail").header("sentry-task-enqueued-time", now - 4000.0).times(12),
+    ]);
     gate.await_running(2);
     eventually(Duration::from_secs(20), || match by_hand(&redis, "celery") {
         (2, 2) => Ok(()),
@@ -276,7 +289,8 @@ fn the_commands_it_shows_are_those_it_sent() {
     assert!(commands.contains(&"redis-cli LLEN $'mail\\x06\\x169'"), "{}", ran.err);
     // Pasted into a shell, each of them works.
     let port = redis.port().to_string();
-    let script: String = commands.iter().map(|line| format!("{} || exit 1\n", line.replacen("redis-cli", &format!("redis-cli -e -p {port}"), 1))).collect();
+    let script: String =
+        commands.iter().map(|line| format!("{} || exit 1\n", line.replacen("redis-cli", &format!("redis-cli -e -p {port}"), 1))).collect();
     lab::process::run(&["bash", "-c", &script]).unwrap();
 }
 
@@ -295,13 +309,28 @@ fn a_user_with_few_rights_is_enough_and_writes_nothing() {
     assert_eq!(answer["facts"]["workers"]["heard"][0]["name"], "w1@lab", "{}", worker.log());
     assert_eq!(queue(&answer, "mail")["waiting"], 3);
     let allowed = [
-        "AUTH", "SELECT", "CLIENT", "TIME", "INFO", "SCAN", "SSCAN", "LLEN", "LINDEX", "LRANGE", "HLEN", "HMGET", "ZCOUNT", "ZRANGE", "MEMORY",
+        "AUTH",
+        "SELECT",
+        "CLIENT",
+        "TIME",
+        "INFO",
+        "SCAN",
+        "SSCAN",
+        "LLEN",
+        "LINDEX",
+        "LRANGE",
+        "HLEN",
+        "HMGET",
+        "ZCOUNT",
+        "ZRANGE",
+        "MEMORY",
         "PSUBSCRIBE",
     ];
     drop(worker);
     // Workers speak too; what the reader sent is what no worker sends, and of its own connection.
     let ours: Vec<String> = recording.lines().into_iter().filter(|line| line.contains("\"MEMORY\"")).collect();
-    let address = ours.first().and_then(|line| line.split('[').nth(1)?.split(']').next()).and_then(|part| part.split(' ').nth(1)).unwrap().to_owned();
+    let address =
+        ours.first().and_then(|line| line.split('[').nth(1)?.split(']').next()).and_then(|part| part.split(' ').nth(1)).unwrap().to_owned();
     let sent: Vec<String> = recording
         .lines()
         .into_iter()

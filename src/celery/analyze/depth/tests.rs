@@ -4,7 +4,8 @@ use super::*;
 use crate::{
     answer::{Severity, Verdict},
     celery::model::{
-        AgeSource, Beside, BucketSample, DeliveredSample, Enqueued, HeldMessage, Inventory, KnownBy, ServerRole, ServerFacts, TaskMessage, WorkerHeard,
+        AgeSource, Beside, BucketSample, DeliveredSample, Enqueued, HeldMessage, Inventory, KnownBy, ServerFacts, ServerRole, TaskMessage,
+        WorkerHeard,
     },
 };
 
@@ -19,11 +20,17 @@ fn message(tag: &str) -> TaskMessage {
     let raw = format!(
         r#"{{"body":"W10=","content-type":"application/json","headers":{{"task":"mail.send","id":"{tag}"}},"properties":{{"delivery_tag":"{tag}","delivery_info":{{"exchange":"","routing_key":"mail"}}}}}}"#
     );
-    crate::celery::decode::envelope::envelope(raw.as_bytes(), &crate::text::Redactor::new(crate::text::MaskKey::from_bytes([7; 32]))).expect("a task")
+    crate::celery::decode::envelope::envelope(raw.as_bytes(), &crate::text::Redactor::new(crate::text::MaskKey::from_bytes([7; 32])))
+        .expect("a task")
 }
 
 fn bucket(waiting: u64, next: Option<TaskMessage>) -> BucketSample {
-    BucketSample { waiting: Some(waiting), bytes_each: Some(1000), tail: next.map_or(Tail::None, |m| Tail::Message(Box::new(m))), wrong: None }
+    BucketSample {
+        waiting: Some(waiting),
+        bytes_each: Some(1000),
+        tail: next.map_or(Tail::None, |m| Tail::Message(Box::new(m))),
+        wrong: None,
+    }
 }
 
 fn queue(buckets: impl IntoIterator<Item = (u8, BucketSample)>) -> QueueSample {
@@ -246,7 +253,10 @@ fn what_will_run_twice() {
     let held = |ago: i64, eta: Option<i64>| {
         let message = TaskMessage { eta: eta.map(at), ..message("t") };
         let oldest = vec![HeldMessage { tag: "t".into(), since: at(-ago), message: Some(message) }];
-        Sample { delivered: DeliveredSample { count: Some(1), oldest, ..DeliveredSample::default() }, ..sample(0, queue([(0, bucket(0, None))])) }
+        Sample {
+            delivered: DeliveredSample { count: Some(1), oldest, ..DeliveredSample::default() },
+            ..sample(0, queue([(0, bucket(0, None))]))
+        }
     };
     let codes = |ago, eta| Case::default().codes(&[held(ago, eta)]);
     assert_eq!(codes(5, Some(3700)), ["duplicates-to-come"]);
@@ -281,8 +291,14 @@ fn the_server_keeps_what_it_is_given_or_not() {
     assert_eq!(of(base()), []);
     assert_eq!(of(ServerFacts { eviction: Some("volatile-lru".into()), ..base() }), []);
     assert_eq!(of(ServerFacts { eviction: Some("allkeys-lru".into()), ..base() }), [("redis-eviction", Severity::Warning)]);
-    assert_eq!(of(ServerFacts { eviction: Some("allkeys-lru".into()), memory: Some(91), ..base() }), [("redis-eviction", Severity::Failed)]);
-    assert_eq!(of(ServerFacts { eviction: Some("allkeys-lru".into()), memory_limit: None, ..base() }), [("redis-eviction", Severity::Info)]);
+    assert_eq!(
+        of(ServerFacts { eviction: Some("allkeys-lru".into()), memory: Some(91), ..base() }),
+        [("redis-eviction", Severity::Failed)]
+    );
+    assert_eq!(
+        of(ServerFacts { eviction: Some("allkeys-lru".into()), memory_limit: None, ..base() }),
+        [("redis-eviction", Severity::Info)]
+    );
     assert_eq!(of(ServerFacts { memory: Some(91), ..base() }), [("redis-memory", Severity::Warning)]);
     assert_eq!(of(ServerFacts { memory: Some(100), ..base() }), [("redis-memory", Severity::Failed)]);
     assert_eq!(of(ServerFacts { snapshot_ok: Some(false), ..base() }), [("redis-snapshot", Severity::Failed)]);
@@ -300,8 +316,14 @@ fn tasks_that_are_somewhere_else() {
     assert_eq!(Case::default().codes(&[empty()]), Vec::<&str>::new());
 
     let prefixed = |bound| Sample { beside: Beside { bound, prefixes: vec!["shop:".into()], ..Beside::default() }, ..empty() };
-    assert_eq!(Case::default().of(&[prefixed(false)]).1.iter().map(|f| (f.code, f.severity)).collect::<Vec<_>>(), [("other-prefix", Severity::Unknown)]);
-    assert_eq!(Case::default().of(&[prefixed(true)]).1.iter().map(|f| (f.code, f.severity)).collect::<Vec<_>>(), [("other-prefix", Severity::Info)]);
+    assert_eq!(
+        Case::default().of(&[prefixed(false)]).1.iter().map(|f| (f.code, f.severity)).collect::<Vec<_>>(),
+        [("other-prefix", Severity::Unknown)]
+    );
+    assert_eq!(
+        Case::default().of(&[prefixed(true)]).1.iter().map(|f| (f.code, f.severity)).collect::<Vec<_>>(),
+        [("other-prefix", Severity::Info)]
+    );
 
     let named = |name: &str| {
         let list = QueueSample { known: KnownBy::Content, ..one(3, "a") };
