@@ -1,5 +1,6 @@
 //! Bytes of the broker → model. Never panics and never drops silently: what cannot be read is an `Undecodable` with its reason.
 
+pub mod control;
 pub mod envelope;
 
 use crate::text::Safe;
