@@ -3,6 +3,7 @@
 //!
 //! `keys` names what lies in Redis, `decode` reads it, `model` is what it means.
 
+pub mod control;
 pub mod decode;
 pub mod keys;
 pub mod model;

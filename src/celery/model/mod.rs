@@ -4,4 +4,4 @@ mod message;
 mod worker;
 
 pub use message::{AgeSource, Enqueued, RequestRef, TaskMessage};
-pub use worker::{ControlMethod, HeldTask, Hold, WorkerSays, WorkerStats};
+pub use worker::{ControlMethod, HeldTask, Hold, Leftover, WorkerSays, WorkerStats};

@@ -126,3 +126,12 @@ impl Hold {
         }
     }
 }
+
+/// Keys of a conversation that could not be taken away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Leftover {
+    /// Which.
+    pub keys: Vec<Safe>,
+    /// What takes them away.
+    pub command: Safe,
+}
