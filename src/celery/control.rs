@@ -63,6 +63,8 @@ pub enum TalkEnd {
 pub struct Talk {
     /// How many workers heard the question: so many are connected to the bus.
     pub subscribers: u64,
+    /// Whether they were asked for the tasks that they hold beside those that they run.
+    pub tasks: bool,
     /// What they answered.
     pub replies: Vec<ControlReply>,
     /// Why some answers could not be read.
@@ -90,6 +92,7 @@ pub async fn talk(redis: &Redis, keys: &Keys, leave: WriteLeave, question: &Cont
     let desk = Desk::new(keys, now);
     let mut talk = Talk {
         subscribers: 0,
+        tasks: question.methods.contains(&ControlMethod::Reserved),
         replies: Vec::new(),
         unread: Vec::new(),
         ended: TalkEnd::Answered,

@@ -1,7 +1,9 @@
 //! Bytes of the broker → model. Never panics and never drops silently: what cannot be read is an `Undecodable` with its reason.
 
 pub mod control;
+pub mod binding;
 pub mod envelope;
+pub mod heartbeat;
 
 use crate::text::Safe;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};

@@ -1,137 +1,51 @@
-//! Workers, and what they say about themselves on the control bus.
+//! What is known of workers without asking them: the bindings that they made, and what they say by themselves.
 
 use crate::text::Safe;
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// What is asked of workers. Each is a command of Celery's control bus that changes nothing in the worker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ControlMethod {
-    /// Whether it answers.
-    Ping,
-    /// Its pool, its prefetch and what it has done.
-    Stats,
-    /// The queues that it consumes.
-    ActiveQueues,
-    /// The tasks that it runs.
-    Active,
-    /// The tasks that it fetched and does not run yet.
-    Reserved,
-    /// The tasks that it fetched and holds until their time has come.
-    Scheduled,
-    /// What it knows of these tasks.
-    QueryTask(Vec<String>),
+/// A queue that hears a routing key of an exchange.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Binding {
+    /// The routing key.
+    pub routing_key: String,
+    /// The pattern of a topic exchange; empty otherwise.
+    pub pattern: String,
+    /// The queue.
+    pub queue: String,
 }
 
-impl ControlMethod {
-    /// Celery's name of it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Ping => "ping",
-            Self::Stats => "stats",
-            Self::ActiveQueues => "active_queues",
-            Self::Active => "active",
-            Self::Reserved => "reserved",
-            Self::Scheduled => "scheduled",
-            Self::QueryTask(_) => "query_task",
-        }
-    }
-}
-
-/// What a worker answered to one method.
+/// What a worker said by itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WorkerSays {
-    /// It is there.
-    Pong,
-    /// Its pool and its prefetch.
-    Stats(WorkerStats),
-    /// The queues that it consumes.
-    Queues(Vec<String>),
-    /// Tasks that it holds.
-    Tasks(Vec<HeldTask>),
-    /// It could not tell.
-    Error(Safe),
-}
-
-/// A worker's own figures.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct WorkerStats {
-    /// Its main process, on its host.
+pub struct Heartbeat {
+    /// Which worker: `celery@celery-5d9f-m2qk`.
+    pub worker: Safe,
+    /// What it said.
+    pub sign: Sign,
+    /// When, by its own clock.
+    pub at: Option<Timestamp>,
+    /// How many tasks it runs.
+    pub active: Option<u64>,
+    /// How many it has begun since it started.
+    pub processed: Option<u64>,
+    /// How often it says so, in seconds.
+    pub every_s: Option<f64>,
+    /// The load of its machine over the last minute.
+    pub load: Option<f64>,
+    /// Its process.
     pub pid: Option<u64>,
-    /// How it runs tasks: `prefork`, `solo`, `thread`, `gevent`.
-    pub pool: Option<Safe>,
-    /// How many tasks it can run at the same time.
-    pub slots: Option<u64>,
-    /// How many tasks it may have fetched and not acknowledged; 0 is without a limit. Tasks with an ETA raise it while they wait.
-    pub prefetch: Option<u64>,
-    /// For how many seconds it has been up.
-    pub uptime: Option<u64>,
-    /// How many tasks it has run, by name.
-    pub total: Vec<(Safe, u64)>,
-    /// The visibility timeout that it was told, in seconds.
-    pub visibility_timeout: Option<f64>,
+    /// The version of Celery.
+    pub version: Option<Safe>,
 }
 
-/// A task in the hands of a worker.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct HeldTask {
-    /// Its ID.
-    pub id: Safe,
-    /// Its name.
-    pub task: Safe,
-    /// What the worker does with it.
-    pub state: Hold,
-    /// Its positional arguments, redacted.
-    pub args: Option<Safe>,
-    /// Its keyword arguments, redacted.
-    pub kwargs: Option<Safe>,
-    /// The queue that it came from, as far as its route tells.
-    pub queue: Option<Safe>,
-    /// When it began to run.
-    pub since: Option<Timestamp>,
-    /// Not before.
-    pub eta: Option<Timestamp>,
-    /// Whether the broker was told that it need not keep it.
-    pub acknowledged: bool,
-    /// The process that runs it, on the worker's host.
-    pub pid: Option<u64>,
-}
-
-/// What a worker does with a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+/// What a worker says by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Hold {
-    /// Runs it.
-    Running,
-    /// Has fetched it; a slot is waited for.
-    Reserved,
-    /// Has fetched it; its ETA is waited for.
-    Scheduled,
-    /// Was told never to run it.
-    Revoked,
-    /// Has seen it, and says no more.
-    Known,
-}
-
-impl Hold {
-    /// As a sentence has it.
-    pub fn says(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Reserved => "fetched, waiting for a slot",
-            Self::Scheduled => "fetched, waiting for its ETA",
-            Self::Revoked => "revoked",
-            Self::Known => "known",
-        }
-    }
-}
-
-/// Keys of a conversation that could not be taken away.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Leftover {
-    /// Which.
-    pub keys: Vec<Safe>,
-    /// What takes them away.
-    pub command: Safe,
+pub enum Sign {
+    /// It lives.
+    Beats,
+    /// It has come.
+    Online,
+    /// It goes.
+    Offline,
 }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::de::DeserializeOwned;
 
+use crate::celery::{Celery, Version};
 use crate::cluster::Info;
 use crate::cluster::handle::Cluster;
 use crate::failure::{Doing, Failure, Result};
@@ -142,6 +143,14 @@ impl Lab {
     /// When it does not start.
     pub fn redis_with(&self, options: RedisOptions) -> RedisServer {
         RedisServer::start(options).unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    /// A Celery application on this broker: workers and publishers.
+    ///
+    /// # Panics
+    /// When it has no place on this machine.
+    pub fn celery(&self, broker: impl Into<String>, version: Version) -> Celery {
+        Celery::new(broker, version).unwrap_or_else(|failure| panic!("{failure}"))
     }
 
     /// A primary, its replica and three sentinels.

@@ -1,0 +1,3 @@
+//! What lies in a broker → what it means. Pure: the clock is the server's, and is handed in.
+
+pub mod workers;
