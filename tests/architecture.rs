@@ -54,6 +54,7 @@ const MARKED: &[(&str, &[&str])] = &[
     ("src/config/merge.rs", METHODS),
     ("src/connect/kube/mod.rs", METHODS),
     ("src/connect/kube/plugin.rs", METHODS),
+    ("src/connect/process.rs", METHODS),
     ("src/connect/redis/mod.rs", METHODS),
     ("src/logs/read.rs", METHODS),
     ("src/logs/source/files.rs", METHODS),

@@ -3,7 +3,7 @@
 use crate::connect::redis::Raw;
 use jiff::SignedDuration;
 
-/// What separates the parts of a binding, whatever the transport's own separator is.
+/// What separates a queue from its priority, and the parts of a binding, unless configured.
 pub const SEPARATOR: &str = "\u{6}\u{16}";
 /// How long a delivered message waits for its acknowledgement before it is given to another worker, unless configured.
 pub const VISIBILITY_TIMEOUT: SignedDuration = SignedDuration::from_secs(3600);

@@ -2,5 +2,8 @@
 //! judges nothing.
 
 pub mod kube;
+pub mod process;
 pub mod redis;
+pub mod secret;
 pub mod stream;
+mod variables;

@@ -1,4 +1,4 @@
-//! Delivered and not acknowledged messages, read in pieces: first the index, then the sizes, then those that are small enough. New ones
+//! UnackedMessage and not acknowledged messages, read in pieces: first the index, then the sizes, then those that are small enough. New ones
 //! come and old ones go meanwhile; each is given at most once.
 
 use crate::{
@@ -16,7 +16,7 @@ const AT_ONCE: u64 = 4 << 20;
 
 /// One of them.
 #[derive(Clone, Debug)]
-pub struct Delivered {
+pub struct UnackedMessage {
     /// Its tag.
     pub tag: Raw,
     /// When it was delivered, as seconds since 1970.
@@ -40,7 +40,7 @@ pub struct UnackedRead {
 ///
 /// # Errors
 /// As `Redis::ask`.
-pub async fn walk(redis: &Redis, keys: &Keys, most: u64, mut each: impl FnMut(Delivered) -> bool) -> Result<UnackedRead> {
+pub async fn walk(redis: &Redis, keys: &Keys, most: u64, mut each: impl FnMut(UnackedMessage) -> bool) -> Result<UnackedRead> {
     let mut read = UnackedRead::default();
     let (hash, index) = (keys.unacked(), keys.unacked_index());
     // Those that go meanwhile move the rest to lower ranks: the index is read whole before the content, its entries are small.
@@ -68,7 +68,7 @@ pub async fn walk(redis: &Redis, keys: &Keys, most: u64, mut each: impl FnMut(De
             let size = size.count().unwrap_or_default();
             if size > LARGEST {
                 read.too_large += 1;
-                if !each(Delivered { tag: entry.0.clone(), score: entry.1, raw: None }) {
+                if !each(UnackedMessage { tag: entry.0.clone(), score: entry.1, raw: None }) {
                     return Ok(read);
                 }
                 continue;
@@ -86,14 +86,14 @@ pub async fn walk(redis: &Redis, keys: &Keys, most: u64, mut each: impl FnMut(De
     Ok(read)
 }
 
-async fn fetch(redis: &Redis, hash: &Raw, batch: &[&(Raw, f64)], each: &mut impl FnMut(Delivered) -> bool) -> Result<bool> {
+async fn fetch(redis: &Redis, hash: &Raw, batch: &[&(Raw, f64)], each: &mut impl FnMut(UnackedMessage) -> bool) -> Result<bool> {
     if batch.is_empty() {
         return Ok(true);
     }
     let replies = redis.ask(&[Read::Hmget(hash.clone(), batch.iter().map(|(tag, _)| tag.clone()).collect())]).await?;
     let values = replies.first().map(Reply::list).unwrap_or_default();
     for ((tag, score), value) in batch.iter().copied().zip(values) {
-        if !each(Delivered { tag: tag.clone(), score: *score, raw: value.bytes().map(<[u8]>::to_vec) }) {
+        if !each(UnackedMessage { tag: tag.clone(), score: *score, raw: value.bytes().map(<[u8]>::to_vec) }) {
             return Ok(false);
         }
     }

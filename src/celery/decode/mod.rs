@@ -4,6 +4,7 @@ pub mod control;
 pub mod binding;
 pub mod envelope;
 pub mod heartbeat;
+pub mod info;
 
 use crate::text::Safe;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};

@@ -1,11 +1,17 @@
 //! What lies in a Celery broker, in Celery's own terms. Serialize only: this is public JSON.
 
 mod held;
+mod depth;
 mod message;
+mod sample;
+mod server;
 mod worker;
 mod workers;
 
 pub use held::{ControlMethod, HeldTask, Hold, Leftover, WorkerSays, WorkerStats};
+pub use depth::{Age, BeatSaid, Cost, Delivered, DepthFacts, PriorityDepth, QueueDepth, WorkerHeard, WorkersHeard};
 pub use message::{AgeSource, Enqueued, RequestRef, TaskMessage};
+pub use sample::{Around, BucketSample, DeliveredSample, HeldMessage, Inventory, KnownBy, QueueSample, Sample, Scanned, Tail};
+pub use server::{Role, ServerFacts};
 pub use worker::{Binding, Heartbeat, Sign};
 pub use workers::{BusFacts, DatabaseRoom, Orphan, PodEnd, PodSeen, QueueUse, WorkerFacts, WorkerState, WorkersFacts};
