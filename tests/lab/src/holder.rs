@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -38,7 +38,7 @@ type Shared = Arc<Mutex<Option<Holder>>>;
 /// Holds until the end. With `state` the holder is warm: it says in that file where it is, and ignores its standard input.
 pub fn hold(state: Option<&Path>) -> Result<()> {
     let run = Run::claim()?;
-    let socket = run.dir().join("lab.sock");
+    let socket = socket(&run);
     let listener = UnixListener::bind(&socket).doing(|| format!("listening on {}", socket.display()))?;
     let shared: Shared = Arc::new(Mutex::new(Some(Holder { cluster: None, sandboxes: BTreeMap::new(), run })));
 
@@ -66,6 +66,10 @@ pub fn hold(state: Option<&Path>) -> Result<()> {
     let _ = wait::poll(Duration::from_millis(200), || if rustix::process::getppid() == parent { Err("alive".into()) } else { Ok(()) });
     run::sweep();
     answer
+}
+
+fn socket(run: &Run) -> PathBuf {
+    run.dir().join("lab.sock")
 }
 
 /// Appears at once and whole, so that whoever waits for it never reads half of it.
@@ -138,11 +142,19 @@ impl Holder {
             Request::Need(Part::Sandbox(profile)) => {
                 let sandbox = match self.sandboxes.remove(profile) {
                     Some(sandbox) => sandbox,
-                    None => Processes::start(*profile)?,
+                    None => Processes::start(*profile, &socket(&self.run))?,
                 };
                 let sandbox = self.sandboxes.entry(*profile).or_insert(sandbox);
                 sandbox.check()?;
                 serde_json::to_value(sandbox.info()).doing(|| "writing the answer")
+            }
+            Request::Process { sandbox, name, switch } => {
+                let processes = self.sandboxes.get_mut(sandbox).ok_or_else(|| Failure::new(format!("no sandbox {sandbox} is running")))?;
+                match switch {
+                    Switch::Stop => processes.kill(name)?,
+                    Switch::Start => processes.revive(name)?,
+                }
+                Ok(json!({}))
             }
             Request::Apiserver(switch) => {
                 let cluster = self.cluster.as_mut().ok_or_else(|| Failure::new("no cluster is running"))?;

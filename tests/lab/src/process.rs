@@ -21,7 +21,7 @@ use crate::{need, wait};
 const GRACE: Duration = Duration::from_secs(3);
 
 /// A process about to be started.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Start {
     name: String,
     program: OsString,
@@ -211,8 +211,17 @@ impl Process {
         self.group
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     pub fn log(&self) -> &Path {
         &self.log
+    }
+
+    /// How many bytes it has written; a later process of the same name writes behind them.
+    pub fn log_length(&self) -> usize {
+        fs::metadata(&self.log).map_or(0, |file| usize::try_from(file.len()).unwrap_or(usize::MAX))
     }
 
     /// The end of its log, for messages.

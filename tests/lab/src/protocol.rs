@@ -14,6 +14,12 @@ pub enum Request {
     /// Starts a part if it is not up, and answers how to reach it.
     Need(Part),
     Apiserver(Switch),
+    /// `{"process":{"sandbox":"a","name":"celery-mail-1","switch":"stop"}}`: SIGKILL, or a new start.
+    Process {
+        sandbox: Profile,
+        name: String,
+        switch: Switch,
+    },
 }
 
 /// What can be asked for.
