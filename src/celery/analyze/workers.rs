@@ -196,6 +196,9 @@ fn orphans(seen: &WorkersSeen, workers: &[WorkerFacts], bus: Option<&BusFacts>, 
     }
     let held: BTreeSet<&Safe> = workers.iter().flat_map(|w| &w.tasks).map(|task| &task.id).collect();
     let (timeout, _) = visibility_timeout(workers, keys);
+    let up = |w: &WorkerFacts| seen.at.checked_sub(SignedDuration::from_secs(i64::try_from(w.stats.as_ref()?.uptime? + 1).ok()?)).ok();
+    // One that does not say how long it has been up may always have been.
+    let began: Vec<jiff::Timestamp> = workers.iter().filter(|w| answered(w)).map(|w| up(w).unwrap_or_default()).collect();
     let orphan = |one: &crate::celery::collect::workers::StillDelivered| {
         Some(Orphan {
             id: one.id.clone(),
@@ -203,6 +206,7 @@ fn orphans(seen: &WorkersSeen, workers: &[WorkerFacts], bus: Option<&BusFacts>, 
             routing_key: one.routing_key.clone(),
             delivered: one.at,
             returns: one.at.checked_add(timeout).ok()?,
+            sure: began.iter().all(|began| one.at < *began),
         })
     };
     let mut orphans: Vec<Orphan> = seen.unacked.as_ref()?.iter().filter(|one| !held.contains(&one.id)).filter_map(orphan).collect();

@@ -1,7 +1,7 @@
 //! What a broker knows of its workers: the inventory, the heartbeats of a few seconds, the queues; and with a leave, what the workers
 //! themselves answer.
 
-use super::unacked;
+use super::{clock, unacked};
 use crate::{
     celery::{
         control::{ControlQuestion, Talk, TalkEnd, talk},
@@ -125,11 +125,6 @@ pub async fn workers(redis: &Redis, keys: &Keys, question: &WorkersQuestion, sto
     Ok(seen)
 }
 
-fn clock(time: &Reply) -> Option<Timestamp> {
-    let [seconds, micros] = time.list() else { return None };
-    Timestamp::new(seconds.int()?, i32::try_from(micros.int()?).ok()?.checked_mul(1000)?).ok()
-}
-
 async fn inventory(redis: &Redis, keys: &Keys, seen: &mut WorkersSeen) -> Result<()> {
     let mut names = BTreeSet::new();
     let mut cursor = 0;
@@ -193,6 +188,16 @@ async fn names(redis: &Redis, keys: &Keys, question: &WorkersQuestion, seen: &Wo
             }
         }
     }
+    names.extend(bound_queues(redis, keys).await?);
+    Ok(names)
+}
+
+/// The queues that are bound to an exchange: they are known also while they are empty.
+///
+/// # Errors
+/// As `Redis::ask`.
+pub async fn bound_queues(redis: &Redis, keys: &Keys) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
     let mut exchanges: BTreeSet<Raw> = BTreeSet::new();
     let pattern = [keys.binding("").as_slice(), b"*"].concat();
     let mut cursor = 0;

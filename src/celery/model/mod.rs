@@ -3,6 +3,7 @@
 mod held;
 mod depth;
 mod message;
+mod peek;
 mod sample;
 mod server;
 mod worker;
@@ -11,6 +12,7 @@ mod workers;
 pub use held::{ControlMethod, HeldTask, Hold, Leftover, WorkerSays, WorkerStats};
 pub use depth::{Age, BeatSaid, Cost, Delivered, DepthFacts, PriorityDepth, QueueDepth, WorkerHeard, WorkersHeard};
 pub use message::{AgeSource, Enqueued, RequestRef, TaskMessage};
+pub use peek::{PeekBucket, PeekFacts, PeekSample, PeekedTask};
 pub use sample::{Around, BucketSample, DeliveredSample, HeldMessage, Inventory, KnownBy, QueueSample, Sample, Scanned, Tail};
 pub use server::{Role, ServerFacts};
 pub use worker::{Binding, Heartbeat, Sign};

@@ -133,6 +133,8 @@ pub struct Orphan {
     pub delivered: Timestamp,
     /// When it is given back.
     pub returns: Timestamp,
+    /// Whether no worker that answered was up when it was delivered. Else a rate limit may delay it: such tasks are in no worker's lists.
+    pub sure: bool,
 }
 
 /// The pod of a worker, as Kubernetes has it.

@@ -1,5 +1,6 @@
 //! Answers about a broker → screens.
 
+pub mod peek;
 pub mod workers;
 
 use crate::{

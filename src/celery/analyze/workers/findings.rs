@@ -126,7 +126,11 @@ fn states(facts: &WorkersFacts, all: &mut Vec<Finding>) {
     let either = with(facts, WorkerState::DeadOrSilent);
     if !either.is_empty() {
         let connected = facts.bus.as_ref().map_or(0, |bus| bus.subscribers.saturating_sub(bus.answered));
-        let says = safe!("of {} without an answer {} connected, and the others are dead", named(&either), connected);
+        let says = safe!(
+            "{} do not answer: {} of them connected and silent, the others dead; which is which cannot be told",
+            named(&either),
+            if connected == 1 { "one is".into() } else { safe!("{} are", connected) }
+        );
         all.push(pods(Finding::new("worker-dead-or-silent", Severity::Failed, says), &either, facts.observed_at));
     }
     let unheard = with(facts, WorkerState::NotHeard);
@@ -231,14 +235,18 @@ fn orphans(facts: &WorkersFacts, keys: &Keys, all: &mut Vec<Finding>) {
     };
     let gone = facts.workers.iter().any(|w| matches!(w.state, WorkerState::Dead | WorkerState::Ghost));
     let tasks = units::plural(orphans.len(), "task", "tasks");
-    let by = if gone { "held by a dead worker" } else { "held by no worker that is left: it died, or a rate limit delays them" };
+    let (by, severity) = match orphans.iter().all(|orphan| orphan.sure) || gone {
+        true => ("held by a dead worker", Severity::Warning),
+        // A worker that was restarted under the same name leaves no trace; a rate limit none either.
+        false => ("delivered, and in no worker's lists: delayed by a rate limit, or lost with a worker", Severity::Info),
+    };
     let wait = |orphan: &super::Orphan| orphan.returns.duration_since(facts.observed_at);
     let returns = orphans.first().map(|first| match wait(first) {
         late if late.is_negative() => safe!("due to be given back for {}", units::duration(-late)),
         wait => safe!("given back in {}", units::duration(wait)),
     });
     let (timeout, how) = visibility_timeout(&facts.workers, keys);
-    let mut finding = Finding::new("orphans", Severity::Warning, safe!("{} {}, {}", tasks, by, returns.unwrap_or_default()))
+    let mut finding = Finding::new("orphans", severity, safe!("{} {}, {}", tasks, by, returns.unwrap_or_default()))
         .evidence(safe!("visibility timeout {} ({})", units::duration(timeout), how));
     for orphan in orphans.iter().take(NAMED) {
         let since = orphan.delivered.to_zoned(jiff::tz::TimeZone::UTC).strftime("%H:%M:%S").to_string();
