@@ -106,6 +106,9 @@ impl<'r> Walker<'r> {
                 self.done = self.done.saturating_sub(self.piece + overlap);
                 continue;
             }
+            if from + found.len() as u64 <= self.done {
+                return Ok(None);
+            }
             let mut fresh = Vec::new();
             for (place, raw) in (from..).zip(&found) {
                 if self.seen.insert(self.hasher.hash_one(raw)) {
