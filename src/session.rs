@@ -11,9 +11,12 @@ use crate::{
     text::{Redactor, Safe},
 };
 use jiff::{Timestamp, Zoned, tz::TimeZone};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -62,6 +65,8 @@ pub struct Session {
     pub stop: Stop,
     /// The zone in which times are shown and read.
     pub zone: TimeZone,
+    /// The folder for what is remembered from one run to the next. None: there is no home.
+    pub state: Option<PathBuf>,
     ask: Option<KubeAsk>,
     cluster: OnceCell<Arc<Cluster>>,
 }
@@ -69,7 +74,13 @@ pub struct Session {
 impl Session {
     /// A session. `ask` is none where the environment has no Kubernetes.
     pub fn new(env: Environment, ask: Option<KubeAsk>, redact: Redactor, stop: Stop, zone: TimeZone) -> Self {
-        Self { env, redact, stop, zone, ask, cluster: OnceCell::new() }
+        Self { env, redact, stop, zone, state: None, ask, cluster: OnceCell::new() }
+    }
+
+    /// The same, remembering in this folder.
+    pub fn remembering_in(mut self, folder: Option<PathBuf>) -> Self {
+        self.state = folder;
+        self
     }
 
     /// Now, in the zone of the session.
@@ -101,6 +112,7 @@ impl Session {
             namespace: Some(namespace),
             server: cluster.context.is_none().then(|| cluster.server.clone()),
             files: None,
+            system: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The names that kombu gives to keys and channels, as its transport options have them, and what a key found in Redis is. Reads nothing.
 
-use crate::connect::redis::Raw;
+use crate::{config::Transport, connect::redis::Raw};
 use jiff::SignedDuration;
 
 /// What separates a queue from its priority, and the parts of a binding, unless configured.
@@ -73,6 +73,20 @@ pub enum KeyKind {
     Unacked,
     /// None of kombu's.
     Other,
+}
+
+impl From<&Transport> for Keys {
+    fn from(transport: &Transport) -> Self {
+        let Transport { key_prefix, sep, priority_steps, unacked_key, unacked_index_key, visibility_timeout, .. } = transport.clone();
+        Self {
+            prefix: key_prefix,
+            sep,
+            steps: priority_steps,
+            unacked: unacked_key,
+            unacked_index: unacked_index_key,
+            visibility_timeout,
+        }
+    }
 }
 
 impl Keys {

@@ -16,6 +16,10 @@ mod generated;
 #[cfg(test)]
 mod profiles;
 #[cfg(test)]
+mod queue;
+#[cfg(test)]
 mod shells;
+#[cfg(test)]
+mod soak;
 #[cfg(test)]
 mod support;

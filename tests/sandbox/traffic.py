@@ -340,6 +340,39 @@ def ordinary(shop, seed, count):
         yield rid, shop.wait_tasks(tasks) if tasks else [], what
 
 
+def soak(shop, broker, seed, seconds):
+    """An ordinary day in fast motion: bursts, tasks for later, retries, a long task now and then, and quiet. Nothing is wrong."""
+    chance = random.Random(seed)
+    end = time.monotonic() + seconds
+    ids = []
+    rounds = 0
+
+    def send(task, **options):
+        ids.append(broker.celery.send_task(task, **options).id)
+
+    while time.monotonic() < end:
+        rounds += 1
+        rid = request_id(seed, "soak", rounds)
+        match chance.choices(("burst", "later", "retries", "long", "quiet"), (4, 2, 1, 2, 2))[0]:
+            case "burst":
+                for _ in range(chance.randint(20, 200)):
+                    send("products.refresh_stock", queue="celery", priority=chance.choice((0, 3, 6, 9)))
+                for n in range(chance.randint(1, 8)):
+                    ids.extend(shop.checkout(f"{rid}-{n}", n=n)["tasks"])
+            case "later":
+                for _ in range(chance.randint(1, 30)):
+                    send("products.refresh_stock", queue="celery", countdown=chance.uniform(1, min(20, max(2, end - time.monotonic()))))
+            case "retries":
+                ids.extend(shop.checkout(rid, email="lost@hangup.example")["tasks"])
+            case "long":
+                send("mail.send_newsletter", args=(chance.uniform(0.5, 2.5),), queue="mail")
+            case "quiet":
+                time.sleep(chance.uniform(0.5, 3))
+        time.sleep(chance.uniform(0, 0.3))
+    shop.wait_tasks(ids)
+    yield None, [], f"{rounds} rounds, {len(ids)} tasks, all ended"
+
+
 def say(fault, started, planted):
     for rid, tasks, what in planted:
         time.sleep(LAST_LINE if tasks and fault else 0)
@@ -360,6 +393,7 @@ def main():
     arguments.add_argument("--task", action="append", default=[], help="with --restore: a task that was planted")
     arguments.add_argument("--all", action="store_true")
     arguments.add_argument("--count", type=int, default=0, help="ordinary requests")
+    arguments.add_argument("--soak", type=float, help="seconds of an ordinary day in fast motion")
     options = arguments.parse_args()
     faults = [name for name in FAULTS if options.pods or name not in PODS_ONLY] if options.all else options.fault
     shop = Shop(options.url, options.host, os.environ["DATABASE_URL"], options.deadline)
@@ -371,6 +405,8 @@ def main():
                 say(name, now(), FAULTS[name](shop, options.seed, options))
         if options.restore:
             HARMS[options.restore][1](shop, Broker(os.environ["CELERY_BROKER_URL"]), options.task)
+        if options.soak:
+            say(None, now(), soak(shop, Broker(os.environ["CELERY_BROKER_URL"]), options.seed, options.soak))
         if options.count:
             say(None, now(), ordinary(shop, options.seed, options.count))
             time.sleep(LAST_LINE)

@@ -1,4 +1,5 @@
-//! What lies in a broker → what it means. Pure: the clock is the server's, and is handed in.
+//! Samples → what they mean. Pure; the clock is that of the samples.
 
+pub mod depth;
 pub mod peek;
 pub mod workers;

@@ -46,11 +46,11 @@ impl QueueSample {
     }
 }
 
-/// Why a list is taken for a queue, the surest first.
+/// Why a list is taken for a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KnownBy {
-    /// An argument names it.
+    /// An argument names it, and nothing else does.
     Asked,
     /// The configuration names it.
     Configured,
@@ -149,6 +149,8 @@ pub struct Around {
     pub lists: u64,
     /// Lists that may be queues and were not looked into: too large, or too many.
     pub unclear: Vec<Safe>,
+    /// Other queues, or lists that may be some, where arguments name the queues.
+    pub others: Vec<Safe>,
     /// Bindings whose keys begin with another prefix than the configured one.
     pub prefixes: Vec<Safe>,
     /// Whether bindings stand under the configured prefix.

@@ -1,7 +1,10 @@
-//! Answers about a broker → screens.
+//! Facts and findings → a screen.
 
+pub mod depth;
 pub mod peek;
 pub mod workers;
+
+pub use depth::{History, depth};
 
 use crate::{
     answer::{Answer, Finding, Hint, Severity},

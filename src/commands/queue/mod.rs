@@ -1,28 +1,27 @@
-//! `obsctl queue`: where every Celery task is, and whether that is bad.
+//! `obsctl queue`: the noun. Opens the broker once, for whichever verb.
 
-mod open;
-pub mod peek;
-pub mod workers;
+mod broker;
+mod depth;
+mod looks;
+mod peek;
+mod workers;
 
-use crate::{
-    error::Result,
-    exit::ExitStatus,
-    report::Out,
-    session::Session,
-};
+use crate::{error::Result, exit::ExitStatus, report::Out, session::Session};
+use clap::Subcommand;
 
 /// Where every Celery task is, and whether that is bad.
-#[derive(Debug, clap::Args)]
-#[command(arg_required_else_help = true)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// What is asked.
+    /// What is asked of the queues.
     #[command(subcommand)]
     pub verb: Verb,
 }
 
 /// The verbs.
-#[derive(Debug, clap::Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
+    /// How deep the queues are, how long their tasks wait, and whether that is bad
+    Depth(depth::Args),
     /// What runs next in a queue, and what it is made of
     Peek(peek::Args),
     /// Which workers there are, what they do, and whether one is dead, silent, saturated or hoarding
@@ -32,10 +31,11 @@ pub enum Verb {
 /// Runs the command.
 ///
 /// # Errors
-/// A flag or connection that makes the whole question unanswerable.
+/// The configuration names no broker, or it cannot be reached.
 pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitStatus> {
-    let broker = open::open(session).await?;
+    let broker = broker::Opened::open(session, out).await?;
     match args.verb {
+        Verb::Depth(args) => depth::run(args, &broker, session, out).await,
         Verb::Peek(args) => peek::run(&args, &broker, session, out).await,
         Verb::Workers(args) => workers::run(&args, &broker, session, out).await,
     }

@@ -153,6 +153,7 @@ impl Holder {
                 match switch {
                     Switch::Stop => processes.kill(name)?,
                     Switch::Start => processes.revive(name)?,
+                    Switch::Restart => processes.restart(name)?,
                 }
                 Ok(json!({}))
             }
@@ -160,7 +161,10 @@ impl Holder {
                 let cluster = self.cluster.as_mut().ok_or_else(|| Failure::new("no cluster is running"))?;
                 match switch {
                     Switch::Stop => cluster.stop_apiserver()?,
-                    Switch::Start => {
+                    Switch::Start | Switch::Restart => {
+                        if *switch == Switch::Restart {
+                            cluster.stop_apiserver()?;
+                        }
                         cluster.start_apiserver(&self.run)?;
                         cluster.await_apiserver()?;
                     }

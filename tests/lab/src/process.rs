@@ -158,6 +158,13 @@ impl Start {
         Err(Failure::new(format!("{} ended with {}: {}", self.name, output.status, errors.trim())))
     }
 
+    /// Runs it to its end: the exit status, and what it printed.
+    pub fn ended(&self) -> Result<(i32, String)> {
+        let output = self.collect()?;
+        let status = output.status.code().ok_or_else(|| Failure::new(format!("{} ended with {}", self.name, output.status)))?;
+        Ok((status, String::from_utf8_lossy(&output.stdout).into_owned()))
+    }
+
     fn collect(&self) -> Result<Output> {
         let Some(input) = self.input.clone() else {
             return self.command()?.stdin(Stdio::null()).output().doing(|| format!("running {}", self.name));
@@ -271,6 +278,13 @@ impl Process {
     /// A signal to its whole process group.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         rustix::process::kill_process_group(group(self.group)?, signal).doing(|| format!("sending {signal:?} to {}", self.name))
+    }
+
+    /// SIGTERM to the first process alone, as a container's runtime does: what it does about its children is its own matter.
+    pub fn end(&mut self, deadline: Duration) -> Result<()> {
+        let first = Pid::from_raw(self.group).ok_or_else(|| Failure::new("a process without a number"))?;
+        rustix::process::kill_process(first, Signal::TERM).doing(|| format!("ending {}", self.name))?;
+        self.wait(deadline)
     }
 
     /// SIGKILL to its whole process group, which is gone afterwards.

@@ -68,3 +68,19 @@ fn pods_are_harmed_and_undone_too() {
         harmed.restore().unwrap();
     }
 }
+
+#[test]
+fn a_day_in_fast_motion_ends_well() {
+    let lab = Lab::start().unwrap();
+    let sandbox = lab.sandbox_local(Profile::A);
+    std::thread::scope(|scope| {
+        let day = scope.spawn(|| sandbox.traffic().plant(&["--soak", "8"]));
+        for process in ["celery-1", "celery-mail-1"] {
+            sandbox.traffic().restart(process).unwrap();
+        }
+        let day = day.join().unwrap().unwrap();
+        eprintln!("{}", day[0].what);
+    });
+    lab.sandbox_local(Profile::A);
+    lab.close().unwrap();
+}

@@ -164,8 +164,7 @@ impl Worker {
 
     /// The same, and returns when it has ended.
     pub fn shutdown(&self) -> Result<()> {
-        self.begin_shutdown()?;
-        self.process().wait(PATIENCE)
+        self.process().end(PATIENCE)
     }
 
     pub fn is_alive(&self) -> bool {

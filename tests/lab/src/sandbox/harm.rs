@@ -173,6 +173,17 @@ impl Target {
     }
 }
 
+impl Traffic {
+    /// Restarts an app's worker as a deployment does: it ends in order, and comes again. For local processes.
+    pub fn restart(&self, process: &str) -> Result<()> {
+        let Target::Local { holder, profile, .. } = self.target() else {
+            return Err(Failure::new("the cluster restarts its pods itself: kubectl rollout restart"));
+        };
+        let request = Request::Process { sandbox: *profile, name: process.to_owned(), switch: Switch::Restart };
+        Line::to_socket(holder)?.ask::<Value>(&request).map(drop)
+    }
+}
+
 fn switch(holder: &Path, sandbox: super::Profile, app: &str, switch: Switch) -> Result<()> {
     let request = Request::Process { sandbox, name: format!("{app}-1"), switch };
     Line::to_socket(holder)?.ask::<Value>(&request).map(drop).doing(|| format!("{switch:?} for {app}"))

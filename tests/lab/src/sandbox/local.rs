@@ -140,6 +140,15 @@ impl Processes {
         if process.is_alive() { process.kill() } else { Ok(()) }
     }
 
+    /// Ends one as a deployment does, in order and with patience for its running task, and starts it again.
+    pub fn restart(&mut self, name: &str) -> Result<()> {
+        let process = self.processes.iter_mut().find(|process| process.name() == name);
+        let process = process.ok_or_else(|| Failure::new(format!("the sandbox has no process {name}")))?;
+        self.killed.insert(name.to_owned());
+        process.end(PATIENCE)?;
+        self.revive(name)
+    }
+
     /// Starts one that was killed, or one that does not run by itself, and waits until it is ready.
     pub fn revive(&mut self, name: &str) -> Result<()> {
         let program = self.programs.get(name).ok_or_else(|| Failure::new(format!("production.json has no process {name}")))?;
