@@ -1,6 +1,6 @@
 //! `obsctl queue peek`: what runs next in a queue, and what it is made of.
 
-use super::open::OpenBroker;
+use super::broker::Opened;
 use crate::{
     answer::{Answer, Coverage, Hint, Part},
     celery::{
@@ -34,8 +34,8 @@ pub struct Args {
 ///
 /// # Errors
 /// The broker cannot be read, or has no queue of that name.
-pub(super) async fn run(args: &Args, broker: &OpenBroker, session: &Session, out: &mut Out) -> Result<ExitStatus> {
-    let declared = broker.queues.contains(&args.queue);
+pub(super) async fn run(args: &Args, broker: &Opened, session: &Session, out: &mut Out) -> Result<ExitStatus> {
+    let declared = broker.transport.queues.contains(&args.queue);
     let looking = peek(&broker.redis, &broker.keys, &args.queue, args.limit, declared, &session.redact);
     let stop = session.stop.token();
     let peeked = tokio::select! {
@@ -57,7 +57,7 @@ pub(super) async fn run(args: &Args, broker: &OpenBroker, session: &Session, out
 }
 
 /// Nothing of that name is known: what there is instead.
-async fn unknown(args: &Args, broker: &OpenBroker, there_are: &[Safe]) -> Error {
+async fn unknown(args: &Args, broker: &Opened, there_are: &[Safe]) -> Error {
     let error = Error::new(Kind::NotFound, safe!("looking at queue {}", Safe::name(&args.queue)))
         .to(broker.redis.provenance().await)
         .what("nothing of that name waits, and no worker or publisher ever declared it");

@@ -1,6 +1,6 @@
 //! `obsctl queue workers`: the workers of the broker, joined with their pods.
 
-use super::open::OpenBroker;
+use super::broker::Opened;
 use crate::{
     answer::{Answer, Coverage, Missing, Part, Provenance, Why},
     celery::{
@@ -55,12 +55,12 @@ fn patience(text: &str) -> Result<SignedDuration, String> {
 ///
 /// # Errors
 /// The broker cannot be read.
-pub(super) async fn run(args: &Args, broker: &OpenBroker, session: &Session, out: &mut Out) -> Result<ExitStatus> {
+pub(super) async fn run(args: &Args, broker: &Opened, session: &Session, out: &mut Out) -> Result<ExitStatus> {
     let long = |d: SignedDuration| Duration::try_from(d).unwrap_or_default();
     let question = WorkersQuestion {
         listen: long(args.wait),
         bus: args.ask.then(|| (WriteLeave::given_by("--ask"), long(args.timeout), args.tasks)),
-        queues: broker.queues.clone(),
+        queues: broker.transport.queues.clone(),
     };
     let stop = session.stop.token();
     let mut coverage = Coverage::default();
