@@ -6,6 +6,7 @@ mod lengths;
 mod listen;
 mod names;
 
+pub mod find;
 pub mod lists;
 pub mod peek;
 pub mod unacked;

@@ -5,6 +5,7 @@ pub mod binding;
 pub mod envelope;
 pub mod heartbeat;
 pub mod info;
+pub mod result;
 
 use crate::text::Safe;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};

@@ -1,5 +1,6 @@
 //! What lies in a Celery broker, in Celery's own terms. Serialize only: this is public JSON.
 
+mod find;
 mod held;
 mod depth;
 mod message;
@@ -9,6 +10,7 @@ mod server;
 mod worker;
 mod workers;
 
+pub use find::{FindFacts, FindFrom, FoundTask, Kinship, Relative, Searched, TaskOutcome, TaskPlace};
 pub use held::{ControlMethod, HeldTask, Hold, Leftover, WorkerSays, WorkerStats};
 pub use depth::{Age, BeatSaid, Cost, Delivered, DepthFacts, PriorityDepth, QueueDepth, WorkerHeard, WorkersHeard};
 pub use message::{AgeSource, Enqueued, RequestRef, TaskMessage};

@@ -1,6 +1,7 @@
 //! Facts and findings → a screen.
 
 pub mod depth;
+pub mod find;
 pub mod peek;
 pub mod workers;
 

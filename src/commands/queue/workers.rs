@@ -46,7 +46,7 @@ pub struct Args {
     pub wait: SignedDuration,
 }
 
-fn patience(text: &str) -> Result<SignedDuration, String> {
+pub(super) fn patience(text: &str) -> Result<SignedDuration, String> {
     let most = SignedDuration::from_mins(10);
     units::parse_duration(text).filter(|d| d.is_positive() && *d <= most).ok_or_else(|| "a duration up to 10m, as in 3s".into())
 }
