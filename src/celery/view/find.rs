@@ -2,7 +2,7 @@
 
 use super::findings;
 use crate::{
-    answer::{Answer, Severity},
+    answer::{Answer, Finding, Severity},
     celery::{
         analyze::find::at,
         model::{FindFacts, FoundTask},
@@ -26,15 +26,17 @@ pub fn find(answer: &Answer<FindFacts>, place: &Where, look: &Look) -> Doc {
     let mut doc = Doc::default();
     let how = if facts.searched.workers.is_some() { "workers asked" } else { "read-only" };
     doc.line(Line::new().with(Style::Strong, place.line()).with(Style::Dim, safe!("  {}", how)));
-    for finding in answer.findings.iter().filter(|finding| finding.code == "found") {
+    // One finding stands for each task, in their order.
+    let found = answer.findings.iter().filter(|finding| finding.code == "found");
+    for (task, finding) in facts.tasks.iter().zip(found).take(20) {
         doc.wrapped(Line::new().with(Style::Good, "FOUND    ").with(Style::Strong, finding.says.clone()), 9);
+        evidence(&mut doc, finding);
+        details(&mut doc, task, look);
     }
     for finding in answer.findings.iter().filter(|finding| matches!(finding.code, "nowhere" | "not-found")) {
         let (style, word) = if finding.severity == Severity::Failed { (Style::Bad, "NOWHERE  ") } else { (Style::Warn, "UNKNOWN  ") };
         doc.wrapped(Line::new().with(style, word).with(Style::Strong, finding.says.clone()), 9);
-    }
-    for task in facts.tasks.iter().take(20) {
-        details(&mut doc, task, look);
+        evidence(&mut doc, finding);
     }
     if !facts.relatives.is_empty() {
         doc.gap();
@@ -51,13 +53,19 @@ pub fn find(answer: &Answer<FindFacts>, place: &Where, look: &Look) -> Doc {
     }
     doc.gap();
     doc.wrapped(Line::new().with(Style::Strong, "COVERAGE  ").with(Style::Plain, searched(facts)), 10);
-    findings(&mut doc, answer);
+    findings(&mut doc, answer, &["found", "nowhere", "not-found"]);
     doc
+}
+
+fn evidence(doc: &mut Doc, finding: &Finding) {
+    for line in &finding.evidence {
+        doc.wrapped(Line::new().with(Style::Plain, safe!("         {}", *line)), 9);
+    }
 }
 
 fn details(doc: &mut Doc, task: &FoundTask, look: &Look) {
     let mut line = |label: &'static str, text: Safe| {
-        doc.wrapped(Line::new().with(Style::Dim, safe!("  {:<9}", label)).with(Style::Plain, text), 11);
+        doc.wrapped(Line::new().with(Style::Dim, safe!("  {:<11}", label)).with(Style::Plain, text), 13);
     };
     if let Some(message) = &task.message {
         let arguments: Vec<Safe> = [&message.args, &message.kwargs].into_iter().flatten().cloned().collect();

@@ -31,11 +31,14 @@ fn mark(severity: Severity) -> (Style, &'static str) {
     }
 }
 
-/// All findings with what they rest on, what to change, and the commands to run next.
-fn findings<T>(doc: &mut Doc, answer: &Answer<T>) {
+/// All findings with what they rest on, what to change, and the commands to run next. Those of the `told` codes, and the one of the
+/// headline, were said above.
+fn findings<T>(doc: &mut Doc, answer: &Answer<T>, told: &[&str]) {
     let worst = answer.findings.iter().max_by_key(|f| f.severity).filter(|f| f.severity > Severity::Info);
     for finding in &answer.findings {
-        // The headline has said it.
+        if told.contains(&finding.code) {
+            continue;
+        }
         let said = worst.is_some_and(|worst| std::ptr::eq::<Finding>(worst, finding));
         if !said {
             let (style, word) = mark(finding.severity);

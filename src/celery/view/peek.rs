@@ -37,7 +37,7 @@ pub fn peek(answer: &Answer<PeekFacts>, place: &Where, look: &Look) -> Doc {
         }
     }
     doc.gap();
-    findings(&mut doc, answer);
+    findings(&mut doc, answer, &["next"]);
     doc
 }
 

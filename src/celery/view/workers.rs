@@ -36,7 +36,7 @@ pub fn workers(answer: &Answer<WorkersFacts>, place: &Where, look: &Look) -> Doc
         doc.table(queues(facts));
     }
     doc.gap();
-    findings(&mut doc, answer);
+    findings(&mut doc, answer, &[]);
     doc
 }
 
