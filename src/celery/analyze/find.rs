@@ -10,20 +10,21 @@ use jiff::Timestamp;
 
 /// The findings, one per task first.
 pub fn find(facts: &FindFacts) -> Vec<Finding> {
-    let mut all: Vec<Finding> = facts.tasks.iter().map(|task| one(task, facts.observed_at)).collect();
+    let mut all: Vec<Finding> = facts.tasks.iter().map(|task| one(task, facts)).collect();
     if facts.tasks.is_empty() {
         all.push(nowhere(facts));
     }
     if let Some(from) = &facts.searched.stopped {
         let says = safe!("the search stopped after {} waiting messages", units::count(facts.searched.waiting));
-        let next = Hint::Run(safe!("obsctl queue find {} --from {}", facts.asked, from.says()));
+        let next = Hint::Run(safe!("{} --from {}", safe!("obsctl queue find {}", facts.asked), from.says()));
         let severity = if facts.tasks.is_empty() { Severity::Unknown } else { Severity::Info };
         all.push(Finding::new("stopped", severity, says).next(next));
     }
     all
 }
 
-fn one(task: &FoundTask, now: Timestamp) -> Finding {
+fn one(task: &FoundTask, facts: &FindFacts) -> Finding {
+    let now = facts.observed_at;
     let name = task.task.clone().map(|name| safe!("{} {}", name, task.id)).unwrap_or_else(|| task.id.clone());
     let held = task.places.iter().any(|place| matches!(place, TaskPlace::Held { .. }));
     let mut says: Vec<Safe> = task.places.iter().filter(|place| !(held && matches!(place, TaskPlace::Delivered { .. }))).map(|p| at(p, now)).collect();
@@ -34,7 +35,7 @@ fn one(task: &FoundTask, now: Timestamp) -> Finding {
     }
     let says = if says.is_empty() { safe!("{} is known, and nowhere now", name) } else { safe!("{}: {}", name, Safe::join(&says, "; ")) };
     let mut finding = Finding::new("found", Severity::Info, says);
-    if let Some(next) = next(task, now) {
+    if let Some(next) = next(task, facts) {
         finding = finding.evidence(next);
     }
     let doubled = task.places.iter().filter(|place| !matches!(place, TaskPlace::Delivered { .. })).count() > 1;
@@ -48,7 +49,7 @@ fn one(task: &FoundTask, now: Timestamp) -> Finding {
     if let Some(request) = task.message.as_ref().and_then(|message| message.request.as_ref()) {
         finding = finding.next(Hint::Run(safe!("obsctl logs --request-id {}", request.id)));
     }
-    if !held && task.outcome.is_none() && task.places.iter().any(|place| matches!(place, TaskPlace::Delivered { .. })) {
+    if !held && facts.searched.workers.is_none() && task.outcome.is_none() && task.places.iter().any(|place| matches!(place, TaskPlace::Delivered { .. })) {
         finding = finding.next(Hint::Run(safe!("obsctl queue find {} --ask", task.id)));
     }
     finding
@@ -71,7 +72,8 @@ pub(crate) fn at(place: &TaskPlace, now: Timestamp) -> Safe {
 }
 
 /// What happens next, unless somebody does something.
-fn next(task: &FoundTask, now: Timestamp) -> Option<Safe> {
+fn next(task: &FoundTask, facts: &FindFacts) -> Option<Safe> {
+    let now = facts.observed_at;
     let held = task.places.iter().find_map(|place| if let TaskPlace::Held { hold, .. } = place { Some(*hold) } else { None });
     let delivered = task.places.iter().find_map(|place| if let TaskPlace::Delivered { returns, .. } = place { Some(*returns) } else { None });
     let back = |returns: Timestamp| match returns.duration_since(now) {
@@ -83,11 +85,14 @@ fn next(task: &FoundTask, now: Timestamp) -> Option<Safe> {
         (Some(Hold::Running), None) => Some("next: it ends; it was acknowledged before it began, and is lost if its worker dies".into()),
         (Some(Hold::Scheduled), Some(returns)) => Some(safe!("next: it runs when its ETA has come; without an acknowledgement it is {}", back(returns))),
         (Some(_), _) => Some("next: it runs when a slot of that worker is free".into()),
+        (None, Some(returns)) if facts.searched.all_workers => {
+            Some(safe!("no worker lists it: its worker has died, or a rate limit delays it; next: it is {}", back(returns)))
+        }
         (None, Some(returns)) => Some(safe!("next: its worker runs it, or has died: then it is {}", back(returns))),
-        (None, None) => match task.message.as_ref().and_then(|message| message.eta).filter(|eta| *eta > now) {
-            Some(eta) => Some(safe!("next: a worker takes it, and holds it until its ETA in {}", units::duration(eta.duration_since(now)))),
-            None => None,
-        },
+        (None, None) => {
+            let eta = task.message.as_ref().and_then(|message| message.eta).filter(|eta| *eta > now)?;
+            Some(safe!("next: a worker takes it, and holds it until its ETA in {}", units::duration(eta.duration_since(now))))
+        }
     }
 }
 

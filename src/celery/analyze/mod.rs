@@ -1,5 +1,6 @@
 //! Samples → what they mean. Pure; the clock is that of the samples.
 
+pub mod beat;
 pub mod depth;
 pub mod find;
 pub mod peek;

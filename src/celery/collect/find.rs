@@ -132,7 +132,7 @@ impl Search<'_> {
                             Element::TooLarge => self.facts.searched.too_large += 1,
                             Element::Read(raw) => {
                                 let place = TaskPlace::Waiting { queue: Safe::name(queue), step, before: place };
-                                self.weigh(&raw, place, |raw, redact| envelope::envelope(raw, redact));
+                                self.weigh(&raw, place, envelope::envelope);
                             }
                         }
                     }
@@ -164,7 +164,7 @@ impl Search<'_> {
         let read = unacked::walk(redis, keys, most, |one| {
             if let (Some(raw), Some(since)) = (&one.raw, epoch(one.score)) {
                 let returns = since.checked_add(timeout).unwrap_or(Timestamp::MAX);
-                self.weigh(raw, TaskPlace::Delivered { since, returns }, |raw, redact| envelope::unacked(raw, redact));
+                self.weigh(raw, TaskPlace::Delivered { since, returns }, envelope::unacked);
             }
             true
         })

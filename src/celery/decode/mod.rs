@@ -1,6 +1,7 @@
 //! Bytes of the broker → model. Never panics and never drops silently: what cannot be read is an `Undecodable` with its reason.
 
 pub mod control;
+pub mod beat;
 pub mod binding;
 pub mod envelope;
 pub mod heartbeat;

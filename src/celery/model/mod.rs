@@ -2,6 +2,7 @@
 
 mod find;
 mod held;
+mod beat;
 mod depth;
 mod message;
 mod peek;
@@ -12,6 +13,7 @@ mod workers;
 
 pub use find::{FindFacts, FindFrom, FoundTask, Kinship, Relative, Searched, TaskOutcome, TaskPlace};
 pub use held::{ControlMethod, HeldTask, Hold, Leftover, WorkerSays, WorkerStats};
+pub use beat::{BeatEntry, BeatFacts};
 pub use depth::{Age, BeatSaid, Cost, Delivered, DepthFacts, PriorityDepth, QueueDepth, WorkerHeard, WorkersHeard};
 pub use message::{AgeSource, Enqueued, RequestRef, TaskMessage};
 pub use peek::{PeekBucket, PeekFacts, PeekSample, PeekedTask};

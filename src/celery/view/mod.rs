@@ -14,9 +14,15 @@ use crate::{
     text::Safe,
 };
 
+/// The first of the worst findings, where anything is wrong.
+fn worst<T>(answer: &Answer<T>) -> Option<&Finding> {
+    let most = answer.findings.iter().map(|finding| finding.severity).max().filter(|severity| *severity > Severity::Info)?;
+    answer.findings.iter().find(|finding| finding.severity == most)
+}
+
 /// The verdict and the worst finding, or what is known where nothing is wrong.
 fn headline<T>(doc: &mut Doc, answer: &Answer<T>, fine: Safe) {
-    let worst = answer.findings.iter().max_by_key(|f| f.severity).filter(|f| f.severity > Severity::Info);
+    let worst = worst(answer);
     let (style, word) = worst.map_or((Style::Good, "OK"), |finding| mark(finding.severity));
     let says = worst.map_or(fine, |finding| finding.says.clone());
     doc.wrapped(Line::new().with(style, safe!("{:<7}  ", word)).with(Style::Strong, says), 9);
@@ -34,7 +40,7 @@ fn mark(severity: Severity) -> (Style, &'static str) {
 /// All findings with what they rest on, what to change, and the commands to run next. Those of the `told` codes, and the one of the
 /// headline, were said above.
 fn findings<T>(doc: &mut Doc, answer: &Answer<T>, told: &[&str]) {
-    let worst = answer.findings.iter().max_by_key(|f| f.severity).filter(|f| f.severity > Severity::Info);
+    let worst = worst(answer);
     for finding in &answer.findings {
         if told.contains(&finding.code) {
             continue;

@@ -1,7 +1,7 @@
 //! `obsctl queue workers`: what is said of workers that live, hang, work, hoard, or are dead; and that asking leaves nothing behind.
 
 use super::{at, codes, queue};
-use lab::{Celery, Pool, Publish, RedisOptions, RedisServer, Version, Worker, WorkerOptions, eventually, get};
+use lab::{Celery, Fault, Pool, Proxy, Publish, RedisOptions, RedisServer, Version, Worker, WorkerOptions, eventually, get};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -242,4 +242,36 @@ fn an_interrupt_leaves_nothing_behind() {
     silent.cont().unwrap();
     assert_eq!(ran.status, 130, "{ran:?}");
     nothing_left(&redis);
+}
+
+#[test]
+fn a_connection_that_is_cut_is_cleared_up_after_over_another() {
+    let redis = get().redis();
+    let app = get().celery(redis.url(), Version::V5_6);
+    let silent = named(&app, "w1", WorkerOptions::default());
+    silent.stop().unwrap();
+    let proxy = Proxy::before(redis.address()).unwrap();
+    let url = format!("redis://127.0.0.1:{}/0", proxy.port());
+    let conversations = |wanted: &str| {
+        eventually(SOON, || match redis.cli(&["SCARD", "_kombu.binding.reply.celery.pidbox"]).trim() {
+            n if n == wanted => Ok(()),
+            n => Err(format!("{n} conversations")),
+        });
+    };
+    let live = at(&url, "queue workers --ask --timeout 60s").start();
+    conversations("1");
+    proxy.hang_up();
+    let ran = live.end(Duration::from_secs(20));
+    assert_eq!(ran.status, 3, "{ran:?}");
+    ran.shows(&["broke off", "w1@lab"]);
+    nothing_left(&redis);
+    // Nothing comes through any more: what is left is named, with the command that takes it away.
+    let live = at(&url, "queue workers --ask --timeout 60s").start();
+    conversations("1");
+    proxy.set(Fault::Stall(0));
+    live.signal("INT");
+    let ran = live.end(Duration::from_secs(20));
+    silent.cont().unwrap();
+    assert_eq!(ran.status, 130, "{ran:?}");
+    ran.shows(&["could not take away what it wrote", "redis-cli -n 0 SREM", "redis-cli -n 0 DEL obsctl-"]);
 }

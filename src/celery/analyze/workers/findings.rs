@@ -25,8 +25,8 @@ pub(super) fn of(facts: &WorkersFacts, seen: &WorkersSeen, keys: &Keys) -> Vec<F
     states(facts, &mut all);
     saturation(facts, &mut all);
     hoarding(facts, &mut all);
-    unconsumed(facts, &mut all);
     orphans(facts, keys, &mut all);
+    unconsumed(facts, &mut all);
     duplicates(facts, &mut all);
     if facts.workers.is_empty() {
         all.push(nobody(facts));
