@@ -294,7 +294,8 @@ mod tests {
     fn only_our_own_old_conversations_are_stale() {
         let keys = Keys::default();
         let member = |oid: &str| Reply::Bytes(Desk::of(&keys, oid.into()).member);
-        let found = [member("obsctl-1000-aa"), member("obsctl-9000-bb"), member("b8f4d5c2-0000-4000-8000-000000000000"), member("obsctl-x-cc")];
+        let found =
+            [member("obsctl-1000-aa"), member("obsctl-9000-bb"), member("b8f4d5c2-0000-4000-8000-000000000000"), member("obsctl-x-cc")];
         let scanned = Reply::List(vec![Reply::Bytes(b"0".to_vec()), Reply::List(found.into())]);
         let stale: Vec<String> = stale(Some(&scanned), &keys, 10_000).into_iter().map(|desk| desk.oid).collect();
         assert_eq!(stale, ["obsctl-1000-aa"]);

@@ -27,7 +27,8 @@ fn one(task: &FoundTask, facts: &FindFacts) -> Finding {
     let now = facts.observed_at;
     let name = task.task.clone().map(|name| safe!("{} {}", name, task.id)).unwrap_or_else(|| task.id.clone());
     let held = task.places.iter().any(|place| matches!(place, TaskPlace::Held { .. }));
-    let mut says: Vec<Safe> = task.places.iter().filter(|place| !(held && matches!(place, TaskPlace::Delivered { .. }))).map(|p| at(p, now)).collect();
+    let mut says: Vec<Safe> =
+        task.places.iter().filter(|place| !(held && matches!(place, TaskPlace::Delivered { .. }))).map(|p| at(p, now)).collect();
     if let Some(outcome) = &task.outcome {
         let when = outcome.done.map(|at| safe!(" {} ago", units::duration(now.duration_since(at)))).unwrap_or_default();
         let by = outcome.worker.as_ref().map(|worker| safe!(" on {}", *worker)).unwrap_or_default();
@@ -49,7 +50,11 @@ fn one(task: &FoundTask, facts: &FindFacts) -> Finding {
     if let Some(request) = task.message.as_ref().and_then(|message| message.request.as_ref()) {
         finding = finding.next(Hint::Run(safe!("obsctl logs --request-id {}", request.id)));
     }
-    if !held && facts.searched.workers.is_none() && task.outcome.is_none() && task.places.iter().any(|place| matches!(place, TaskPlace::Delivered { .. })) {
+    if !held
+        && facts.searched.workers.is_none()
+        && task.outcome.is_none()
+        && task.places.iter().any(|place| matches!(place, TaskPlace::Delivered { .. }))
+    {
         finding = finding.next(Hint::Run(safe!("obsctl queue find {} --ask", task.id)));
     }
     finding
@@ -62,7 +67,9 @@ pub(crate) fn at(place: &TaskPlace, now: Timestamp) -> Safe {
             0 => safe!("waits in queue {}, next to run of priority {}", *queue, *step),
             n => safe!("waits in queue {}, {} of priority {} before it", *queue, units::count(*n), *step),
         },
-        TaskPlace::Delivered { since, .. } => safe!("delivered to a worker {} ago, not acknowledged", units::duration(now.duration_since(*since))),
+        TaskPlace::Delivered { since, .. } => {
+            safe!("delivered to a worker {} ago, not acknowledged", units::duration(now.duration_since(*since)))
+        }
         TaskPlace::Held { worker, hold, since, eta } => {
             let since = since.map(|at| safe!(" for {}", units::duration(now.duration_since(at)))).unwrap_or_default();
             let eta = eta.map(|at| safe!(", due in {}", units::duration(at.duration_since(now)))).unwrap_or_default();
@@ -75,15 +82,20 @@ pub(crate) fn at(place: &TaskPlace, now: Timestamp) -> Safe {
 fn next(task: &FoundTask, facts: &FindFacts) -> Option<Safe> {
     let now = facts.observed_at;
     let held = task.places.iter().find_map(|place| if let TaskPlace::Held { hold, .. } = place { Some(*hold) } else { None });
-    let delivered = task.places.iter().find_map(|place| if let TaskPlace::Delivered { returns, .. } = place { Some(*returns) } else { None });
+    let delivered =
+        task.places.iter().find_map(|place| if let TaskPlace::Delivered { returns, .. } = place { Some(*returns) } else { None });
     let back = |returns: Timestamp| match returns.duration_since(now) {
         late if late.is_negative() => safe!("due for redelivery for {}", units::duration(-late)),
         wait => safe!("given to another worker in {}", units::duration(wait)),
     };
     match (held, delivered) {
-        (Some(Hold::Running), Some(returns)) => Some(safe!("next: its worker acknowledges it when it ends (acks_late); until then it is {}", back(returns))),
+        (Some(Hold::Running), Some(returns)) => {
+            Some(safe!("next: its worker acknowledges it when it ends (acks_late); until then it is {}", back(returns)))
+        }
         (Some(Hold::Running), None) => Some("next: it ends; it was acknowledged before it began, and is lost if its worker dies".into()),
-        (Some(Hold::Scheduled), Some(returns)) => Some(safe!("next: it runs when its ETA has come; without an acknowledgement it is {}", back(returns))),
+        (Some(Hold::Scheduled), Some(returns)) => {
+            Some(safe!("next: it runs when its ETA has come; without an acknowledgement it is {}", back(returns)))
+        }
         (Some(_), _) => Some("next: it runs when a slot of that worker is free".into()),
         (None, Some(returns)) if facts.searched.all_workers => {
             Some(safe!("no worker lists it: its worker has died, or a rate limit delays it; next: it is {}", back(returns)))
@@ -107,7 +119,8 @@ fn nowhere(facts: &FindFacts) -> Finding {
             .evidence("a request ID is found only in the headers of waiting and delivered tasks".into())
             .next(Hint::Run(safe!("obsctl logs --request-id {}", facts.asked)));
     }
-    let mut finding = Finding::new("not-found", Severity::Unknown, safe!("{} was not found, and not everything could be searched", facts.asked));
+    let mut finding =
+        Finding::new("not-found", Severity::Unknown, safe!("{} was not found, and not everything could be searched", facts.asked));
     if searched.workers.is_none() {
         finding = finding
             .evidence("the workers were not asked: a running task is in no key, unless it is acknowledged late".into())

@@ -6,15 +6,13 @@ mod findings;
 pub(crate) use findings::pod_says;
 
 use crate::{
+    answer::Finding,
     celery::{
         collect::workers::WorkersSeen,
         control::{Talk, TalkEnd},
         keys::Keys,
-        model::{
-            BusFacts, DatabaseRoom, HeldTask, Hold, Orphan, PodSeen, QueueUse, WorkerFacts, WorkerSays, WorkerState, WorkersFacts,
-        },
+        model::{BusFacts, DatabaseRoom, HeldTask, Hold, Orphan, PodSeen, QueueUse, WorkerFacts, WorkerSays, WorkerState, WorkersFacts},
     },
-    answer::Finding,
     text::Safe,
 };
 use jiff::SignedDuration;
@@ -219,8 +217,12 @@ pub(super) fn visibility_timeout(workers: &[WorkerFacts], keys: &Keys) -> (Signe
     let said = workers.iter().find_map(|w| w.stats.as_ref()?.visibility_timeout);
     match (keys.visibility_timeout(), said) {
         ((configured, false), _) => (configured, "configured"),
-        (_, Some(seconds)) => (SignedDuration::try_from_secs_f64(seconds).unwrap_or(SignedDuration::from_hours(1)), "as the workers have it"),
-        ((default, true), None) if workers.iter().any(|w| w.stats.is_some()) => (default, "Celery's default, and the workers have no other"),
+        (_, Some(seconds)) => {
+            (SignedDuration::try_from_secs_f64(seconds).unwrap_or(SignedDuration::from_hours(1)), "as the workers have it")
+        }
+        ((default, true), None) if workers.iter().any(|w| w.stats.is_some()) => {
+            (default, "Celery's default, and the workers have no other")
+        }
         ((default, true), None) => (default, "Celery's default, unconfirmed"),
     }
 }

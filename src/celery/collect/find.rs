@@ -12,7 +12,8 @@ use crate::{
         decode::{envelope, epoch, result},
         keys::Keys,
         model::{
-            ControlMethod, FindFacts, FindFrom, FoundTask, HeldTask, KnownBy, Kinship, Relative, Searched, TaskMessage, TaskPlace, WorkerSays,
+            ControlMethod, FindFacts, FindFrom, FoundTask, HeldTask, Kinship, KnownBy, Relative, Searched, TaskMessage, TaskPlace,
+            WorkerSays,
         },
     },
     connect::redis::{Read, Redis, Reply, WriteLeave},

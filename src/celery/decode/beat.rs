@@ -51,7 +51,8 @@ struct RawEntry {
 /// # Errors
 /// It is not in that form.
 pub fn beat(json: &[u8]) -> Result<BeatFacts, Undecodable> {
-    let raw: RawBeat = serde_json::from_slice(json).map_err(|_| Undecodable("the tables of django_celery_beat have another form".into()))?;
+    let raw: RawBeat =
+        serde_json::from_slice(json).map_err(|_| Undecodable("the tables of django_celery_beat have another form".into()))?;
     let observed_at = moment(&raw.now).ok_or_else(|| Undecodable("the database's clock is in another form".into()))?;
     let entry = |raw: RawEntry| BeatEntry {
         every_s: interval(&raw).or_else(|| crontab(&raw)),

@@ -57,7 +57,8 @@ pub fn control(raw: &[u8], asked: &[ControlMethod], redact: &Redactor) -> Result
     };
     let ticket = raw.headers.ticket.unwrap_or_default();
     let method = asked.iter().find(|m| m.name() == ticket).ok_or_else(|| Undecodable("it answers no question of ours".into()))?;
-    let body: Map<String, Value> = serde_json::from_slice(&body).map_err(|_| Undecodable("its body is no JSON object of one worker".into()))?;
+    let body: Map<String, Value> =
+        serde_json::from_slice(&body).map_err(|_| Undecodable("its body is no JSON object of one worker".into()))?;
     let mut workers = body.into_iter();
     let (Some((worker, value)), None) = (workers.next(), workers.next()) else {
         return Err(Undecodable("its body is not of one worker".into()));
@@ -220,7 +221,9 @@ mod tests {
     #[test]
     fn what_is_no_answer_says_why() {
         let redact = Redactor::default();
-        let of = |body: &str| format!(r#"{{"body": {}, "headers": {{"ticket": "stats"}}, "properties": {{"body_encoding": "none"}}}}"#, Value::from(body));
+        let of = |body: &str| {
+            format!(r#"{{"body": {}, "headers": {{"ticket": "stats"}}, "properties": {{"body_encoding": "none"}}}}"#, Value::from(body))
+        };
         for raw in ["", "null", "[]", "{}", r#"{"body": "e30="}"#, &of("{}"), &of(r#"{"a": {}, "b": {}}"#), &of(r#"{"w": 5}"#)] {
             assert!(control(raw.as_bytes(), &ALL, &redact).is_err(), "{raw}");
         }

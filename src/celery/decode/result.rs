@@ -25,7 +25,9 @@ pub fn outcome(raw: &[u8], redact: &Redactor) -> Result<TaskOutcome, Undecodable
         Some(Value::Object(map)) if map.contains_key("exc_type") => {
             let name = map.get("exc_type").and_then(Value::as_str).unwrap_or_default();
             let says = match map.get("exc_message") {
-                Some(Value::Array(parts)) => parts.iter().map(|p| p.as_str().map_or_else(|| p.to_string(), str::to_owned)).collect::<Vec<_>>().join(", "),
+                Some(Value::Array(parts)) => {
+                    parts.iter().map(|p| p.as_str().map_or_else(|| p.to_string(), str::to_owned)).collect::<Vec<_>>().join(", ")
+                }
                 Some(Value::String(text)) => text.clone(),
                 _ => String::new(),
             };

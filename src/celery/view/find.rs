@@ -40,7 +40,12 @@ pub fn find(answer: &Answer<FindFacts>, place: &Where, look: &Look) -> Doc {
     }
     if !facts.relatives.is_empty() {
         doc.gap();
-        let head = vec![Cell::left(Style::Dim, "BELONGS"), Cell::left(Style::Dim, "TASK"), Cell::left(Style::Dim, "ID"), Cell::left(Style::Dim, "WHERE")];
+        let head = vec![
+            Cell::left(Style::Dim, "BELONGS"),
+            Cell::left(Style::Dim, "TASK"),
+            Cell::left(Style::Dim, "ID"),
+            Cell::left(Style::Dim, "WHERE"),
+        ];
         let row = |relative: &crate::celery::model::Relative| {
             vec![
                 Cell::left(Style::Plain, relative.kinship.says()),

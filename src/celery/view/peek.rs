@@ -51,7 +51,11 @@ fn sentence(facts: &PeekFacts) -> Safe {
         .filter(|bucket| bucket.waiting > 0)
         .map(|bucket| safe!("{} in priority {}", units::count(bucket.waiting), bucket.step))
         .collect();
-    let split = if facts.buckets.iter().filter(|b| b.waiting > 0).any(|b| b.step > 0) { safe!(": {}", Safe::join(&buckets, ", ")) } else { Safe::EMPTY };
+    let split = if facts.buckets.iter().filter(|b| b.waiting > 0).any(|b| b.step > 0) {
+        safe!(": {}", Safe::join(&buckets, ", "))
+    } else {
+        Safe::EMPTY
+    };
     safe!("queue {}: {} wait{}; the next to run first", facts.queue, units::count(facts.waiting), split)
 }
 

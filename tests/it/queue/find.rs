@@ -34,10 +34,12 @@ fn a_task_is_found_wherever_it_is() {
         assert_eq!(places(&answer), ["waiting"], "{answer:#}");
         assert_eq!(answer["facts"]["tasks"][0]["places"][0]["before"], 1, "{answer:#}");
         assert_eq!(find(&redis, "req-abc", "", 0)["facts"]["tasks"][0]["id"], running.as_str());
-        let worker = app.worker(WorkerOptions { concurrency: 1, queues: vec!["celery".into(), "failing".into()], ..WorkerOptions::default() });
+        let worker =
+            app.worker(WorkerOptions { concurrency: 1, queues: vec!["celery".into(), "failing".into()], ..WorkerOptions::default() });
         gate.await_running(1);
         eventually(SOON, || {
-            let held = |id: &str| find(&redis, id, "--ask", 0)["facts"]["tasks"][0]["places"].as_array().unwrap().last().unwrap()["hold"].clone();
+            let held =
+                |id: &str| find(&redis, id, "--ask", 0)["facts"]["tasks"][0]["places"].as_array().unwrap().last().unwrap()["hold"].clone();
             let all = [running, reserved, scheduled].map(|id| held(id));
             if all == ["running", "reserved", "scheduled"].map(Value::from) { Ok(()) } else { Err(format!("{all:?}\n{}", worker.log())) }
         });

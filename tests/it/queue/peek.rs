@@ -14,7 +14,11 @@ fn shows_what_runs_next_with_its_arguments_redacted() {
         let redis = get().redis();
         let app = get().celery(redis.url(), version);
         let ids = app.publish(&[
-            Publish::of("mail.send").args(json!([4411, "anna@example.org"])).kwarg("password", "hunter2").header("request_id", "req-abc123").queue("mail"),
+            Publish::of("mail.send")
+                .args(json!([4411, "anna@example.org"]))
+                .kwarg("password", "hunter2")
+                .header("request_id", "req-abc123")
+                .queue("mail"),
             Publish::of("urgent").queue("mail").priority(3),
             Publish::of("sync").queue("mail").countdown(600.0),
             Publish::of("first").queue("mail").protocol_1(),
@@ -30,7 +34,12 @@ fn shows_what_runs_next_with_its_arguments_redacted() {
         let first = &answer["facts"]["next"][0]["message"];
         assert_eq!((&first["id"], &first["request"]["id"]), (&ids[0].clone().into(), &"req-abc123".into()), "{answer:#}");
         assert_eq!(answer["facts"]["waiting"], 6, "{answer:#}");
-        at(&redis.url(), "queue peek mail").run().ends(0).shows(&["ETA in", "body pickled, not decoded", "body application/x-gzip", "request req-abc123"]);
+        at(&redis.url(), "queue peek mail").run().ends(0).shows(&[
+            "ETA in",
+            "body pickled, not decoded",
+            "body application/x-gzip",
+            "request req-abc123",
+        ]);
     }
 }
 

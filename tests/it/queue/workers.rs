@@ -104,7 +104,10 @@ fn a_killed_worker_is_dead_and_its_tasks_are_held_by_nobody() {
             _ => Err(format!("exit {status}: {answer:#}\n{}", survivor.log())),
         }
     });
-    at(&redis.url(), "queue workers --ask --tasks").run().ends(1).shows(&["w1@lab is dead", "4 tasks held by a dead worker, given back in 59m"]);
+    at(&redis.url(), "queue workers --ask --tasks")
+        .run()
+        .ends(1)
+        .shows(&["w1@lab is dead", "4 tasks held by a dead worker, given back in 59m"]);
     // Passively nobody is called dead.
     let passive = at(&redis.url(), "queue workers").run().ends(0);
     passive.shows(&["w1@lab was not heard in 3 s", "obsctl queue workers --ask"]).never_says(&["dead", "DEAD"]);
@@ -122,7 +125,9 @@ fn a_stopped_worker_is_silent_and_not_dead() {
     assert_eq!((status, worker(&answer, "w1@lab")["state"].as_str()), (0, Some("silent")), "{answer:#}");
     assert_eq!(codes(&answer), ["worker-silent"], "{answer:#}");
     // What it answers too late finds no binding.
-    eventually(SOON, || if ask(&redis, "").0["facts"]["bus"]["complete"] == true { Ok(()) } else { Err("it does not answer again".to_owned()) });
+    eventually(SOON, || {
+        if ask(&redis, "").0["facts"]["bus"]["complete"] == true { Ok(()) } else { Err("it does not answer again".to_owned()) }
+    });
     nothing_left(&redis);
 }
 
@@ -168,7 +173,11 @@ fn a_hoarding_worker_is_named() {
     let _idle = named(&app, "w2", WorkerOptions::default());
     eventually(SOON, || {
         let (answer, _) = ask(&redis, "--tasks");
-        if worker(&answer, "w1@lab")["state"] == "hoarding" && codes(&answer).contains(&"hoarding") { Ok(()) } else { Err(format!("{answer:#}")) }
+        if worker(&answer, "w1@lab")["state"] == "hoarding" && codes(&answer).contains(&"hoarding") {
+            Ok(())
+        } else {
+            Err(format!("{answer:#}"))
+        }
     });
 }
 

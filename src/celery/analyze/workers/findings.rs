@@ -188,7 +188,12 @@ fn saturation(facts: &WorkersFacts, all: &mut Vec<Finding>) {
         );
         let room = match facts.database {
             Some(room) if room.most.saturating_sub(room.used) < slots => {
-                safe!("but the database has {} of {} connections left: doubling them needs {}", room.most - room.used.min(room.most), room.most, slots)
+                safe!(
+                    "but the database has {} of {} connections left: doubling them needs {}",
+                    room.most - room.used.min(room.most),
+                    room.most,
+                    slots
+                )
             }
             Some(room) => safe!("the database has {} of {} connections left", room.most.saturating_sub(room.used), room.most),
             None => "whether the database's connections allow it was not seen".into(),
@@ -228,7 +233,8 @@ fn unconsumed(facts: &WorkersFacts, all: &mut Vec<Finding>) {
 fn orphans(facts: &WorkersFacts, keys: &Keys, all: &mut Vec<Finding>) {
     let Some(orphans) = facts.orphans.as_ref().filter(|orphans| !orphans.is_empty()) else {
         if facts.bus.as_ref().is_some_and(|bus| bus.tasks) && facts.orphans.is_none() && facts.unacked > Some(0) {
-            let says = safe!("whether tasks are held by a dead worker is unknown: not every worker answered, or not all messages could be read");
+            let says =
+                safe!("whether tasks are held by a dead worker is unknown: not every worker answered, or not all messages could be read");
             all.push(Finding::new("orphans-unknown", Severity::Info, says));
         }
         return;
@@ -246,8 +252,11 @@ fn orphans(facts: &WorkersFacts, keys: &Keys, all: &mut Vec<Finding>) {
         wait => safe!("given back in {}", units::duration(wait)),
     });
     let (timeout, how) = visibility_timeout(&facts.workers, keys);
-    let mut finding = Finding::new("orphans", severity, safe!("{} {}, {}", tasks, by, returns.unwrap_or_default()))
-        .evidence(safe!("visibility timeout {} ({})", units::duration(timeout), how));
+    let mut finding = Finding::new("orphans", severity, safe!("{} {}, {}", tasks, by, returns.unwrap_or_default())).evidence(safe!(
+        "visibility timeout {} ({})",
+        units::duration(timeout),
+        how
+    ));
     for orphan in orphans.iter().take(NAMED) {
         let since = orphan.delivered.to_zoned(jiff::tz::TimeZone::UTC).strftime("%H:%M:%S").to_string();
         finding = finding.evidence(safe!("{} {} delivered {}", orphan.task, orphan.id, Safe::name(since)));
@@ -268,11 +277,7 @@ fn duplicates(facts: &WorkersFacts, all: &mut Vec<Finding>) {
     let twice: Vec<_> = holders.into_iter().filter(|(_, by)| by.len() > 1).collect();
     if let Some((id, by)) = twice.first() {
         let running = twice.iter().filter(|(_, by)| by.iter().filter(|(_, hold)| *hold == Hold::Running).count() > 1).count();
-        let says = safe!(
-            "{} held more than once, {} of them running twice",
-            units::plural(twice.len(), "task is", "tasks are"),
-            running
-        );
+        let says = safe!("{} held more than once, {} of them running twice", units::plural(twice.len(), "task is", "tasks are"), running);
         let by: Vec<Safe> = by.iter().map(|(worker, hold)| safe!("{} by {}", hold.says(), worker.name)).collect();
         all.push(
             Finding::new("duplicates", Severity::Warning, says)
@@ -284,10 +289,12 @@ fn duplicates(facts: &WorkersFacts, all: &mut Vec<Finding>) {
 
 fn nobody(facts: &WorkersFacts) -> Finding {
     match &facts.bus {
-        Some(bus) if bus.subscribers == 0 => {
-            Finding::new("no-workers", Severity::Failed, "no worker is connected, and none is in the inventory: this broker has no workers".into())
-                .next(Hint::Try("another database or key prefix? compare broker.url and broker.key_prefix with the workers'".into()))
-        }
+        Some(bus) if bus.subscribers == 0 => Finding::new(
+            "no-workers",
+            Severity::Failed,
+            "no worker is connected, and none is in the inventory: this broker has no workers".into(),
+        )
+        .next(Hint::Try("another database or key prefix? compare broker.url and broker.key_prefix with the workers'".into())),
         _ => Finding::new("no-workers-seen", Severity::Unknown, "no worker is in the inventory, and none was heard".into())
             .next(ask())
             .next(Hint::Try("another database or key prefix? compare broker.url and broker.key_prefix with the workers'".into())),
