@@ -3,6 +3,9 @@
 mod depth;
 mod depth_faults;
 mod depth_findings;
+mod find;
+mod peek;
+mod workers;
 
 use crate::support::{Obsctl, obsctl};
 use serde_json::Value;

@@ -6,6 +6,12 @@ mod lengths;
 mod listen;
 mod names;
 
+pub mod find;
+pub mod lists;
+pub mod peek;
+pub mod unacked;
+pub mod workers;
+
 pub use listen::Ears;
 
 use super::{
@@ -150,9 +156,14 @@ impl<'r> Collector<'r> {
 
     /// Reads the answer to `TIME`.
     fn set_clock(&mut self, reply: Option<&Reply>) -> Option<Timestamp> {
-        let [seconds, micros] = reply?.list() else { return None };
-        let at = Timestamp::from_microsecond(seconds.int()?.checked_mul(1_000_000)?.checked_add(micros.int()?)?).ok()?;
+        let at = clock(reply?)?;
         self.clock = Some((at, Instant::now()));
         Some(at)
     }
+}
+
+/// The answer to `TIME`.
+fn clock(time: &Reply) -> Option<Timestamp> {
+    let [seconds, micros] = time.list() else { return None };
+    Timestamp::from_microsecond(seconds.int()?.checked_mul(1_000_000)?.checked_add(micros.int()?)?).ok()
 }
