@@ -56,6 +56,7 @@ const MARKED: &[(&str, &[&str])] = &[
     ("src/connect/kube/plugin.rs", METHODS),
     ("src/connect/process.rs", METHODS),
     ("src/connect/redis/mod.rs", METHODS),
+    ("src/connect/route.rs", METHODS),
     ("src/logs/read.rs", METHODS),
     ("src/logs/source/files.rs", METHODS),
     ("src/logs/source/pods/mod.rs", METHODS),

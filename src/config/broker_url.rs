@@ -143,7 +143,7 @@ impl BrokerUrl {
 }
 
 /// `host:port`, with brackets around an IPv6 address.
-pub(super) fn host_port(host: &str, port: u16) -> Safe {
+pub fn host_port(host: &str, port: u16) -> Safe {
     if host.contains(':') { safe!("[{}]:{}", Safe::name(host), port) } else { safe!("{}:{}", Safe::name(host), port) }
 }
 

@@ -20,7 +20,7 @@ mod trust;
 mod value;
 
 pub use broker::{Broker, QueueThresholds, Transport};
-pub use broker_url::{BrokerAddress, BrokerUrl, UrlTls, Verify};
+pub use broker_url::{BrokerAddress, BrokerUrl, UrlTls, Verify, host_port};
 pub use check::{Check, Checked, check};
 pub use endpoint::{Address, AddressParts, Endpoint, SecretRef, TlsSettings, Via};
 pub use environment::{App, Environment, KubeTarget, LogGlob, Results, Setting};

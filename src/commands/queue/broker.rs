@@ -1,20 +1,15 @@
 //! The broker of the environment, opened: its connection, its names, and the first line of an answer from it.
-#![expect(clippy::disallowed_methods, reason = "dials until the session does")]
 
 use crate::{
-    answer::Hint,
     celery::keys::Keys,
-    config::{Address, BrokerAddress, BrokerUrl, QueueThresholds, SecretRef, Transport},
-    connect::redis::{Dial, Dialled, Login, Redis},
-    error::{Error, Kind, Result},
-    report::{Out, Where},
+    config::{QueueThresholds, Transport},
+    connect::redis::Redis,
+    error::Result,
+    report::{Line, Out, Where},
     safe,
     session::Session,
     text::Safe,
 };
-use secrecy::ExposeSecret;
-use std::sync::Arc;
-use tokio::net::TcpStream;
 
 /// A broker that answers.
 pub(super) struct Opened {
@@ -23,44 +18,27 @@ pub(super) struct Opened {
     pub transport: Transport,
     pub thresholds: QueueThresholds,
     pub place: Where,
-    /// What tells this broker from others, without credentials.
+    /// What tells this broker from others, without credentials: the same URL is another Redis in another namespace.
     pub identity: String,
 }
 
 impl Opened {
     pub async fn open(session: &Session, out: &mut Out) -> Result<Self> {
-        let none = || {
-            Error::new(Kind::Config, "looking for the broker")
-                .what("no broker is configured")
-                .hint(Hint::Set("broker.url in obsctl.yaml, or CELERY_BROKER_URL".into()))
-        };
-        let broker = session.env.broker.clone().ok_or_else(none)?;
-        let Address::Url(url) = &broker.endpoint.address else { return Err(none()) };
-        let (SecretRef::Literal(url) | SecretRef::Variables { value: url, .. }) = &url.value else { return Err(none()) };
-        let url = BrokerUrl::parse(url.expose_secret())?.into_iter().next().ok_or_else(none)?;
-        for warning in session.env.warnings.iter().chain(&url.warnings) {
-            out.note(&crate::report::Line::plain(safe!("warning: {}", warning)));
+        let link = session.broker().await?;
+        for warning in session.env.warnings.iter().chain(&link.warnings) {
+            out.note(&Line::plain(safe!("warning: {}", warning)));
         }
-        let BrokerAddress::Tcp { host, port } = url.address.clone() else { return Err(none()) };
-        let at = safe!("{}:{}", Safe::name(&host), port);
-        let dial: Dial = {
-            let at = at.clone();
-            Arc::new(move || {
-                let (host, at) = (host.clone(), at.clone());
-                Box::pin(async move {
-                    let stream = TcpStream::connect((host.as_str(), port)).await.map_err(|e| {
-                        Error::new(Kind::Unreachable, "connecting to Redis").what(safe!("{}: {}", at, Safe::name(e.to_string())))
-                    })?;
-                    let _ = stream.set_nodelay(true);
-                    Ok(Dialled { stream: Box::new(stream), at })
-                })
-            })
+        let redis = link.open().await?;
+        let keys = Keys::from(&link.transport);
+        let place = match link.cluster() {
+            Some(cluster) => session.at_cluster(cluster, Safe::name(&cluster.namespace)),
+            None => Where { environment: session.env.name.clone(), ..Where::default() },
         };
-        let login = Login { user: url.user.clone(), password: url.password.clone(), db: u64::from(url.db) };
-        let redis = Redis::open(dial, login, session.redact.clone()).await?;
-        let keys = Keys::from(&broker.transport);
-        let place = Where { environment: session.env.name.clone(), system: Some(safe!("{} db {}", at, url.db)), ..Where::default() };
-        let identity = format!("{at}/{} {}", url.db, keys.prefix);
-        Ok(Self { redis, keys, transport: broker.transport, thresholds: broker.thresholds, place, identity })
+        let route = link.route().map(|route| safe!(" ({})", route)).unwrap_or_default();
+        let place = Where { system: Some(safe!("{} db {}{}", redis.at().await, redis.db(), route)), ..place };
+        let part = |text: &Option<Safe>| text.as_ref().map(Safe::to_string).unwrap_or_default();
+        let [context, server, namespace] = [&place.context, &place.server, &place.namespace].map(part);
+        let identity = format!("{context}{server} {namespace} {} {}", link.at(), keys.prefix);
+        Ok(Self { redis, keys, transport: link.transport.clone(), thresholds: link.thresholds, place, identity })
     }
 }
