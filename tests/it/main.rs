@@ -16,6 +16,8 @@ mod generated;
 #[cfg(test)]
 mod profiles;
 #[cfg(test)]
+mod queue;
+#[cfg(test)]
 mod shells;
 #[cfg(test)]
 mod soak;
