@@ -82,7 +82,7 @@ impl Bench {
     fn sample(&mut self, redis: &RedisServer, size: Size) -> Result<()> {
         let proxy = Proxy::before(redis.address())?;
         let config = self.config(proxy.port())?;
-        let (mut times, mut trips, mut bytes, mut commands) = (Vec::new(), 0, 0, String::new());
+        let (mut times, mut trips, mut bytes) = (Vec::new(), 0, 0);
         for _ in 0..SAMPLES {
             let counts = || (proxy.counts().connections(), proxy.counts().questions(), proxy.counts().bytes());
             let before = counts();
@@ -91,16 +91,15 @@ impl Bench {
             let mut stats = redis.commandstats();
             // What the lab itself has asked.
             stats.retain(|name, _| !["config|resetstat", "auth", "hello"].contains(&name.as_str()));
-            times.push(stats.values().map(|stat| stat.usec).sum::<u64>());
+            let each: Vec<String> = stats.iter().map(|(name, stat)| format!("{name} {} ({} µs)", stat.calls, stat.usec)).collect();
+            times.push((stats.values().map(|stat| stat.usec).sum::<u64>(), each.join(", ")));
             let after = counts();
             // The greeting of each connection is none of the sample's.
             trips = trips.max((after.1 - before.1).saturating_sub(after.0 - before.0));
             bytes = bytes.max(after.2 - before.2);
-            let each: Vec<String> = stats.iter().map(|(name, stat)| format!("{name} {} ({} µs)", stat.calls, stat.usec)).collect();
-            commands = each.join(", ");
         }
         times.sort_unstable();
-        let time = times.get(SAMPLES / 2).copied().unwrap_or_default();
+        let (time, commands) = times.get(SAMPLES / 2).cloned().unwrap_or_default();
         match size {
             Size::Known => {
                 self.hold("  a sample: round trips", trips.into(), trips <= 3, "at most 3");
@@ -136,15 +135,20 @@ impl Bench {
     fn ask(&self, config: &str, words: &[&str]) -> Result<()> {
         let state = self.run.folder("state")?;
         let start = Start::new("obsctl", &self.obsctl).clear_env().env("HOME", &state).env("XDG_STATE_HOME", &state);
-        let (status, output) = start.args(["--config", config, "-o", "json"]).args(words.iter().copied()).ended()?;
+        let start = start.args(["--config", config, "-o", "json"]).args(words.iter().copied());
+        let (status, output) = start.ended()?;
         if output.contains("\"facts\"") {
             return Ok(());
         }
-        Err(Failure::new(format!("obsctl {} ended with {status}: {output}", words.join(" "))))
+        // Once more, for what it says on its standard error.
+        let why = start.output().err().map_or(output, |failure| failure.to_string());
+        Err(Failure::new(format!("obsctl {} ended with {status}: {why}", words.join(" "))))
     }
 
     fn config(&self, port: u16) -> Result<String> {
-        let text = format!("default_environment: bench\nenvironments:\n  bench:\n    broker: {{url: \"redis://127.0.0.1:{port}/0\"}}\n");
+        let text = format!(
+            "default_environment: bench\nenvironments:\n  bench:\n    broker: {{url: \"redis://127.0.0.1:{port}/0\", via: direct}}\n"
+        );
         Ok(self.run.write(&format!("obsctl-{port}.yaml"), text)?.display().to_string())
     }
 
