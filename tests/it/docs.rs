@@ -40,7 +40,9 @@ fn commands(text: &str) -> Vec<String> {
             // The command itself: at the line's start, after a prompt, or at the end of a pipe.
             if before.is_empty() || before == "$" || before.ends_with('|') || before == "NEXT" {
                 let words = words.split(" #").next().unwrap_or_default().trim();
-                found.push(format!("obsctl {words}"));
+                // The last line of an answer names several, far apart.
+                let several = words.split("    ").map(|one| format!("obsctl {}", one.trim_start_matches("obsctl ")));
+                found.extend(several);
             }
         }
     }
