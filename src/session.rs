@@ -6,13 +6,15 @@ use crate::{
     answer::Hint,
     config::{Address, Broker, Endpoint, Environment, Via},
     connect::{
-        broker::{Around, BrokerLink, may_need_cluster},
+        broker::{BrokerLink, Surroundings, may_need_cluster},
         kube::{Cluster, KubeAsk},
+        postgres::PostgresLink,
         secret::Secrets,
     },
     error::{Error, Kind, Result},
     exit::Outcome,
     report::Where,
+    safe,
     text::{Redactor, Safe},
 };
 use jiff::{Timestamp, Zoned, tz::TimeZone};
@@ -81,17 +83,7 @@ pub struct Session {
 impl Session {
     /// A session. `ask` is none where the environment has no Kubernetes.
     pub fn new(env: Environment, ask: Option<KubeAsk>, redact: Redactor, stop: Stop, zone: TimeZone) -> Self {
-        Self {
-            env,
-            redact,
-            stop,
-            zone,
-            state: None,
-            ask,
-            cluster: OnceCell::new(),
-            secrets: OnceLock::new(),
-            broker: OnceCell::new(),
-        }
+        Self { env, redact, stop, zone, state: None, ask, cluster: OnceCell::new(), secrets: OnceLock::new(), broker: OnceCell::new() }
     }
 
     /// The same, remembering in this folder.
@@ -139,12 +131,41 @@ impl Session {
             };
             let cluster = self.cluster_for(&broker.endpoint).await?;
             let secrets = self.secrets(cluster.as_ref());
-            let around = Around { env: &self.env, secrets, cluster, redact: self.redact.clone() };
+            let around = Surroundings { env: &self.env, secrets, cluster, redact: self.redact.clone() };
             BrokerLink::resolve(&broker, &around).await.map(Arc::new)
         });
         tokio::select! {
             broker = resolve => broker.cloned(),
             () = stop.cancelled() => Err(Error::new(Kind::Cancelled, "looking for the broker").what("stopped")),
+        }
+    }
+
+    /// A database of the environment: `main` is what the configuration names so, else what the variables of its apps say. Not yet connected.
+    ///
+    /// # Errors
+    /// `Config` where nothing says where it is; else as `PostgresLink::resolve`.
+    pub async fn postgres(&self, name: &str) -> Result<PostgresLink> {
+        let stop = self.stop.token();
+        let doing = safe!("looking for the database {}", Safe::name(name));
+        let endpoint = match self.env.postgres.get(name) {
+            Some(endpoint) => endpoint.clone(),
+            None if self.env.postgres.is_empty() && self.ask.is_some() && name == "main" => Endpoint::at(Address::Apps, Via::Auto),
+            None => {
+                let known: Vec<Safe> = self.env.postgres.keys().map(Safe::name).collect();
+                let what = if known.is_empty() { "none is configured".into() } else { safe!("there are {}", Safe::join(&known, ", ")) };
+                return Err(Error::new(Kind::Config, doing)
+                    .what(what)
+                    .hint(Hint::Set(safe!("postgres: {{{}: {{url: …}}}}", Safe::name(name)))));
+            }
+        };
+        let resolve = async {
+            let cluster = self.cluster_for(&endpoint).await?;
+            let secrets = self.secrets(cluster.as_ref());
+            PostgresLink::resolve(&endpoint, &Surroundings { env: &self.env, secrets, cluster, redact: self.redact.clone() }).await
+        };
+        tokio::select! {
+            link = resolve => link,
+            () = stop.cancelled() => Err(Error::new(Kind::Cancelled, doing.clone()).what("stopped")),
         }
     }
 

@@ -5,6 +5,7 @@ pub mod broker;
 mod discover;
 pub mod exec;
 pub mod kube;
+pub mod postgres;
 pub mod process;
 pub mod redis;
 pub mod route;

@@ -2,6 +2,8 @@
 
 // The lints' leave for tests holds inside of `cfg(test)` only.
 #[cfg(test)]
+mod brokers;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod cli_support;
@@ -9,6 +11,8 @@ mod cli_support;
 mod cluster;
 #[cfg(test)]
 mod completions;
+#[cfg(test)]
+mod databases;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{Answer, Finding, Hint, Severity, Verdict},
-    celery::model::{Age, AgeSource, DepthFacts, QueueDepth, Role, ServerFacts, WorkerHeard},
+    celery::model::{Age, AgeSource, DepthFacts, QueueDepth, ServerFacts, ServerRole, WorkerHeard},
     report::{Cell, Doc, Line, Look, Style, Table, Where, out::hint_line},
     safe,
     text::{Safe, units},
@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 
 /// Empty and well queues are folded beyond so many.
 const EMPTY_SHOWN: usize = 5;
+/// Commands that are named as the next.
+const COMMANDS: usize = 3;
 /// Names in one line.
 const NAMES: usize = 6;
 /// The bars of a sparkline, from nothing to the most.
@@ -95,9 +97,12 @@ fn headline<'a>(doc: &mut Doc, answer: &'a Answer<DepthFacts>) -> Option<&'a Fin
             if like > 1 { safe!("{}. {} more as bad.", finding.says, like - 1) } else { safe!("{}.", finding.says) }
         }
         None if facts.waiting == 0 => "nothing waits.".into(),
-        None => safe!("{} wait, and nothing is wrong.", units::plural(usize::try_from(facts.waiting).unwrap_or(usize::MAX), "task", "tasks")),
+        None => {
+            safe!("{} wait, and nothing is wrong.", units::plural(usize::try_from(facts.waiting).unwrap_or(usize::MAX), "task", "tasks"))
+        }
     };
     doc.wrapped(Line::new().with(style, word).with(Style::Strong, says), 8);
+    worst.into_iter().for_each(|finding| settings(doc, finding));
     worst
 }
 
@@ -228,7 +233,12 @@ fn next_tasks(doc: &mut Doc, facts: &DepthFacts) {
     for (i, queue) in bad.take(2).enumerate() {
         let all: u64 = queue.composition.iter().map(|(_, n)| n).sum();
         let parts: Vec<Safe> = queue.composition.iter().take(3).map(|(task, n)| safe!("{} {}", *n, task)).collect();
-        label(doc, if i == 0 { "next" } else { "" }, Style::Plain, safe!("{}: of the next {}: {}", queue.name, all, Safe::join(&parts, ", ")));
+        label(
+            doc,
+            if i == 0 { "next" } else { "" },
+            Style::Plain,
+            safe!("{}: of the next {}: {}", queue.name, all, Safe::join(&parts, ", ")),
+        );
     }
 }
 
@@ -236,7 +246,9 @@ fn workers(doc: &mut Doc, facts: &DepthFacts, look: &Look) {
     let workers = &facts.workers;
     let Some(s) = workers.listened_s else {
         let why = workers.deaf.clone().unwrap_or_else(|| "their channel was not listened to".into());
-        return label(doc, "workers", Style::Dim, safe!("not heard: {}", why));
+        let heard: Vec<Safe> = workers.heard.iter().take(NAMES).map(|worker| worker.name.clone()).collect();
+        let heard = if heard.is_empty() { Safe::EMPTY } else { safe!("   heard so far: {}", Safe::join(&heard, "   ")) };
+        return label(doc, "workers", Style::Dim, safe!("not heard: {}{}", why, heard));
     };
     let most = if look.verbose { usize::MAX } else { NAMES };
     let one = |worker: &WorkerHeard| {
@@ -261,9 +273,9 @@ fn workers(doc: &mut Doc, facts: &DepthFacts, look: &Look) {
 
 fn server(doc: &mut Doc, server: &ServerFacts) {
     let role = match (server.role, server.link_up) {
-        (Some(Role::Primary), _) => " primary",
-        (Some(Role::Replica), Some(false)) => " replica, without its primary",
-        (Some(Role::Replica), _) => " replica",
+        (Some(ServerRole::Primary), _) => " primary",
+        (Some(ServerRole::Replica), Some(false)) => " replica, without its primary",
+        (Some(ServerRole::Replica), _) => " replica",
         (None, _) => "",
     };
     let memory = match (server.memory, server.memory_limit) {
@@ -292,6 +304,14 @@ fn other(doc: &mut Doc, finding: &Finding, look: &Look) {
             doc.wrapped(Line::new().with(Style::Dim, safe!("          {}", line)), 10);
         }
     }
+    settings(doc, finding);
+}
+
+/// What to change or to look at, beside the commands.
+fn settings(doc: &mut Doc, finding: &Finding) {
+    for hint in finding.next.iter().filter(|hint| !matches!(hint, Hint::Run(_))) {
+        doc.wrapped(Line::new().with(Style::Dim, safe!("{:<10}{}", Safe::EMPTY, hint_line(hint))), 17);
+    }
 }
 
 fn label(doc: &mut Doc, name: &'static str, style: Style, says: Safe) {
@@ -300,24 +320,15 @@ fn label(doc: &mut Doc, name: &'static str, style: Style, says: Safe) {
 
 fn next(doc: &mut Doc, answer: &Answer<DepthFacts>) {
     let mut commands: Vec<Safe> = Vec::new();
-    let mut others: Vec<Safe> = Vec::new();
     for hint in answer.findings.iter().flat_map(|finding| &finding.next) {
-        match hint {
-            Hint::Run(command) if !commands.contains(command) => commands.push(command.clone()),
-            Hint::Run(_) => {}
-            other => {
-                let line = hint_line(other);
-                if !others.contains(&line) {
-                    others.push(line);
-                }
-            }
+        if let Hint::Run(command) = hint
+            && commands.len() < COMMANDS
+            && !commands.contains(command)
+        {
+            commands.push(command.clone());
         }
     }
-    for line in others {
-        doc.wrapped(Line::new().with(Style::Dim, safe!("{:<10}{}", Safe::EMPTY, line)), 17);
-    }
     if !commands.is_empty() {
-        commands.truncate(3);
         doc.wrapped(Line::new().with(Style::Strong, "NEXT      ").with(Style::Plain, Safe::join(&commands, "    ")), 10);
     }
 }

@@ -8,7 +8,11 @@ use std::time::Duration;
 fn a_password_that_is_wrong_or_missing() {
     let redis = get().redis_with(RedisOptions { password: Some("s3cret-of-redis".into()), ..RedisOptions::default() });
     let url = |password: &str| format!("redis://{password}127.0.0.1:{}/0", redis.port());
-    at(&url(":wr0ng-one@"), "queue depth").run().ends(3).warns(&["WRONGPASS", "compare it with the Secret"]).never_says(&["wr0ng-one", "s3cret"]);
+    at(&url(":wr0ng-one@"), "queue depth")
+        .run()
+        .ends(3)
+        .warns(&["WRONGPASS", "compare it with the Secret"])
+        .never_says(&["wr0ng-one", "s3cret"]);
     at(&url(""), "queue depth").run().ends(3).warns(&["it wants a password", "broker.url"]);
     at(&redis.url(), "queue depth").run().ends(3).shows(&["no queue"]).never_says(&["s3cret-of-redis"]);
 }
@@ -16,7 +20,14 @@ fn a_password_that_is_wrong_or_missing() {
 #[test]
 fn a_right_that_is_missing_is_named() {
     let user = |name: &str, without: &str| format!("user {name} on >pw ~* &* +@all {without}");
-    let acl = vec![user("noscan", "-scan"), user("nosize", "-memory"), user("noinfo", "-info"), user("nolen", "-llen"), user("deaf", "-psubscribe"), user("timeless", "-time")];
+    let acl = vec![
+        user("noscan", "-scan"),
+        user("nosize", "-memory"),
+        user("noinfo", "-info"),
+        user("nolen", "-llen"),
+        user("deaf", "-psubscribe"),
+        user("timeless", "-time"),
+    ];
     let redis = get().redis_with(RedisOptions { acl, ..RedisOptions::default() });
     let app = get().celery(redis.url(), Version::V5_6);
     app.publish(&[Publish::quick().queue("mail").times(3)]);
@@ -36,7 +47,7 @@ fn a_server_that_is_not_there() {
     let redis = get().redis();
     let url = redis.url();
     redis.kill().unwrap();
-    at(&url, "queue depth").run().ends(3).warns(&["connecting to Redis"]);
+    at(&url, "queue depth").run().ends(3).warns(&["it refuses connections"]);
     redis.restart_unready().unwrap();
 }
 

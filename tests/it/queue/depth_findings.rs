@@ -48,14 +48,19 @@ fn a_queue_that_nobody_consumes() {
     // Four seconds later there is no doubt.
     let answer = desk.run("queue depth -o json --interval 3s").run().ends(1).json();
     fires(&answer, "queue-stuck");
-    desk.run("queue depth").run().ends(1).shows(&["FAILED  orphan: nothing was taken from it for", "w1@lab is idle", "obsctl queue workers --ask"]);
+    desk.run("queue depth").run().ends(1).shows(&[
+        "FAILED  orphan: nothing was taken from it for",
+        "w1@lab is idle",
+        "obsctl queue workers --ask",
+    ]);
 }
 
 #[test]
 fn a_busy_worker_is_no_reason_to_call_a_queue_stuck() {
     let redis = get().redis();
     let app = get().celery(redis.url(), Version::V5_4);
-    let _busy = app.worker(WorkerOptions { queues: vec!["slow".into()], concurrency: 1, prefetch_multiplier: 1, ..WorkerOptions::default() });
+    let _busy =
+        app.worker(WorkerOptions { queues: vec!["slow".into()], concurrency: 1, prefetch_multiplier: 1, ..WorkerOptions::default() });
     let _idle = app.worker(WorkerOptions { name: "w2".into(), queues: vec!["celery".into()], ..WorkerOptions::default() });
     let gate = app.gate("slow");
     app.publish(&[Publish::held(&gate).queue("slow").times(9)]);
@@ -81,7 +86,13 @@ fn tasks_in_the_hands_of_a_dead_worker() {
     let redis = get().redis();
     let app = get().celery(redis.url(), Version::V5_6);
     let alive = app.worker(WorkerOptions::default());
-    let dies = app.worker(WorkerOptions { name: "w2".into(), queues: vec!["mail".into()], acks_late: Some(true), concurrency: 1, ..WorkerOptions::default() });
+    let dies = app.worker(WorkerOptions {
+        name: "w2".into(),
+        queues: vec!["mail".into()],
+        acks_late: Some(true),
+        concurrency: 1,
+        ..WorkerOptions::default()
+    });
     let gate = app.gate("dies");
     app.publish(&[Publish::held(&gate).queue("mail").times(3)]);
     gate.await_running(1);
@@ -140,10 +151,7 @@ fn low_priorities_that_starve() {
     let redis = get().redis();
     let app = get().celery(redis.url(), Version::V5_6);
     let _worker = app.worker(WorkerOptions { concurrency: 1, prefetch_multiplier: 1, ..WorkerOptions::default() });
-    app.publish(&[
-        Publish::of("sleep").args(serde_json::json!([0.3])).priority(0).times(100),
-        Publish::quick().priority(9).times(5),
-    ]);
+    app.publish(&[Publish::of("sleep").args(serde_json::json!([0.3])).priority(0).times(100), Publish::quick().priority(9).times(5)]);
     let desk = Desk::with(&format!("url: '{}', thresholds: {{stuck_after: 2s}}", redis.url()));
     let answer = desk.run("queue depth -o json --interval 3s").run().json();
     fires(&answer, "priority-starvation");
@@ -179,12 +187,14 @@ fn answers_of_the_control_bus_that_nobody_fetched() {
     }
     let answer = depth(&redis, "");
     fires(&answer, "leaked-replies");
-    assert_eq!((answer["facts"]["around"]["replies"].as_u64(), answer["verdict"].as_str()), (Some(12), Some("ok")));
+    assert_eq!((answer["facts"]["beside"]["replies"].as_u64(), answer["verdict"].as_str()), (Some(12), Some("ok")));
 }
 
 #[test]
 fn a_redis_that_does_not_keep_tasks() {
-    let with = |maxmemory: &str, policy: &str| get().redis_with(RedisOptions { maxmemory: Some((maxmemory.into(), policy.into())), ..RedisOptions::default() });
+    let with = |maxmemory: &str, policy: &str| {
+        get().redis_with(RedisOptions { maxmemory: Some((maxmemory.into(), policy.into())), ..RedisOptions::default() })
+    };
     let app = |redis: &RedisServer| get().celery(redis.url(), Version::V5_6).publish(&[Publish::quick()]);
     let redis = with("256mb", "allkeys-lru");
     app(&redis);

@@ -4,7 +4,8 @@ use super::*;
 use crate::{
     answer::{Severity, Verdict},
     celery::model::{
-        AgeSource, Around, BucketSample, DeliveredSample, Enqueued, HeldMessage, Inventory, KnownBy, Role, ServerFacts, TaskMessage, WorkerHeard,
+        AgeSource, Beside, BucketSample, DeliveredSample, Enqueued, HeldMessage, Inventory, KnownBy, ServerFacts, ServerRole, TaskMessage,
+        WorkerHeard,
     },
 };
 
@@ -19,11 +20,17 @@ fn message(tag: &str) -> TaskMessage {
     let raw = format!(
         r#"{{"body":"W10=","content-type":"application/json","headers":{{"task":"mail.send","id":"{tag}"}},"properties":{{"delivery_tag":"{tag}","delivery_info":{{"exchange":"","routing_key":"mail"}}}}}}"#
     );
-    crate::celery::decode::envelope::envelope(raw.as_bytes(), &crate::text::Redactor::new(crate::text::MaskKey::from_bytes([7; 32]))).expect("a task")
+    crate::celery::decode::envelope::envelope(raw.as_bytes(), &crate::text::Redactor::new(crate::text::MaskKey::from_bytes([7; 32])))
+        .expect("a task")
 }
 
 fn bucket(waiting: u64, next: Option<TaskMessage>) -> BucketSample {
-    BucketSample { waiting: Some(waiting), bytes_each: Some(1000), tail: next.map_or(Tail::None, |m| Tail::Message(Box::new(m))), wrong: None }
+    BucketSample {
+        waiting: Some(waiting),
+        bytes_each: Some(1000),
+        tail: next.map_or(Tail::None, |m| Tail::Message(Box::new(m))),
+        wrong: None,
+    }
 }
 
 fn queue(buckets: impl IntoIterator<Item = (u8, BucketSample)>) -> QueueSample {
@@ -38,7 +45,7 @@ fn sample(s: i64, mail: QueueSample) -> Sample {
         delivered: DeliveredSample { count: Some(0), ..DeliveredSample::default() },
         server: None,
         inventory: Inventory { workers: vec!["w1@lab".into()], more: false },
-        around: Around { bound: true, ..Around::default() },
+        beside: Beside { bound: true, ..Beside::default() },
     }
 }
 
@@ -151,6 +158,17 @@ fn a_queue_is_stuck_only_where_all_workers_are_free() {
 }
 
 #[test]
+fn who_listened_for_a_moment_knows_of_nobody_missing() {
+    let mut case = Case::idle();
+    case.workers.listened_s = Some(0.4);
+    case.workers.heard.clear();
+    let (facts, _) = case.of(&[sample(-2, one(3, "a")), sample(0, one(3, "a"))]);
+    assert_eq!((facts.workers.listened_s, facts.workers.silent.len()), (None, 0));
+    assert_eq!(facts.queues[0].verdict, Verdict::Unknown);
+    assert_eq!(case.verdict(&[sample(-2, one(3, "a")), sample(0, one(2, "b"))]), (Verdict::Ok, vec![]));
+}
+
+#[test]
 fn what_an_earlier_run_saw_is_a_lower_bound_of_the_age() {
     let case = Case::default().seen(&[sample(-1020, one(41, "a"))]);
     let (facts, findings) = case.of(&[sample(-2, one(41, "a")), sample(0, one(41, "a"))]);
@@ -235,7 +253,10 @@ fn what_will_run_twice() {
     let held = |ago: i64, eta: Option<i64>| {
         let message = TaskMessage { eta: eta.map(at), ..message("t") };
         let oldest = vec![HeldMessage { tag: "t".into(), since: at(-ago), message: Some(message) }];
-        Sample { delivered: DeliveredSample { count: Some(1), oldest, ..DeliveredSample::default() }, ..sample(0, queue([(0, bucket(0, None))])) }
+        Sample {
+            delivered: DeliveredSample { count: Some(1), oldest, ..DeliveredSample::default() },
+            ..sample(0, queue([(0, bucket(0, None))]))
+        }
     };
     let codes = |ago, eta| Case::default().codes(&[held(ago, eta)]);
     assert_eq!(codes(5, Some(3700)), ["duplicates-to-come"]);
@@ -270,13 +291,19 @@ fn the_server_keeps_what_it_is_given_or_not() {
     assert_eq!(of(base()), []);
     assert_eq!(of(ServerFacts { eviction: Some("volatile-lru".into()), ..base() }), []);
     assert_eq!(of(ServerFacts { eviction: Some("allkeys-lru".into()), ..base() }), [("redis-eviction", Severity::Warning)]);
-    assert_eq!(of(ServerFacts { eviction: Some("allkeys-lru".into()), memory: Some(91), ..base() }), [("redis-eviction", Severity::Failed)]);
-    assert_eq!(of(ServerFacts { eviction: Some("allkeys-lru".into()), memory_limit: None, ..base() }), [("redis-eviction", Severity::Info)]);
+    assert_eq!(
+        of(ServerFacts { eviction: Some("allkeys-lru".into()), memory: Some(91), ..base() }),
+        [("redis-eviction", Severity::Failed)]
+    );
+    assert_eq!(
+        of(ServerFacts { eviction: Some("allkeys-lru".into()), memory_limit: None, ..base() }),
+        [("redis-eviction", Severity::Info)]
+    );
     assert_eq!(of(ServerFacts { memory: Some(91), ..base() }), [("redis-memory", Severity::Warning)]);
     assert_eq!(of(ServerFacts { memory: Some(100), ..base() }), [("redis-memory", Severity::Failed)]);
     assert_eq!(of(ServerFacts { snapshot_ok: Some(false), ..base() }), [("redis-snapshot", Severity::Failed)]);
     assert_eq!(of(ServerFacts { log_ok: Some(false), ..base() }), [("redis-log", Severity::Failed)]);
-    assert_eq!(of(ServerFacts { role: Some(Role::Replica), ..base() }), [("redis-replica", Severity::Warning)]);
+    assert_eq!(of(ServerFacts { role: Some(ServerRole::Replica), ..base() }), [("redis-replica", Severity::Warning)]);
 }
 
 #[test]
@@ -288,9 +315,15 @@ fn tasks_that_are_somewhere_else() {
     assert!(findings[0].says.contains("812 in database 1"), "{}", findings[0].says);
     assert_eq!(Case::default().codes(&[empty()]), Vec::<&str>::new());
 
-    let prefixed = |bound| Sample { around: Around { bound, prefixes: vec!["shop:".into()], ..Around::default() }, ..empty() };
-    assert_eq!(Case::default().of(&[prefixed(false)]).1.iter().map(|f| (f.code, f.severity)).collect::<Vec<_>>(), [("other-prefix", Severity::Unknown)]);
-    assert_eq!(Case::default().of(&[prefixed(true)]).1.iter().map(|f| (f.code, f.severity)).collect::<Vec<_>>(), [("other-prefix", Severity::Info)]);
+    let prefixed = |bound| Sample { beside: Beside { bound, prefixes: vec!["shop:".into()], ..Beside::default() }, ..empty() };
+    assert_eq!(
+        Case::default().of(&[prefixed(false)]).1.iter().map(|f| (f.code, f.severity)).collect::<Vec<_>>(),
+        [("other-prefix", Severity::Unknown)]
+    );
+    assert_eq!(
+        Case::default().of(&[prefixed(true)]).1.iter().map(|f| (f.code, f.severity)).collect::<Vec<_>>(),
+        [("other-prefix", Severity::Info)]
+    );
 
     let named = |name: &str| {
         let list = QueueSample { known: KnownBy::Content, ..one(3, "a") };
@@ -300,7 +333,7 @@ fn tasks_that_are_somewhere_else() {
     for well in ["mail", "mail2", "mailing", "other:3"] {
         assert!(!Case::default().codes(&[named(well)]).contains(&"other-separator"), "{well}");
     }
-    let leaked = |replies| Sample { around: Around { bound: true, replies, ..Around::default() }, ..empty() };
+    let leaked = |replies| Sample { beside: Beside { bound: true, replies, ..Beside::default() }, ..empty() };
     assert_eq!(Case::default().codes(&[leaked(12)]), ["leaked-replies"]);
     assert_eq!(Case::default().codes(&[leaked(2)]), Vec::<&str>::new());
 }
