@@ -67,6 +67,7 @@ const MARKED: &[(&str, &[&str])] = &[
     ("src/session.rs", METHODS),
     ("src/text/redact/tests.rs", METHODS),
     ("tests/it/cli_support.rs", METHODS),
+    ("tests/it/soak.rs", METHODS),
 ];
 const METHODS: &[&str] = &["disallowed_methods"];
 

@@ -1,6 +1,7 @@
 //! No false alarms: an ordinary day in fast motion, and `obsctl queue depth` asked again and again. Nothing is wrong, so it never says so.
 //!
 //! A factor of twelve: five minutes of `make soak` are an hour, and so are the thresholds. The test of every day takes half a minute.
+#![expect(clippy::disallowed_methods, reason = "`make soak` says by a variable how long the day is")]
 
 use crate::support::{SOON, obsctl};
 use lab::{hand::Lab, sandbox::Profile};
@@ -66,7 +67,7 @@ fn a_healthy_day_raises_no_alarm() {
         }
         rolling.join().unwrap().unwrap();
         let day = day.join().unwrap().unwrap();
-        eprintln!("{}; verdicts: {verdicts:?}", day[0].what);
+        assert!(!day.is_empty(), "the day had no traffic");
     });
     assert!(!verdicts.contains_key("failed") && verdicts.contains_key("ok"), "{verdicts:?}");
     lab.close().unwrap();

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What others know of the workers. None: it was not or could not be asked.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
+pub struct WorkersAround {
     /// All pods of the namespace.
     pub pods: Option<Vec<PodSeen>>,
     /// The connections of the database.
@@ -28,7 +28,7 @@ pub struct Surroundings {
 }
 
 /// Joins what was seen, and judges it.
-pub fn workers(seen: &WorkersSeen, keys: &Keys, around: Surroundings) -> (WorkersFacts, Vec<Finding>) {
+pub fn workers(seen: &WorkersSeen, keys: &Keys, around: WorkersAround) -> (WorkersFacts, Vec<Finding>) {
     let talk = seen.talk.as_ref().and_then(|talk| talk.as_ref().ok());
     let mut workers = gather(seen, talk, &around);
     let bus = talk.map(|talk| bus(talk, &workers));
@@ -49,7 +49,7 @@ pub fn workers(seen: &WorkersSeen, keys: &Keys, around: Surroundings) -> (Worker
 }
 
 /// One entry per worker, with everything that any source says of it.
-fn gather(seen: &WorkersSeen, talk: Option<&Talk>, around: &Surroundings) -> Vec<WorkerFacts> {
+fn gather(seen: &WorkersSeen, talk: Option<&Talk>, around: &WorkersAround) -> Vec<WorkerFacts> {
     let mut workers: BTreeMap<Safe, WorkerFacts> = BTreeMap::new();
     let pod_of = |name: &Safe| {
         let host = name.split_once('@').map_or(name.as_str(), |(_, host)| host);

@@ -1,9 +1,9 @@
 //! What lies in a Celery broker, in Celery's own terms. Serialize only: this is public JSON.
 
-mod find;
-mod held;
 mod beat;
 mod depth;
+mod find;
+mod held;
 mod message;
 mod peek;
 mod sample;
@@ -16,8 +16,14 @@ pub use held::{ControlMethod, HeldTask, Hold, Leftover, WorkerSays, WorkerStats}
 pub use beat::{BeatEntry, BeatFacts};
 pub use depth::{Age, BeatSaid, Cost, Delivered, DepthFacts, PriorityDepth, QueueDepth, WorkerHeard, WorkersHeard};
 pub use message::{AgeSource, Enqueued, RequestRef, TaskMessage};
+<<<<<<< HEAD
 pub use sample::{Beside, BucketSample, DeliveredSample, HeldMessage, Inventory, KnownBy, QueueSample, Sample, Scanned, Tail};
 pub use server::{ServerFacts, ServerRole};
 pub use peek::{PeekBucket, PeekFacts, PeekSample, PeekedTask};
+=======
+pub use peek::{PeekBucket, PeekFacts, PeekSample, PeekedTask};
+pub use sample::{Beside, BucketSample, DeliveredSample, HeldMessage, Inventory, KnownBy, QueueSample, Sample, Scanned, Tail};
+pub use server::{ServerFacts, ServerRole};
+>>>>>>> workers
 pub use worker::{Binding, Heartbeat, Sign};
 pub use workers::{BusFacts, DatabaseRoom, Orphan, PodEnd, PodSeen, QueueUse, WorkerFacts, WorkerState, WorkersFacts};

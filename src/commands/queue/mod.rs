@@ -1,6 +1,7 @@
 //! `obsctl queue`: the noun. Opens the broker once, for whichever verb.
 
 mod broker;
+mod database;
 mod depth;
 mod find;
 mod looks;

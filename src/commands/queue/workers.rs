@@ -4,7 +4,7 @@ use super::broker::Opened;
 use crate::{
     answer::{Answer, Coverage, Missing, Part, Provenance, Why},
     celery::{
-        analyze::workers::{Surroundings, workers},
+        analyze::workers::{WorkersAround, workers},
         collect::workers::{WorkersQuestion, workers as look},
         model::{PodEnd, PodSeen},
         view,
@@ -64,7 +64,9 @@ pub(super) async fn run(args: &Args, broker: &Opened, session: &Session, out: &m
     };
     let stop = session.stop.token();
     let mut coverage = Coverage::default();
-    let (seen, pods) = tokio::join!(look(&broker.redis, &broker.keys, &question, &stop), pods_of(session));
+    // Only where slots are counted does the room of the database matter.
+    let room = async { if args.ask { super::database::room(session).await } else { None } };
+    let (seen, pods, database) = tokio::join!(look(&broker.redis, &broker.keys, &question, &stop), pods_of(session), room);
     let seen = seen?;
     let mut sources = vec![broker.redis.provenance().await];
     coverage.searched.push(Part { system: "redis", name: sources[0].at.clone() });
@@ -81,7 +83,7 @@ pub(super) async fn run(args: &Args, broker: &Opened, session: &Session, out: &m
         }
         None => None,
     };
-    let (facts, findings) = workers(&seen, &broker.keys, Surroundings { pods, database: None });
+    let (facts, findings) = workers(&seen, &broker.keys, WorkersAround { pods, database });
     let answer = Answer { facts, findings, coverage, sources };
     let outcome = session.stop.reason().unwrap_or_else(|| Outcome::Answered(answer.verdict()));
     let status = ExitStatus::of(&Ok(outcome), false);

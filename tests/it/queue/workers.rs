@@ -282,5 +282,5 @@ fn a_connection_that_is_cut_is_cleared_up_after_over_another() {
     let ran = live.end(Duration::from_secs(20));
     silent.cont().unwrap();
     assert_eq!(ran.status, 130, "{ran:?}");
-    ran.shows(&["could not take away what it wrote", "redis-cli -n 0 SREM", "redis-cli -n 0 DEL obsctl-"]);
+    ran.shows(&["what was written could not be taken away", "redis-cli -n 0 SREM", "redis-cli -n 0 DEL obsctl-"]);
 }

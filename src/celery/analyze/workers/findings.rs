@@ -58,7 +58,7 @@ fn conversation(facts: &WorkersFacts, seen: &WorkersSeen, all: &mut Vec<Finding>
         }
         Some(Ok(talk)) => {
             if let Some(left) = &talk.left {
-                let says = safe!("obsctl could not take away what it wrote: {}", Safe::join(&left.keys, ", "));
+                let says = safe!("what was written could not be taken away: {}", Safe::join(&left.keys, ", "));
                 all.push(Finding::new("left-behind", Severity::Warning, says).next(Hint::Run(left.command.clone())));
             }
             if let TalkEnd::Broken(why) = &talk.ended {
