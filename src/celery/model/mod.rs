@@ -16,14 +16,8 @@ pub use held::{ControlMethod, HeldTask, Hold, Leftover, WorkerSays, WorkerStats}
 pub use beat::{BeatEntry, BeatFacts};
 pub use depth::{Age, BeatSaid, Cost, Delivered, DepthFacts, PriorityDepth, QueueDepth, WorkerHeard, WorkersHeard};
 pub use message::{AgeSource, Enqueued, RequestRef, TaskMessage};
-<<<<<<< HEAD
-pub use sample::{Beside, BucketSample, DeliveredSample, HeldMessage, Inventory, KnownBy, QueueSample, Sample, Scanned, Tail};
-pub use server::{ServerFacts, ServerRole};
-pub use peek::{PeekBucket, PeekFacts, PeekSample, PeekedTask};
-=======
 pub use peek::{PeekBucket, PeekFacts, PeekSample, PeekedTask};
 pub use sample::{Beside, BucketSample, DeliveredSample, HeldMessage, Inventory, KnownBy, QueueSample, Sample, Scanned, Tail};
 pub use server::{ServerFacts, ServerRole};
->>>>>>> workers
 pub use worker::{Binding, Heartbeat, Sign};
 pub use workers::{BusFacts, DatabaseRoom, Orphan, PodEnd, PodSeen, QueueUse, WorkerFacts, WorkerState, WorkersFacts};
