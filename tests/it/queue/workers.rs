@@ -199,7 +199,7 @@ fn a_prefix_and_a_database_of_its_own_are_asked_too() {
     let redis = get().redis();
     let app = get().celery(redis.url_of(3), Version::V5_6).transport(serde_json::json!({"global_keyprefix": "shop:"}));
     let _worker = named(&app, "w1", WorkerOptions::default());
-    let desk = super::Desk::with(&format!("url: '{}', via: direct, key_prefix: 'shop:'", redis.url_of(3)));
+    let desk = super::Desk::with(&format!("url: '{}', key_prefix: 'shop:'", redis.url_of(3)));
     let answer = desk.run("queue workers --ask -o json").run().ends(0).json();
     assert_eq!(worker(&answer, "w1@lab")["state"], "alive", "{answer:#}");
     assert_eq!(redis.cli(&["-n", "3", "KEYS", "*reply.celery.pidbox"]).trim(), "");
