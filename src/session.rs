@@ -6,7 +6,7 @@ use crate::{
     answer::Hint,
     config::{Address, Broker, Endpoint, Environment, Via},
     connect::{
-        broker::{BrokerLink, Surroundings, may_need_cluster},
+        broker::{BrokerLink, Surroundings, may_need_cluster, must_have_cluster},
         kube::{Cluster, KubeAsk},
         postgres::PostgresLink,
         secret::Secrets,
@@ -171,7 +171,18 @@ impl Session {
 
     /// The cluster, where the way to an endpoint leads, or may lead, through it.
     async fn cluster_for(&self, endpoint: &Endpoint) -> Result<Option<Arc<Cluster>>> {
-        if self.ask.is_some() && may_need_cluster(endpoint) { self.cluster().await.map(Some) } else { Ok(None) }
+        if self.ask.is_none() || !may_need_cluster(endpoint) {
+            return Ok(None);
+        }
+        match self.cluster().await {
+            Ok(cluster) => Ok(Some(cluster)),
+            // An address that stands here needs no cluster; a Service's name then fails to resolve, with the hint of the other ways.
+            Err(error) if error.kind() == Kind::Config && !must_have_cluster(endpoint) => {
+                tracing::debug!("no cluster to look for a Service in: {error}");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The references of the environment, which lead into the cluster once one is needed.

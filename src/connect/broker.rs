@@ -74,6 +74,13 @@ pub fn may_need_cluster(endpoint: &Endpoint) -> bool {
     endpoint.via != Via::Direct || matches!(endpoint.address, Address::Apps) || endpoint.values().iter().any(|v| needs_cluster(&v.value))
 }
 
+/// Whether there is no other way than through the cluster: it is asked for, or what says where it is lies there.
+pub fn must_have_cluster(endpoint: &Endpoint) -> bool {
+    matches!(endpoint.via, Via::Tunnel | Via::Exec)
+        || matches!(endpoint.address, Address::Apps)
+        || endpoint.values().iter().any(|v| needs_cluster(&v.value))
+}
+
 impl Surroundings<'_> {
     /// Who relays, and how names are read.
     ///

@@ -22,6 +22,7 @@ pub(super) fn findings(facts: &DepthFacts, looked: &Looked<'_>) -> Vec<Finding> 
     let Some(last) = looked.samples.last() else { return Vec::new() };
     let all = [
         held_by_the_dead(facts, last),
+        hoarded(facts, last),
         overdue(facts),
         twice_by_eta(looked, last),
         twice_by_running(facts, last),
@@ -86,6 +87,39 @@ fn held_by_the_dead(facts: &DepthFacts, last: &Sample) -> Option<Finding> {
         }
         finding.next(ask())
     })
+}
+
+/// What a worker fetches ahead, by default: four tasks per slot. With `acks_late` the running one is held as well.
+const FETCHED_PER_SLOT: u64 = 5;
+
+/// Far more tasks in the hands of workers than busy slots explain, while others have nothing to do: the list looks empty, and nobody works
+/// on them.
+fn hoarded(facts: &DepthFacts, last: &Sample) -> Option<Finding> {
+    let count = facts.delivered.count?;
+    let busy: u64 = facts.workers.heard.iter().filter_map(|worker| worker.active).sum();
+    let idle = facts.workers.heard.iter().find(|worker| worker.active == Some(0))?;
+    let looked_at = last.delivered.oldest.iter().filter(|held| seconds(held.since, last.at) >= HELD_FOR);
+    let (mut read, mut due) = (0u64, 0u64);
+    for message in looked_at.filter_map(|held| held.message.as_ref()) {
+        read += 1;
+        due += u64::from(message.eta.is_none_or(|eta| eta <= last.at));
+    }
+    // Those with an ETA wait in a worker's memory, and rightly so.
+    let held = (count * due).checked_div(read)?;
+    if !facts.workers.silent.is_empty() || held <= FETCHED_PER_SLOT * (busy + 1) {
+        return None;
+    }
+    let says = safe!(
+        "about {} delivered tasks wait in the hands of busy workers, though {} is idle (suspected: one has fetched too many)",
+        units::count(held),
+        idle.name
+    );
+    Some(
+        Finding::new("hoarding", Severity::Warning, says)
+            .evidence(safe!("{} delivered and not acknowledged, {} running by heartbeats", units::count(count), busy))
+            .next(Hint::Run("obsctl queue workers --ask".into()))
+            .next(Hint::Set("worker_prefetch_multiplier = 1 for workers of long tasks".into())),
+    )
 }
 
 fn until(at: Timestamp, now: Timestamp) -> Safe {

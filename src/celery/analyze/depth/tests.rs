@@ -249,6 +249,33 @@ fn workers_that_are_known_and_silent() {
 }
 
 #[test]
+fn one_worker_has_fetched_what_others_could_run() {
+    let delivered = |count: u64, ago: i64, eta: Option<i64>| {
+        let message = TaskMessage { eta: eta.map(at), ..message("t") };
+        let oldest = vec![HeldMessage { tag: "t".into(), since: at(-ago), message: Some(message) }];
+        let delivered = DeliveredSample { count: Some(count), oldest, ..DeliveredSample::default() };
+        let inventory = Inventory { workers: vec!["w1@lab".into(), "w2@lab".into()], more: false };
+        Sample { delivered, inventory, ..sample(0, queue([(0, bucket(0, None))])) }
+    };
+    let mut pair = Case { workers: heard(2), ..Case::default() };
+    pair.workers.heard.push(WorkerHeard {
+        name: "w2@lab".into(),
+        active: Some(0),
+        processed: Some(9),
+        per_s: None,
+        load: None,
+        version: None,
+    });
+    assert_eq!(pair.codes(&[delivered(45, 60, None)]), ["hoarding"]);
+    // What prefetching brings by itself, just delivered, waiting for an ETA, or everybody at work.
+    assert_eq!(pair.codes(&[delivered(15, 60, None)]), Vec::<&str>::new());
+    assert_eq!(pair.codes(&[delivered(45, 3, None)]), Vec::<&str>::new());
+    assert_eq!(pair.codes(&[delivered(45, 60, Some(90))]), Vec::<&str>::new());
+    pair.workers.heard[1].active = Some(2);
+    assert_eq!(pair.codes(&[delivered(45, 60, None)]), Vec::<&str>::new());
+}
+
+#[test]
 fn what_will_run_twice() {
     let held = |ago: i64, eta: Option<i64>| {
         let message = TaskMessage { eta: eta.map(at), ..message("t") };
