@@ -24,7 +24,7 @@ impl Desk {
     /// `broker` is the inside of that key: `url: …, visibility_timeout: 60s`.
     fn with(broker: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let text = format!("environments:\n  lab:\n    broker: {{via: direct, {broker}}}\n");
+        let text = format!("environments:\n  lab:\n    broker: {{{broker}}}\n");
         std::fs::write(folder.path().join("obsctl.yaml"), text).unwrap();
         Self(folder)
     }
