@@ -1,0 +1,11 @@
+//! PostgreSQL: why a statement is slow, and what a server is busy with. Reads; what may run at all is decided by `screen`.
+//!
+//! `model` is a plan as PostgreSQL describes it, `decode` reads its JSON, `analyze` gives every node the time that is its own, `rules`
+//! say what an expert would.
+
+pub mod analyze;
+pub mod decode;
+pub mod model;
+
+#[cfg(test)]
+mod fixtures;

@@ -1,0 +1,8 @@
+//! Plans and sessions in PostgreSQL's own terms. Serialize only: this is public JSON.
+
+mod plan;
+
+pub use plan::{
+    Actual, BlockCounts, Buffers, Expression, HashUse, HeapBlocks, IoTime, Jit, NodeId, Plan, PlanNode, PlanWorker, Relationship, Removed, SortUse,
+    Trigger, Workers,
+};
