@@ -6,6 +6,7 @@
 pub mod analyze;
 pub mod decode;
 pub mod model;
+pub mod rules;
 
 #[cfg(test)]
 mod fixtures;

@@ -66,7 +66,12 @@ impl Approximation {
 pub fn own(plan: &Plan) -> Own {
     let summed: Vec<Option<f64>> = plan.nodes.iter().map(total).collect();
     let mut nodes: Vec<OwnFigures> = vec![OwnFigures::default(); plan.nodes.len()];
-    let mut own: Vec<f64> = plan.nodes.iter().enumerate().map(|(i, node)| summed[i].unwrap_or(0.0) - children(plan, node, |c| summed[c.0].unwrap_or(0.0))).collect();
+    let mut own: Vec<f64> = plan
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(i, node)| summed[i].unwrap_or(0.0) - children(plan, node, |c| summed[c.0].unwrap_or(0.0)))
+        .collect();
     let mut blocks: Vec<Option<Buffers>> = plan.nodes.iter().map(|node| own_blocks(plan, node)).collect();
 
     for (at, node) in plan.nodes.iter().enumerate() {
@@ -103,8 +108,11 @@ pub fn own(plan: &Plan) -> Own {
             let rounding = rounding(node) + children(plan, node, |c| rounding(&plan.nodes[c.0]));
             figures.approximate.get_or_insert(if -own[i] <= rounding { Approximation::Rounding } else { Approximation::Overlap });
         }
-        figures.own_ms = Some(own[i].max(0.0) * scales[i]);
-        figures.wall_ms = Some(total * scales[i]);
+        // Rounded up over its loops a part can seem longer than the whole.
+        let whole = node.parent.filter(|_| node.relationship != Relationship::InitPlan).and_then(|p| nodes[p.0].wall_ms);
+        let wall = (total * scales[i]).min(whole.unwrap_or(f64::INFINITY));
+        nodes[i].wall_ms = Some(wall);
+        nodes[i].own_ms = Some((own[i].max(0.0) * scales[i]).min(wall));
     }
     Own { nodes, total_ms: summed.first().copied().flatten() }
 }
@@ -147,7 +155,9 @@ fn scales(plan: &Plan, summed: &[Option<f64>], own: &mut [f64]) -> (Vec<f64>, Ve
         // Parents stand before their children, so the scale above is known.
         let above = node.parent.map_or((1.0, false), |p| (scales[p.0], guessed[p.0]));
         (scales[i], guessed[i]) = above;
-        let Some(gather) = node.parent.map(|p| (p, &plan.nodes[p.0])).filter(|(_, p)| p.workers.is_some() && node.relationship == Relationship::Outer) else {
+        let Some(gather) =
+            node.parent.map(|p| (p, &plan.nodes[p.0])).filter(|(_, p)| p.workers.is_some() && node.relationship == Relationship::Outer)
+        else {
             continue;
         };
         let Some(all) = summed[i].filter(|all| *all > 0.0) else { continue };
@@ -161,8 +171,7 @@ fn scales(plan: &Plan, summed: &[Option<f64>], own: &mut [f64]) -> (Vec<f64>, Ve
 
 /// How long the processes below a Gather took side by side, and whether that is a guess.
 fn elapsed(child: &PlanNode, gather: &PlanNode, all: f64) -> (f64, bool) {
-    let workers: Vec<f64> =
-        child.by_worker.iter().filter_map(|w| w.actual).filter_map(|a| Some(a.total_ms? * a.loops)).collect();
+    let workers: Vec<f64> = child.by_worker.iter().filter_map(|w| w.actual).filter_map(|a| Some(a.total_ms? * a.loops)).collect();
     let launched = gather.workers.and_then(|w| w.launched).unwrap_or(0);
     if !workers.is_empty() || launched == 0 {
         let leader = all - workers.iter().sum::<f64>();

@@ -4,8 +4,8 @@
 use crate::{
     error::{Error, Kind, Result},
     postgres::model::{
-        Actual, BlockCounts, Buffers, Expression, HashUse, HeapBlocks, IoTime, Jit, NodeId, Plan, PlanNode, PlanWorker, Relationship, Removed,
-        SortUse, Trigger, Workers,
+        Actual, BlockCounts, Buffers, Expression, HashUse, HeapBlocks, IoTime, Jit, NodeId, Plan, PlanNode, PlanWorker, Relationship,
+        Removed, SortUse, Trigger, Workers,
     },
     safe,
     text::{Redactor, Safe},
@@ -21,8 +21,25 @@ const DEEPEST: usize = 1_000;
 
 /// The keys that hold conditions and sort, group or hash keys, in the order in which a reader wants them.
 const EXPRESSIONS: [&str; 20] = [
-    "Index Cond", "Recheck Cond", "TID Cond", "Hash Cond", "Merge Cond", "Join Filter", "Filter", "One-Time Filter", "Order By", "Sort Key",
-    "Presorted Key", "Group Key", "Grouping Sets", "Hash Key", "Cache Key", "Function Call", "Table Function Call", "Conflict Filter", "Run Condition",
+    "Index Cond",
+    "Recheck Cond",
+    "TID Cond",
+    "Hash Cond",
+    "Merge Cond",
+    "Join Filter",
+    "Filter",
+    "One-Time Filter",
+    "Order By",
+    "Sort Key",
+    "Presorted Key",
+    "Group Key",
+    "Grouping Sets",
+    "Hash Key",
+    "Cache Key",
+    "Function Call",
+    "Table Function Call",
+    "Conflict Filter",
+    "Run Condition",
     "Output",
 ];
 
@@ -148,7 +165,10 @@ fn node(mut map: Map<String, Value>, parent: Option<NodeId>, depth: usize, redac
                     all.memory_kb = all.memory_kb.max(part.memory_kb);
                     all.disk_kb += part.disk_kb;
                 }
-                parts.push(PlanWorker { number: take::<f64>(&mut worker, "Worker Number").unwrap_or(0.0) as u64, actual: actual(&mut worker) });
+                parts.push(PlanWorker {
+                    number: take::<f64>(&mut worker, "Worker Number").unwrap_or(0.0) as u64,
+                    actual: actual(&mut worker),
+                });
             }
             by_worker = parts;
         }

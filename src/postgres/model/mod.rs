@@ -3,6 +3,6 @@
 mod plan;
 
 pub use plan::{
-    Actual, BlockCounts, Buffers, Expression, HashUse, HeapBlocks, IoTime, Jit, NodeId, Plan, PlanNode, PlanWorker, Relationship, Removed, SortUse,
-    Trigger, Workers,
+    Actual, BlockCounts, Buffers, Expression, HashUse, HeapBlocks, IoTime, Jit, NodeId, Plan, PlanNode, PlanWorker, Relationship, Removed,
+    SortUse, Trigger, Workers,
 };
