@@ -3,7 +3,7 @@
 //!     lab cluster up [FOLDER]     a warm cluster; prints what to put into the shell
 //!     lab cluster down [FOLDER]   ends it (the warm lab, with everything in it)
 //!     lab cluster build           builds what takes minutes the first time
-//!     lab sandbox up|down|traffic a small real production as local processes: see `lab::sandbox::commands`
+//!     lab sandbox up|down|traffic|restore   a small real production as local processes: see `lab::sandbox::commands`
 //!     lab demo [kubernetes]       the story that `make demo` tells
 //!     lab latency-proxy TO MS     a TCP proxy that adds MS of round-trip time before host:port TO; see `lab::latency`
 //!     lab hold                    holds servers for the process at the other end of standard input
@@ -49,7 +49,7 @@ fn command(words: &[&str]) -> Result<String> {
         ["hold", "--state", state] => holder::hold(Some(Path::new(state))).map(|()| String::new()),
         ["init", dir] => init::main(Path::new(dir)).map(|()| String::new()),
         _ => Err(Failure::new(
-            "usage: lab cluster up|down|build [FOLDER], lab sandbox up|down|traffic, lab demo [kubernetes], lab latency-proxy TO MS, lab hold",
+            "usage: lab cluster up|down|build [FOLDER], lab sandbox up|down|traffic|restore, lab demo [kubernetes], lab latency-proxy TO MS, lab hold",
         )),
     }
 }
