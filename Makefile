@@ -37,6 +37,10 @@ soak: ## five minutes of an ordinary day in fast motion: obsctl may not raise an
 	@tests/make/setup demo
 	@$(STEP) 'soak: an hour in five minutes' env OBSCTL_SOAK_SECONDS=300 cargo test --quiet -p obsctl --test it soak:: -- --nocapture
 
+fuzz: ## five minutes of libFuzzer for each decoder
+	@tests/make/setup fuzz
+	@$(STEP) 'fuzz: every decoder' fuzz/run
+
 lint: fmt-check clippy deny machete ## format, clippy, licences and bans, unused dependencies
 
 fmt-check:
@@ -64,7 +68,8 @@ demo-kubernetes: ## the demo on a real one-node Kubernetes (root)
 	@$(STEP) 'building obsctl' cargo build --quiet
 	@$(LAB) demo kubernetes
 
-bench: ## speed and size, side by side with what is on this machine
+bench: ## speed, size and what a broker is asked, side by side with what is on this machine
+	@tests/make/setup demo
 	@$(STEP) 'building obsctl as it is released' cargo build --quiet --release --locked
 	@benches/run $(TARGET)/release/obsctl
 

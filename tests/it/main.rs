@@ -2,6 +2,8 @@
 
 // The lints' leave for tests holds inside of `cfg(test)` only.
 #[cfg(test)]
+mod brokers;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod cli_support;

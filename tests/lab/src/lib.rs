@@ -8,10 +8,12 @@
 //! - [`holder`]: the process that owns the servers, spoken to in the words of [`protocol`]
 //! - [`sandbox`]: a small real production with faults planted on purpose
 //! - [`demo`]: the main job as a story; [`latency`]: a network that is far away, on the command line
+//! - [`bench`]: what obsctl costs a broker
 //! - [`hand`]: what a test takes it by ([`get`]); [`warm`]: one that outlives the tests
 //!
 //! Nothing here is faked and nothing leaves the machine.
 
+pub mod bench;
 pub mod celery;
 pub mod cluster;
 pub mod demo;
