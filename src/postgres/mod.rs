@@ -7,6 +7,8 @@ pub mod analyze;
 pub mod decode;
 pub mod model;
 pub mod rules;
+pub mod screen;
+pub mod statement;
 
 #[cfg(test)]
 mod fixtures;
