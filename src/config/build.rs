@@ -2,6 +2,7 @@
 //! Reads no file, opens no connection.
 
 use super::{
+    LibpqFiles,
     Action, Address, AddressParts, App, Broker, Endpoint, Environment, KubeTarget, Origin, Results, SecretRef, Setting, Sourced,
     TlsSettings, Vars, Via,
     file::{At, Place, RawApp, RawEnvironment, RawKube, RawResults, shown},
@@ -170,6 +171,7 @@ impl<'a> Builder<'a> {
             trusted: self.trusted,
             settings: std::mem::take(&mut self.settings),
             warnings: Vec::new(),
+            libpq: LibpqFiles::of(self.vars),
         }
     }
 
@@ -230,6 +232,7 @@ impl<'a> Builder<'a> {
             trusted: self.trusted,
             settings: std::mem::take(&mut self.settings),
             warnings,
+            libpq: LibpqFiles::of(self.vars),
         }
     }
 

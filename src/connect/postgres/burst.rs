@@ -131,8 +131,8 @@ impl Postgres {
         let doing = || safe!("cancelling the statement at {}", self.at);
         let send = async {
             let way: &Way = &self.way;
-            let (stream, _) = way.dial().await?;
-            let sent = self.client.cancel_token().cancel_query_raw(stream, way.tls_connect()?).await;
+            let (stream, _) = way.dial(&self.host).await?;
+            let sent = self.client.cancel_token().cancel_query_raw(stream, way.tls_connect(&self.host.0)?).await;
             sent.map_err(|error| fault::of(&error, doing(), &self.redact, None))
         };
         tokio::time::timeout(CANCEL, send).await.map_err(|_| Error::new(Kind::Timeout, doing()).what("the request could not be sent in time"))?

@@ -58,7 +58,8 @@ impl Vouched {
         Self(names.into_iter().map(|n| n.trim_end_matches("()").to_owned()).collect())
     }
 
-    fn holds(&self, function: &FunctionFacts) -> bool {
+    /// Whether this function was named.
+    pub fn holds(&self, function: &FunctionFacts) -> bool {
         self.0.contains(&function.name) || self.0.contains(&format!("{}.{}", function.schema, function.name))
     }
 }
@@ -72,6 +73,10 @@ pub struct Objection {
     pub why: Safe,
     /// Whether `--allow-function` lifts it.
     pub can_be_allowed: bool,
+    /// Whether only a run calls it: planning never calls what is VOLATILE.
+    pub only_when_run: bool,
+    /// Whether it is `nextval`, which the default of a column calls.
+    pub advances_sequence: bool,
 }
 
 impl Objection {
@@ -91,9 +96,16 @@ pub fn objections(reached: &[FunctionFacts], called: &[FunctionFacts], vouched: 
 }
 
 fn objection(function: &FunctionFacts, bodies: &Bodies, vouched: &Vouched) -> Option<Objection> {
-    let never = |why: Safe| Some(Objection { function: function.qualified(), why, can_be_allowed: false });
-    let ask = |why: Safe| (!vouched.holds(function)).then(|| Objection { function: function.qualified(), why, can_be_allowed: true });
     let volatile = function.volatility != "i" && function.volatility != "s";
+    let object = |why: Safe, can_be_allowed: bool| Objection {
+        function: function.qualified(),
+        why,
+        can_be_allowed,
+        only_when_run: volatile,
+        advances_sequence: function.is_builtin() && function.name == "nextval",
+    };
+    let never = |why: Safe| Some(object(why, false));
+    let ask = |why: Safe| (!vouched.holds(function)).then(|| object(why, true));
     if function.is_builtin() {
         if lists::NOT_INERT.iter().any(|(oid, _)| *oid == function.oid) {
             return never(lists::why_not_inert(function.oid).into());
