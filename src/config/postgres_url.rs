@@ -233,7 +233,10 @@ impl Default for PostgresUrl {
 /// One host of a list: a name with or without a port, or the folder of a socket.
 fn host(text: &str) -> Result<(String, Option<u16>)> {
     match decode(text) {
-        socket if socket.starts_with('/') => Ok((socket, None)),
+        socket if socket.starts_with('/') => match text.rsplit_once(':').map(|(folder, port)| (folder, port.parse::<u16>())) {
+            Some((folder, Ok(port))) if port > 0 => Ok((decode(folder), Some(port))),
+            _ => Ok((socket, None)),
+        },
         _ => authority(text).map_err(|_| refused("what stands for host and port is neither; a password is percent-encoded")),
     }
 }

@@ -175,9 +175,9 @@ impl Walk<'_> {
     async fn round(&mut self, objects: &Vec<u32>, operators: &Vec<u32>, functions: &Vec<u32>) -> Result<[Vec<Row>; 3]> {
         let by_oid = format!("{FUNCTIONS} p.oid = ANY ($1)");
         let questions = vec![
-            BurstAsk { sql: EDGES, parameters: vec![(objects, Type::OID_ARRAY), (&self.writes, Type::BOOL)] },
-            BurstAsk { sql: OPERATORS, parameters: vec![(operators, Type::OID_ARRAY)] },
-            BurstAsk { sql: &by_oid, parameters: vec![(functions, Type::OID_ARRAY)] },
+            BurstAsk::with(EDGES, vec![(objects, Type::OID_ARRAY), (&self.writes, Type::BOOL)]),
+            BurstAsk::with(OPERATORS, vec![(operators, Type::OID_ARRAY)]),
+            BurstAsk::with(&by_oid, vec![(functions, Type::OID_ARRAY)]),
         ];
         let mut rows = self.ask(questions).await?.into_iter();
         Ok([rows.next().unwrap_or_default(), rows.next().unwrap_or_default(), rows.next().unwrap_or_default()])
@@ -209,7 +209,7 @@ impl Walk<'_> {
             }
             asked.extend(new.iter().cloned());
             let by_name = format!("{FUNCTIONS} p.oid >= 16384 AND lower(p.proname) = ANY ($1)");
-            let rows = self.ask(vec![BurstAsk { sql: &by_name, parameters: vec![(&new, Type::TEXT_ARRAY)] }]).await?;
+            let rows = self.ask(vec![BurstAsk::with(&by_name, vec![(&new, Type::TEXT_ARRAY)])]).await?;
             for row in rows.iter().flatten() {
                 let function = function(row)?;
                 names.extend(names_in(&function.body));

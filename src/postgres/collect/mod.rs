@@ -3,10 +3,13 @@
 
 mod catalog;
 pub mod explain;
-pub mod samples;
+mod samples;
 mod server;
+pub mod source;
 mod transaction;
+mod trial;
 
 pub use explain::{Analysis, Explained, Explainer, Request, Values, ValuesFrom};
 pub use server::server_facts;
 pub use transaction::Limits;
+pub use trial::TriedIndex;

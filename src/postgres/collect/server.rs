@@ -45,7 +45,7 @@ pub(super) async fn facts(pg: &Postgres, sent: &Sent, limits: &Limits) -> Result
         BurstAsk::plain("SELECT pg_catalog.current_setting('search_path')"),
         BurstAsk::plain(&limit),
         BurstAsk::plain("SET LOCAL search_path = pg_catalog, pg_temp"),
-        BurstAsk { sql: FACTS, parameters: vec![(&powers, tokio_postgres::types::Type::TEXT_ARRAY)] },
+        BurstAsk::with(FACTS, vec![(&powers, tokio_postgres::types::Type::TEXT_ARRAY)]),
         BurstAsk::plain(ROLLBACK),
     ];
     let mut answers = send(pg, sent, &doing, &asks, limits.patience()).await?;
