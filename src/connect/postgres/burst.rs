@@ -150,6 +150,8 @@ impl Postgres {
             let sent = self.client.cancel_token().cancel_query_raw(stream, way.tls_connect(&self.host.0)?).await;
             sent.map_err(|error| fault::of(&error, doing(), &self.redact, None))
         };
-        tokio::time::timeout(CANCEL, send).await.map_err(|_| Error::new(Kind::Timeout, doing()).what("the request could not be sent in time"))?
+        tokio::time::timeout(CANCEL, send)
+            .await
+            .map_err(|_| Error::new(Kind::Timeout, doing()).what("the request could not be sent in time"))?
     }
 }

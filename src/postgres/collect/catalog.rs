@@ -8,7 +8,10 @@ use super::{
 use crate::{
     connect::postgres::{BurstAsk, Postgres},
     error::{Error, Kind, Result},
-    postgres::screen::{FunctionFacts, names_in, tree::{FIRST_OF_USERS, Reach}},
+    postgres::screen::{
+        FunctionFacts, names_in,
+        tree::{FIRST_OF_USERS, Reach},
+    },
     safe,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -117,7 +120,8 @@ pub(super) async fn closure(pg: &Postgres, sent: &Sent, limits: &Limits, major: 
             functions.insert(function.oid, function);
         }
         if let Some(lost) = new_functions.iter().find(|oid| !functions.contains_key(oid)) {
-            return Err(Error::new(Kind::Denied, "screening the statement").what(safe!("it reaches a function with OID {} that the catalogs do not show", *lost)));
+            return Err(Error::new(Kind::Denied, "screening the statement")
+                .what(safe!("it reaches a function with OID {} that the catalogs do not show", *lost)));
         }
     }
     Err(Error::new(Kind::Denied, "screening the statement").what("it reaches more objects than can be screened"))
@@ -193,7 +197,8 @@ impl Walk<'_> {
         asks.extend(questions);
         asks.push(BurstAsk::plain(ROLLBACK));
         let last = asks.len() - 1;
-        let mut answers = send(self.pg, self.sent, &safe!("asking the catalogs what the statement reaches"), &asks, self.limits.patience()).await?;
+        let mut answers =
+            send(self.pg, self.sent, &safe!("asking the catalogs what the statement reaches"), &asks, self.limits.patience()).await?;
         answers.failed(last)?;
         (0..count).map(|at| answers.rows(3 + at).map_err(|f| f.error)).collect()
     }

@@ -5,7 +5,7 @@
 use super::{
     catalog::closure,
     server::{facts, get},
-    transaction::{Access, BACK, Answers, Limits, ROLLBACK, SAVEPOINT, Sent, TREES_OFF, holds, literal, send, under, unique_name},
+    transaction::{Access, Answers, BACK, Limits, ROLLBACK, SAVEPOINT, Sent, TREES_OFF, holds, literal, send, under, unique_name},
 };
 use crate::{
     answer::Hint,
@@ -285,11 +285,14 @@ impl<'a> Explainer<'a> {
                 return Err(not_parsed(fault));
             }
             answers.failed(at_types)?;
-            let types: Result<Vec<Safe>> = answers.rows(at_types).map_err(|f| f.error)?.iter().map(|r| get::<String>(r, 0).map(Safe::name)).collect();
+            let types: Result<Vec<Safe>> =
+                answers.rows(at_types).map_err(|f| f.error)?.iter().map(|r| get::<String>(r, 0).map(Safe::name)).collect();
             // The savepoint, PREPARE itself, what it prepares, and the command that ends the showing.
             let shown = trees.len();
             match <[String; 4]>::try_from(trees) {
-                Ok([savepoint, own, tree, last]) if [&savepoint, &own, &last].iter().all(|t| Shape::of(t).utility) => Ok(Opened { name: name.clone(), tree, types: types? }),
+                Ok([savepoint, own, tree, last]) if [&savepoint, &own, &last].iter().all(|t| Shape::of(t).utility) => {
+                    Ok(Opened { name: name.clone(), tree, types: types? })
+                }
                 _ => Err(Error::new(Kind::Denied, "screening the statement")
                     .what(safe!("the server does not show what it makes of the statement ({} trees in place of 4)", shown))),
             }
@@ -356,10 +359,9 @@ impl<'a> Explainer<'a> {
         };
         match self.plan(&mut answers, 0) {
             Ok(plan) => Analysis::Ran(Box::new(plan)),
-            Err(fault) if fault.state.as_deref() == Some("57014") => Analysis::Failed(safe!(
-                "it was cancelled after {} s, which is all that it may take",
-                request.limits.statement.as_secs()
-            )),
+            Err(fault) if fault.state.as_deref() == Some("57014") => {
+                Analysis::Failed(safe!("it was cancelled after {} s, which is all that it may take", request.limits.statement.as_secs()))
+            }
             Err(fault) => Analysis::Failed(fault.error.what_happened().clone()),
         }
     }

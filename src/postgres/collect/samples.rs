@@ -95,12 +95,16 @@ fn taken(plan: &Plan, statement: &Statement, number: usize) -> Option<Taken> {
         let (schema, relation) = (node.schema.as_ref()?, node.relation.as_ref()?);
         let conditions = node.expressions.iter().filter(|e| e.name.contains("Cond") || e.name.contains("Filter"));
         conditions.into_iter().find_map(|condition| {
-            let captures = COMPARISON.as_ref()?.captures_iter(&condition.text).find(|c| c.get(4).is_some_and(|n| n.as_str() == number.to_string()))?;
+            let captures =
+                COMPARISON.as_ref()?.captures_iter(&condition.text).find(|c| c.get(4).is_some_and(|n| n.as_str() == number.to_string()))?;
             let column = captures.get(1)?.as_str();
             Some(Compared {
                 schema: schema.to_string(),
                 relation: relation.to_string(),
-                column: column.strip_prefix('"').and_then(|c| c.strip_suffix('"')).map_or_else(|| column.to_owned(), |c| c.replace("\"\"", "\"")),
+                column: column
+                    .strip_prefix('"')
+                    .and_then(|c| c.strip_suffix('"'))
+                    .map_or_else(|| column.to_owned(), |c| c.replace("\"\"", "\"")),
                 equals: captures.get(2)?.as_str() == "=",
                 any: captures.get(3).is_some(),
             })

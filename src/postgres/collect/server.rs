@@ -32,7 +32,7 @@ const FACTS: &str = "SELECT current_setting('server_version'), current_setting('
 /// # Errors
 /// `Protocol` for a server older than 14; else as the connection's.
 pub async fn server_facts(pg: &Postgres) -> Result<ServerFacts> {
-    Ok(facts(pg, &Sent::default(), &Limits::default()).await?)
+    facts(pg, &Sent::default(), &Limits::default()).await
 }
 
 pub(super) async fn facts(pg: &Postgres, sent: &Sent, limits: &Limits) -> Result<ServerFacts> {
@@ -83,6 +83,7 @@ pub(super) async fn facts(pg: &Postgres, sent: &Sent, limits: &Limits) -> Result
 
 /// A column, whose type the question fixes.
 pub(super) fn get<'r, T: FromSql<'r>>(row: &'r Row, at: usize) -> Result<T> {
-    row.try_get(at)
-        .map_err(|_| Error::new(Kind::Protocol, "reading the server's answer").what(safe!("column {} is of another type than asked for", at)))
+    row.try_get(at).map_err(|_| {
+        Error::new(Kind::Protocol, "reading the server's answer").what(safe!("column {} is of another type than asked for", at))
+    })
 }

@@ -78,7 +78,9 @@ pub async fn by_query_id(pg: &Postgres, server: &ServerFacts, query_id: i64) -> 
     let doing = safe!("looking for query {}", query_id);
     let sql = statistics(pg, server, &doing, "s.queryid = $1 ORDER BY s.total_exec_time DESC LIMIT 1").await?;
     let found = one(pg, server, &doing, &sql, vec![(&query_id, Type::INT8)]).await?;
-    let Some(known) = found else { return Err(Error::new(Kind::NotFound, doing).what("pg_stat_statements has no such query of this database")) };
+    let Some(known) = found else {
+        return Err(Error::new(Kind::NotFound, doing).what("pg_stat_statements has no such query of this database"));
+    };
     whole(known, server, doing)
 }
 
@@ -94,7 +96,9 @@ pub async fn slowest(pg: &Postgres, server: &ServerFacts, by: Slowness, rank: u3
         // What is no read or write has no plan.
         Slowness::Total | Slowness::Mean => {
             let column = if by == Slowness::Total { "total_exec_time" } else { "mean_exec_time" };
-            let order = format!("s.query ~* '^\\s*(/\\*.*?\\*/\\s*)*\\(?(select|with|insert|update|delete|merge|values)\\y' ORDER BY s.{column} DESC LIMIT 1 OFFSET $1");
+            let order = format!(
+                "s.query ~* '^\\s*(/\\*.*?\\*/\\s*)*\\(?(select|with|insert|update|delete|merge|values)\\y' ORDER BY s.{column} DESC LIMIT 1 OFFSET $1"
+            );
             statistics(pg, server, &doing, &order).await?
         }
     };
@@ -119,7 +123,13 @@ async fn statistics(pg: &Postgres, server: &ServerFacts, doing: &Safe, rest: &st
     ))
 }
 
-async fn ask(pg: &Postgres, server: &ServerFacts, doing: &Safe, sql: &str, parameters: Vec<(&(dyn ToSql + Sync), Type)>) -> Result<Vec<Row>> {
+async fn ask(
+    pg: &Postgres,
+    server: &ServerFacts,
+    doing: &Safe,
+    sql: &str,
+    parameters: Vec<(&(dyn ToSql + Sync), Type)>,
+) -> Result<Vec<Row>> {
     let limits = Limits::default();
     let limit = under(&limits, server.major(), &[]);
     let asks = [
@@ -160,7 +170,10 @@ fn whole(known: KnownStatement, server: &ServerFacts, doing: Safe) -> Result<Kno
     }
     if known.pid.is_some() && is_cut(&known.sql, server.track_activity_query_size) {
         return Err(Error::new(Kind::Denied, doing)
-            .what(safe!("the server keeps {} bytes of a running statement (track_activity_query_size), and this one is longer", server.track_activity_query_size))
+            .what(safe!(
+                "the server keeps {} bytes of a running statement (track_activity_query_size), and this one is longer",
+                server.track_activity_query_size
+            ))
             .hint(Hint::Try(match known.query_id {
                 Some(id) => safe!("--queryid {}, if pg_stat_statements has it whole", id),
                 None => "the whole text, from the application's source".into(),

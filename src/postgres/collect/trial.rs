@@ -46,10 +46,12 @@ impl Explainer<'_> {
             let mut answers = send(self.pg, &self.sent, &doing, &[BurstAsk::plain(SCHEMA)], request.limits.patience()).await?;
             let rows = answers.rows(0).map_err(|f| f.error)?;
             let schema: String = rows.first().map(|row| get(row, 0)).transpose()?.unwrap_or_default();
-            let create = format!("SELECT ({schema}.hypopg_relation_size(c.indexrelid))::pg_catalog.int8 FROM {schema}.hypopg_create_index($1) c");
+            let create =
+                format!("SELECT ({schema}.hypopg_relation_size(c.indexrelid))::pg_catalog.int8 FROM {schema}.hypopg_create_index($1) c");
             let reset = format!("SELECT {schema}.hypopg_reset()");
             let generic = statement.has_parameters() && request.values.list.is_empty();
-            let mode = if generic { "SET LOCAL plan_cache_mode = force_generic_plan" } else { "SET LOCAL plan_cache_mode = force_custom_plan" };
+            let mode =
+                if generic { "SET LOCAL plan_cache_mode = force_generic_plan" } else { "SET LOCAL plan_cache_mode = force_custom_plan" };
             let values = if generic { vec![None; opened.types.len()] } else { request.values.list.clone() };
             let plan = explain("", &opened, &values);
             let mut found = Vec::new();

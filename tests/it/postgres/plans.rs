@@ -25,7 +25,8 @@ fn without_values_the_plan_is_the_generic_one_on_every_version() {
     for version in Major::ALL {
         let server = server(version);
         server.psql("postgres", SKEWED);
-        let explained = explain(&server.url(), "SELECT * FROM job WHERE status = $1 AND made > now() - interval $2", &running()).unwrap_or_else(|e| panic!("{version:?} {}", e.says()));
+        let explained = explain(&server.url(), "SELECT * FROM job WHERE status = $1 AND made > now() - interval $2", &running())
+            .unwrap_or_else(|e| panic!("{version:?} {}", e.says()));
         assert!(explained.is_generic && matches!(&explained.analysis, Analysis::Withheld(why) if why.contains("--param")));
         assert_eq!(explained.parameter_types.iter().map(|t| t.as_str()).collect::<Vec<_>>(), ["text", "interval"]);
         let text = serde_json::to_string(&explained.plain).unwrap();
@@ -39,7 +40,8 @@ fn a_value_can_flip_the_plan() {
     let server = server(Major::V15);
     server.psql("postgres", SKEWED);
     let kinds = |value: &str| {
-        let explained = explain(&server.url(), "SELECT * FROM job WHERE status = %(s)s", &Request { values: given(&[value]), ..running() }).unwrap();
+        let explained =
+            explain(&server.url(), "SELECT * FROM job WHERE status = %(s)s", &Request { values: given(&[value]), ..running() }).unwrap();
         assert!(matches!(explained.analysis, Analysis::Ran(_)), "{:?}", explained.analysis);
         (explained.plain.nodes[0].kind.clone(), explained.generic.unwrap().nodes[0].kind.clone())
     };
@@ -52,7 +54,8 @@ fn a_value_can_flip_the_plan() {
 fn a_wrong_number_of_values_is_said() {
     let server = server(Major::V15);
     server.psql("postgres", SKEWED);
-    let error = explain(&server.url(), "SELECT * FROM job WHERE status = %s", &Request { values: given(&["a", "b"]), ..running() }).unwrap_err();
+    let error =
+        explain(&server.url(), "SELECT * FROM job WHERE status = %s", &Request { values: given(&["a", "b"]), ..running() }).unwrap_err();
     assert!(error.says().contains("1 parameters and 2 values"), "{}", error.says());
 }
 
@@ -76,7 +79,8 @@ fn sampled_values_run_on_a_replica_only() {
 fn what_is_shown_is_what_was_sent() {
     let server = server(Major::V15);
     server.psql("postgres", SKEWED);
-    let explained = explain(&server.url(), "SELECT * FROM job WHERE status = %s", &Request { values: given(&["done"]), ..running() }).unwrap();
+    let explained =
+        explain(&server.url(), "SELECT * FROM job WHERE status = %s", &Request { values: given(&["done"]), ..running() }).unwrap();
     let logged = server.statements("obsctl");
     let sent: Vec<String> = explained.sent.iter().map(|s| one_line(s)).collect();
     assert_eq!(logged.iter().map(|s| one_line(s)).collect::<Vec<_>>(), sent);
@@ -127,7 +131,9 @@ fn an_index_is_tried_without_being_built() {
     let pg = open(&server.url()).unwrap();
     let redact = Redactor::default();
     let stop = CancellationToken::new();
-    for (sql, values) in [("SELECT * FROM job WHERE status = 's5'", Values::default()), ("SELECT * FROM job WHERE status = $1", Values::default())] {
+    for (sql, values) in
+        [("SELECT * FROM job WHERE status = 's5'", Values::default()), ("SELECT * FROM job WHERE status = $1", Values::default())]
+    {
         let statement = Statement::read(sql, true).unwrap();
         let request = Request { values, ..Request::default() };
         RUNTIME.block_on(async {
@@ -135,7 +141,8 @@ fn an_index_is_tried_without_being_built() {
             assert!(explainer.server.hypopg.is_some());
             explainer.trials(&statement, &request, &[]).await.unwrap_err();
             let before = explainer.explain(&statement, &request, &stop).await.unwrap().plain.nodes[0].total_cost;
-            let indexes = ["CREATE INDEX ON public.job (status)", "CREATE INDEX ON public.job (nope)", "CREATE INDEX ON public.job (id)"].map(str::to_owned);
+            let indexes = ["CREATE INDEX ON public.job (status)", "CREATE INDEX ON public.job (nope)", "CREATE INDEX ON public.job (id)"]
+                .map(str::to_owned);
             let tried = explainer.trials(&statement, &request, &indexes).await.unwrap();
             let costs: Vec<Option<f64>> = tried.iter().map(|t| t.plan.as_ref().ok().map(|p| p.nodes[0].total_cost)).collect();
             assert!(costs[0].unwrap() < before / 2.0 && costs[1].is_none() && costs[2] == Some(before), "{sql}: {before} {costs:?}");
@@ -214,7 +221,8 @@ fn several_hosts_and_the_files_of_libpq() {
     assert!(!explain(&gone, "SELECT 1", &Request::default()).unwrap().server.replica);
     let dsn = format!("host=127.0.0.1 port={} user=postgres dbname=postgres options='-c search_path=pg_catalog'", primary.port());
     assert_eq!(explain(&dsn, "SELECT 1", &Request::default()).unwrap().server.search_path.as_str(), "pg_catalog");
-    let socket = format!("postgres://postgres@{}:{}/postgres", primary.socket_folder().display().to_string().replace('/', "%2F"), primary.port());
+    let socket =
+        format!("postgres://postgres@{}:{}/postgres", primary.socket_folder().display().to_string().replace('/', "%2F"), primary.port());
     let by_query = format!("postgres://postgres@/postgres?host={}&port={}", primary.socket_folder().display(), primary.port());
     for url in [socket, by_query] {
         if let Err(error) = explain(&url, "SELECT 1", &Request::default()) {
