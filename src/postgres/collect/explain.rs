@@ -13,8 +13,8 @@ use crate::{
     error::{Error, Kind, Result},
     postgres::{
         decode,
-        model::{Plan, ServerFacts},
-        screen::{self, Objection, Vouched, tree::Shape},
+        model::{PgServer, Plan},
+        screen::{self, Objection, Vouched, tree::TreeShape},
         statement::Statement,
     },
     safe,
@@ -109,7 +109,7 @@ pub struct Explained {
     /// Whether it changes or locks rows.
     pub writes: bool,
     /// The server.
-    pub server: ServerFacts,
+    pub server: PgServer,
     /// What its user should know: functions that were vouched for.
     pub warnings: Vec<Safe>,
     /// Every statement that was sent, in order.
@@ -124,7 +124,7 @@ pub struct Explainer<'a> {
     /// Statements that were let through, with the tree that was judged.
     screened: Mutex<BTreeMap<String, String>>,
     /// The server.
-    pub server: ServerFacts,
+    pub server: PgServer,
 }
 
 impl<'a> Explainer<'a> {
@@ -211,7 +211,7 @@ impl<'a> Explainer<'a> {
     async fn screen(&self, statement: &Statement, request: &Request) -> Result<Screened> {
         let opened = self.open(statement, &request.limits, Access::Only).await?;
         self.close(&opened, &request.limits).await;
-        let shape = Shape::of(&opened.tree);
+        let shape = TreeShape::of(&opened.tree);
         let refused = |what: &'static str| Err(Error::new(Kind::Denied, "screening the statement").what(what));
         if !shape.whole || shape.statements == 0 {
             return refused("the server's account of it cannot be read, so what it reaches is not known");
@@ -248,8 +248,11 @@ impl<'a> Explainer<'a> {
     pub(super) async fn open(&self, statement: &Statement, limits: &Limits, access: Access) -> Result<Opened> {
         let doing = safe!("having PostgreSQL parse the statement");
         let name = unique_name();
-        let shown = [("client_min_messages", "log"), ("debug_pretty_print", "off"), ("debug_print_rewritten", "on")];
-        let limit = under(limits, self.server.major(), &shown);
+        let mut further = vec![("client_min_messages", "log"), ("debug_pretty_print", "off"), ("debug_print_rewritten", "on")];
+        if self.server.linux {
+            further.push(("client_connection_check_interval", "1s"));
+        }
+        let limit = under(limits, self.server.major(), &further);
         let prepare = format!("PREPARE {name} AS {}", statement.sql);
         let types = format!(
             "SELECT pg_catalog.format_type(u.t, NULL) FROM pg_catalog.pg_prepared_statements p, \
@@ -290,7 +293,7 @@ impl<'a> Explainer<'a> {
             // The savepoint, PREPARE itself, what it prepares, and the command that ends the showing.
             let shown = trees.len();
             match <[String; 4]>::try_from(trees) {
-                Ok([savepoint, own, tree, last]) if [&savepoint, &own, &last].iter().all(|t| Shape::of(t).utility) => {
+                Ok([savepoint, own, tree, last]) if [&savepoint, &own, &last].iter().all(|t| TreeShape::of(t).utility) => {
                     Ok(Opened { name: name.clone(), tree, types: types? })
                 }
                 _ => Err(Error::new(Kind::Denied, "screening the statement")
@@ -389,7 +392,7 @@ impl<'a> Explainer<'a> {
 /// What the screening found.
 struct Screened {
     tree: String,
-    shape: Shape,
+    shape: TreeShape,
     warnings: Vec<Safe>,
 }
 

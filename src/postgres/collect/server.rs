@@ -4,7 +4,7 @@ use super::transaction::{Access, Limits, ROLLBACK, Sent, send, under};
 use crate::{
     connect::postgres::{BurstAsk, Postgres},
     error::{Error, Kind, Result},
-    postgres::model::ServerFacts,
+    postgres::model::PgServer,
     safe,
     text::Safe,
 };
@@ -25,17 +25,17 @@ const FACTS: &str = "SELECT current_setting('server_version'), current_setting('
     (SELECT extversion FROM pg_extension WHERE extname = 'hypopg'), \
     (SELECT extversion FROM pg_extension WHERE extname = 'pg_stat_statements'), \
     (SELECT setting::int FROM pg_settings WHERE name = 'track_activity_query_size'), \
-    current_setting('standard_conforming_strings') = 'on'";
+    current_setting('standard_conforming_strings') = 'on', version() LIKE '%linux%'";
 
 /// Asks for them.
 ///
 /// # Errors
 /// `Protocol` for a server older than 14; else as the connection's.
-pub async fn server_facts(pg: &Postgres) -> Result<ServerFacts> {
+pub async fn server_facts(pg: &Postgres) -> Result<PgServer> {
     facts(pg, &Sent::default(), &Limits::default()).await
 }
 
-pub(super) async fn facts(pg: &Postgres, sent: &Sent, limits: &Limits) -> Result<ServerFacts> {
+pub(super) async fn facts(pg: &Postgres, sent: &Sent, limits: &Limits) -> Result<PgServer> {
     let doing = safe!("asking PostgreSQL about itself");
     let powers: Vec<&str> = POWERS.to_vec();
     let limit = under(limits, 14, &[]);
@@ -62,7 +62,7 @@ pub(super) async fn facts(pg: &Postgres, sent: &Sent, limits: &Limits) -> Result
     }
     let server_age = get::<Option<f64>>(row, 9)?;
     let ours = pg.age().as_secs_f64();
-    Ok(ServerFacts {
+    Ok(PgServer {
         version: text(0)?,
         version_number,
         database: text(2)?,
@@ -78,6 +78,7 @@ pub(super) async fn facts(pg: &Postgres, sent: &Sent, limits: &Limits) -> Result
         pg_stat_statements: get::<Option<String>>(row, 11)?.map(Safe::name),
         track_activity_query_size: usize::try_from(get::<i32>(row, 12)?).unwrap_or(1024),
         standard_conforming_strings: get(row, 13)?,
+        linux: get(row, 14)?,
     })
 }
 

@@ -9,7 +9,7 @@ use crate::{
     answer::Hint,
     connect::postgres::{BurstAsk, Postgres},
     error::{Error, Kind, Result},
-    postgres::{model::ServerFacts, statement::is_cut},
+    postgres::{model::PgServer, statement::is_cut},
     safe,
     text::Safe,
 };
@@ -53,7 +53,7 @@ const LIVE: &str = "SELECT a.query, a.query_id, a.pid FROM pg_stat_activity a WH
 ///
 /// # Errors
 /// `NotFound` for no such session in this database; `Denied` where other roles' statements are not shown, or it was cut off.
-pub async fn by_pid(pg: &Postgres, server: &ServerFacts, pid: i32) -> Result<KnownStatement> {
+pub async fn by_pid(pg: &Postgres, server: &PgServer, pid: i32) -> Result<KnownStatement> {
     let doing = safe!("looking for the statement of process {}", pid);
     let found = one(pg, server, &doing, OF_PID, vec![(&pid, Type::INT4)]).await?;
     let Some(known) = found else { return Err(Error::new(Kind::NotFound, doing).what("there is no such session in this database")) };
@@ -64,7 +64,7 @@ pub async fn by_pid(pg: &Postgres, server: &ServerFacts, pid: i32) -> Result<Kno
 ///
 /// # Errors
 /// As the connection's.
-pub async fn live_example(pg: &Postgres, server: &ServerFacts, query_id: i64) -> Result<Option<KnownStatement>> {
+pub async fn live_example(pg: &Postgres, server: &PgServer, query_id: i64) -> Result<Option<KnownStatement>> {
     let doing = safe!("looking for a session that runs it");
     let found = one(pg, server, &doing, LIVE, vec![(&query_id, Type::INT8)]).await?;
     Ok(found.and_then(|known| whole(known, server, doing).ok()))
@@ -74,7 +74,7 @@ pub async fn live_example(pg: &Postgres, server: &ServerFacts, query_id: i64) ->
 ///
 /// # Errors
 /// `NotFound` where it is not there, or the extension is not; `Denied` where other roles' statements are not shown.
-pub async fn by_query_id(pg: &Postgres, server: &ServerFacts, query_id: i64) -> Result<KnownStatement> {
+pub async fn by_query_id(pg: &Postgres, server: &PgServer, query_id: i64) -> Result<KnownStatement> {
     let doing = safe!("looking for query {}", query_id);
     let sql = statistics(pg, server, &doing, "s.queryid = $1 ORDER BY s.total_exec_time DESC LIMIT 1").await?;
     let found = one(pg, server, &doing, &sql, vec![(&query_id, Type::INT8)]).await?;
@@ -88,7 +88,7 @@ pub async fn by_query_id(pg: &Postgres, server: &ServerFacts, query_id: i64) -> 
 ///
 /// # Errors
 /// As `by_query_id`.
-pub async fn slowest(pg: &Postgres, server: &ServerFacts, by: Slowness, rank: u32) -> Result<KnownStatement> {
+pub async fn slowest(pg: &Postgres, server: &PgServer, by: Slowness, rank: u32) -> Result<KnownStatement> {
     let doing = safe!("looking for the slowest statement");
     let skipped = i64::from(rank.max(1) - 1);
     let sql = match by {
@@ -108,7 +108,7 @@ pub async fn slowest(pg: &Postgres, server: &ServerFacts, by: Slowness, rank: u3
 }
 
 /// The question to pg_stat_statements, wherever it is installed.
-async fn statistics(pg: &Postgres, server: &ServerFacts, doing: &Safe, rest: &str) -> Result<String> {
+async fn statistics(pg: &Postgres, server: &PgServer, doing: &Safe, rest: &str) -> Result<String> {
     if server.pg_stat_statements.is_none() {
         return Err(Error::new(Kind::NotFound, doing.clone())
             .what("the extension pg_stat_statements is not installed in this database")
@@ -123,13 +123,7 @@ async fn statistics(pg: &Postgres, server: &ServerFacts, doing: &Safe, rest: &st
     ))
 }
 
-async fn ask(
-    pg: &Postgres,
-    server: &ServerFacts,
-    doing: &Safe,
-    sql: &str,
-    parameters: Vec<(&(dyn ToSql + Sync), Type)>,
-) -> Result<Vec<Row>> {
+async fn ask(pg: &Postgres, server: &PgServer, doing: &Safe, sql: &str, parameters: Vec<(&(dyn ToSql + Sync), Type)>) -> Result<Vec<Row>> {
     let limits = Limits::default();
     let limit = under(&limits, server.major(), &[]);
     let asks = [
@@ -146,7 +140,7 @@ async fn ask(
 
 async fn one(
     pg: &Postgres,
-    server: &ServerFacts,
+    server: &PgServer,
     doing: &Safe,
     sql: &str,
     parameters: Vec<(&(dyn ToSql + Sync), Type)>,
@@ -159,7 +153,7 @@ async fn one(
 }
 
 /// Refuses what is not the whole statement.
-fn whole(known: KnownStatement, server: &ServerFacts, doing: Safe) -> Result<KnownStatement> {
+fn whole(known: KnownStatement, server: &PgServer, doing: Safe) -> Result<KnownStatement> {
     if known.sql == "<insufficient privilege>" {
         return Err(Error::new(Kind::Denied, doing)
             .what(safe!("{} does not see other roles' statements", server.role))

@@ -7,4 +7,4 @@ pub use plan::{
     Actual, BlockCounts, Buffers, Expression, HashUse, HeapBlocks, IoTime, Jit, NodeId, Plan, PlanNode, PlanWorker, Relationship, Removed,
     SortUse, Trigger, Workers,
 };
-pub use server::ServerFacts;
+pub use server::PgServer;

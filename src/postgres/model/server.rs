@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// A server and our role on it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ServerFacts {
+pub struct PgServer {
     /// `18.4`.
     pub version: Safe,
     /// 180004.
@@ -36,9 +36,11 @@ pub struct ServerFacts {
     pub track_activity_query_size: usize,
     /// Whether a backslash in a literal is only that.
     pub standard_conforming_strings: bool,
+    /// Whether it runs on Linux, where it can notice in the middle of a statement that its client has gone.
+    pub linux: bool,
 }
 
-impl ServerFacts {
+impl PgServer {
     /// 18.
     pub fn major(&self) -> u32 {
         self.version_number / 10_000

@@ -101,7 +101,7 @@ pub const HARMLESS_OF_EXTENSIONS: &[(&str, &str)] = &[
 ];
 
 /// Extensions none of whose functions can be allowed: they act outside of the transaction.
-pub const REFUSED_EXTENSIONS: &[&str] = &["adminpack", "dblink", "pg_background", "pg_cron", "pg_net", "http", "plsh"];
+pub const REFUSED_EXTENSIONS: &[&str] = &["adminpack", "dblink", "file_fdw", "pg_background", "pg_cron", "pg_net", "http", "plsh"];
 
 /// Whether a name means that something acts outside of the transaction or on other sessions: such a function cannot be allowed, nor one
 /// whose text names it.

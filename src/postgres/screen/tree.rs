@@ -66,7 +66,7 @@ fn names_operator(field: &str) -> bool {
 
 /// What the server made of one statement after its rules and policies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
+pub struct TreeShape {
     /// Into how many statements it was rewritten.
     pub statements: usize,
     /// Whether one of them is a command without a plan.
@@ -79,7 +79,7 @@ pub struct Shape {
     pub whole: bool,
 }
 
-impl Shape {
+impl TreeShape {
     /// Reads the tree of a statement.
     pub fn of(tree: &str) -> Self {
         let mut shape = Self::default();
@@ -200,13 +200,13 @@ mod tests {
 
     #[test]
     fn a_read_is_told_from_a_write_at_any_depth() {
-        assert!(Shape::of(TREE).only_reads());
-        assert!(Shape::of(&TREE.replace(":rowMarks <>", ":rowMarks ({ROWMARKCLAUSE :rti 1})")).locks);
+        assert!(TreeShape::of(TREE).only_reads());
+        assert!(TreeShape::of(&TREE.replace(":rowMarks <>", ":rowMarks ({ROWMARKCLAUSE :rti 1})")).locks);
         let cte = TREE.replace(":rowMarks", ":cteList ({COMMONTABLEEXPR :ctequery {QUERY :commandType 4}}) :rowMarks");
-        assert!(Shape::of(&cte).writes && Shape::of(&cte).statements == 1);
-        assert!(Shape::of(&TREE.replace(":utilityStmt <>", ":utilityStmt ?")).utility);
-        assert_eq!(Shape::of(&format!("({} {})", TREE.trim_matches(['(', ')']), TREE.trim_matches(['(', ')']))).statements, 2);
-        assert!(!Shape::of(TREE.get(..TREE.len() - 40).expect("ASCII")).only_reads());
+        assert!(TreeShape::of(&cte).writes && TreeShape::of(&cte).statements == 1);
+        assert!(TreeShape::of(&TREE.replace(":utilityStmt <>", ":utilityStmt ?")).utility);
+        assert_eq!(TreeShape::of(&format!("({} {})", TREE.trim_matches(['(', ')']), TREE.trim_matches(['(', ')']))).statements, 2);
+        assert!(!TreeShape::of(TREE.get(..TREE.len() - 40).expect("ASCII")).only_reads());
     }
 
     #[test]
@@ -224,7 +224,7 @@ mod tests {
         fn no_tree_is_too_odd(text in r"([ a-zA-Z0-9:(){}<>\\ß\n\[\]]|:funcid |\{QUERY ){0,80}") {
             let mut reach = Reach::default();
             reach.add(&text);
-            let _ = Shape::of(&text);
+            let _ = TreeShape::of(&text);
         }
     }
 }

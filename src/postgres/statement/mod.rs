@@ -313,7 +313,7 @@ mod tests {
         }
 
         #[test]
-        fn without_placeholders_the_text_stays(words in "[a-z '\"]{0,10}[a-z]") {
+        fn without_placeholders_the_text_stays(words in "[a-z][a-z '\"]{0,10}[a-z]") {
             if let Ok(statement) = Statement::read(&words, true) {
                 prop_assert_eq!(statement.sql, words);
             }

@@ -382,3 +382,57 @@ fn the_session_is_left_as_it_was() {
         assert_eq!(rows[0].get::<_, String>(0), "0offnotice\"$user\", public");
     });
 }
+
+#[test]
+fn other_servers_and_files_are_not_asked_unasked() {
+    let (server, db) = trapped(Major::V15);
+    server.psql(
+        &db,
+        "CREATE EXTENSION file_fdw; CREATE SERVER files FOREIGN DATA WRAPPER file_fdw; \
+         CREATE FOREIGN TABLE ran (a text) SERVER files OPTIONS (program 'touch /tmp/obsctl-was-here; echo 1'); \
+         CREATE VIEW over_ran AS SELECT * FROM ran",
+    );
+    let (url, before) = (server.url_of(&db), state(&server, &db));
+    for sql in ["SELECT * FROM ran", "SELECT * FROM over_ran"] {
+        assert!(refused(&url, sql, &running()).contains("file_fdw_handler"), "{sql}");
+    }
+    assert_eq!(state(&server, &db), before);
+    assert!(!std::path::Path::new("/tmp/obsctl-was-here").exists());
+}
+
+#[test]
+fn a_prepared_text_cannot_break_out_of_its_frame() {
+    let (server, db) = trapped(Major::V15);
+    let (url, before) = (server.url_of(&db), state(&server, &db));
+    for sql in [
+        "(int) AS DELETE FROM t",
+        "SELECT 1) AS x",
+        "AS DELETE FROM t",
+        "DELETE FROM t RETURNING 1; --",
+        "SELECT 1\u{2028}; DELETE FROM t",
+        "SELECT 1 \\; DELETE FROM t",
+    ] {
+        if let Ok(explained) = explain(&url, sql, &running()) {
+            assert!(explained.writes && matches!(explained.analysis, Analysis::Withheld(_)), "{sql}");
+        }
+        assert_eq!(state(&server, &db), before, "{sql}");
+    }
+}
+
+#[test]
+fn a_change_between_screening_and_running_is_noticed() {
+    // The tree is compared again inside of the transaction that runs it; a view that is replaced in between has another one.
+    let (server, db) = trapped(Major::V15);
+    server.psql(&db, "CREATE VIEW harmless AS SELECT id FROM t");
+    let pg = open(&server.url_of(&db)).unwrap();
+    let redact = obsctl::text::Redactor::default();
+    let statement = obsctl::postgres::statement::Statement::read("SELECT * FROM harmless", true).unwrap();
+    super::RUNTIME.block_on(async {
+        let explainer = obsctl::postgres::collect::Explainer::new(&pg, &redact).await.unwrap();
+        explainer.explain(&statement, &running(), &tokio_util::sync::CancellationToken::new()).await.unwrap();
+        server.psql(&db, "CREATE OR REPLACE VIEW harmless AS SELECT id FROM t WHERE a = evil(1)");
+        let error = explainer.without_seq_scans(&statement, &running()).await.unwrap_err();
+        assert!(error.says().contains("changed"), "{}", error.says());
+    });
+    assert_eq!(server.psql(&db, "SELECT count(*) FROM mark"), "0");
+}
