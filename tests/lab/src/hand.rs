@@ -12,6 +12,7 @@ use crate::celery::{Celery, Version};
 use crate::cluster::Info;
 use crate::cluster::handle::Cluster;
 use crate::failure::{Doing, Failure, Result};
+use crate::postgres::{Major, PostgresOptions, PostgresServer};
 use crate::protocol::{Answer, Part, Request};
 use crate::redis::{RedisOptions, RedisServer, Sentinels};
 use crate::sandbox::{LocalSandbox, Profile};
@@ -143,6 +144,22 @@ impl Lab {
     /// When it does not start.
     pub fn redis_with(&self, options: RedisOptions) -> RedisServer {
         RedisServer::start(options).unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    /// A PostgreSQL server of one's own, gone with the handle.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn postgres(&self, version: Major) -> PostgresServer {
+        self.postgres_with(version, &PostgresOptions::default())
+    }
+
+    /// One that is told what to be.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn postgres_with(&self, version: Major, options: &PostgresOptions) -> PostgresServer {
+        PostgresServer::start(version, options).unwrap_or_else(|failure| panic!("{failure}"))
     }
 
     /// A Celery application on this broker: workers and publishers.

@@ -4,6 +4,7 @@
 //! - [`cluster`]: a real one-node Kubernetes, in a [`space`] of its own whose first process is [`init`]
 //! - [`proxy`]: a network that is far away, or fails at a chosen byte
 //! - [`redis`]: servers and sentinels of a test's own; [`celery`]: real workers of every version, and what is published for them
+//! - [`postgres`]: servers of every version, replicas and poolers of a test's own
 //! - [`holder`]: the process that owns the servers, spoken to in the words of [`protocol`]
 //! - [`sandbox`]: a small real production with faults planted on purpose
 //! - [`demo`]: the main job as a story; [`latency`]: a network that is far away, on the command line
@@ -23,6 +24,7 @@ pub mod init;
 pub mod latency;
 pub mod need;
 pub mod ports;
+pub mod postgres;
 pub mod process;
 pub mod protocol;
 pub mod proxy;
@@ -40,6 +42,7 @@ pub use cluster::handle::Cluster;
 pub use cluster::namespace::Namespace;
 pub use failure::{Failure, Result};
 pub use hand::{Lab, get};
+pub use postgres::{Major, PgBouncer, PgSession, PostgresOptions, PostgresServer};
 pub use proxy::{Fault, Proxy};
 pub use redis::{RedisOptions, RedisServer, Sentinels};
 pub use wait::eventually;

@@ -289,10 +289,15 @@ impl Process {
         rustix::process::kill_process_group(group(self.group)?, signal).doing(|| format!("sending {signal:?} to {}", self.name))
     }
 
+    /// A signal to its first process alone.
+    pub fn signal_first(&self, signal: Signal) -> Result<()> {
+        let first = Pid::from_raw(self.group).ok_or_else(|| Failure::new("a process without a number"))?;
+        rustix::process::kill_process(first, signal).doing(|| format!("sending {signal:?} to {}", self.name))
+    }
+
     /// SIGTERM to the first process alone, as a container's runtime does: what it does about its children is its own matter.
     pub fn end(&mut self, deadline: Duration) -> Result<()> {
-        let first = Pid::from_raw(self.group).ok_or_else(|| Failure::new("a process without a number"))?;
-        rustix::process::kill_process(first, Signal::TERM).doing(|| format!("ending {}", self.name))?;
+        self.signal_first(Signal::TERM)?;
         self.wait(deadline)
     }
 

@@ -56,7 +56,8 @@ impl Parts {
     }
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+/// A copy of a folder with owners and links.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
     Start::new("cp", "cp").args(["-a", "--reflink=auto"]).arg(from).arg(to).output().map(drop)
 }
 

@@ -1,0 +1,3 @@
+//! What PostgreSQL answers → model. Never panics; what is not understood is kept by its own name.
+
+pub mod plan;
