@@ -282,8 +282,13 @@ fn a_search_path_leads_nobody_astray() {
         let (app, before) = (server.url_for("app", "pw", &db), state(&server, &db));
         for sql in ["SELECT lower('A')", "SELECT * FROM t WHERE a = 1", "SELECT * FROM pg_proc", "SELECT current_setting('work_mem')"] {
             let why = refused(&app, sql, &running());
-            assert!(why.contains("evil"), "{sql}\n{why}");
+            // 14 shows its trees in a way that such a path could reach, and is not asked at all.
+            let expected = if version == Major::V14 { "not safe to use" } else { "evil" };
+            assert!(why.contains(expected), "{version:?} {sql}\n{why}");
             assert_eq!(state(&server, &db), before, "{version:?} {sql}");
+        }
+        if version == Major::V14 {
+            continue;
         }
         let explained = explain(&app, "SELECT upper(b) FROM public.t", &running()).unwrap();
         assert!(matches!(explained.analysis, Analysis::Ran(_)), "{:?}", explained.analysis);
