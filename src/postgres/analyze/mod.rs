@@ -1,3 +1,4 @@
 //! What a plan means: the time that is each node's own, and what follows from it. Pure.
 
 pub mod times;
+pub mod words;

@@ -22,15 +22,13 @@ mod triggers;
 mod workers;
 
 use super::{
-    analyze::times::Own,
+    analyze::{
+        times::Own,
+        words::{label, rows, share, time},
+    },
     model::{NodeId, Plan, PlanNode},
 };
-use crate::{
-    answer::Hint,
-    safe,
-    text::{Safe, units},
-};
-use jiff::SignedDuration;
+use crate::{answer::Hint, text::Safe};
 use serde::Serialize;
 
 /// How much a finding matters.
@@ -185,45 +183,6 @@ pub fn judge(plan: &Plan, own: &Own) -> Vec<PlanFinding> {
 
 fn ms(finding: &PlanFinding) -> f64 {
     finding.accounts_for_ms.unwrap_or(0.0)
-}
-
-/// `Seq Scan shop_orderitem i`: a node as the tree names it.
-pub fn label(node: &PlanNode) -> Safe {
-    let mut parts: Vec<Safe> = vec![Safe::name(&node.kind)];
-    match (&node.index, &node.relation) {
-        (Some(index), Some(relation)) => parts.push(safe!("{} on {}", index, relation)),
-        (Some(index), None) => parts.push(index.clone()),
-        (None, Some(relation)) => parts.push(relation.clone()),
-        (None, None) => parts.extend(node.cte.clone().or_else(|| node.function.clone())),
-    }
-    if let Some(alias) = node.alias.as_ref().filter(|a| node.relation.as_ref() != Some(*a) && node.cte.as_ref() != Some(*a)) {
-        parts.push(alias.clone());
-    }
-    Safe::join(&parts, " ")
-}
-
-/// Rows as people read them.
-fn rows(n: f64) -> Safe {
-    units::count(n.max(0.0).round() as u64)
-}
-
-/// A share in percent: `0.03 %`, `12 %`.
-fn share(part: f64, whole: f64) -> Safe {
-    let percent = 100.0 * part / whole.max(f64::MIN_POSITIVE);
-    match () {
-        () if percent == 0.0 => "0 %".into(),
-        () if percent < 0.01 => "< 0.01 %".into(),
-        () if percent < 1.0 => safe!("{:.2} %", percent),
-        () => safe!("{:.0} %", percent),
-    }
-}
-
-/// Milliseconds as people read them.
-pub fn time(ms: f64) -> Safe {
-    match () {
-        () if ms < 10.0 => safe!("{:.2} ms", ms.max(0.0)),
-        () => units::duration(SignedDuration::from_micros((ms * 1e3) as i64)),
-    }
 }
 
 #[cfg(test)]
