@@ -18,6 +18,7 @@ pub(super) fn draw(doc: &Doc, look: &Look, out: &mut String) {
             Block::Line(line) => draw_line(line, look, out),
             Block::Wrapped(line, indent) => draw_wrapped(line, *indent, look, out),
             Block::Table(table) => draw_table(table, look, out),
+            Block::Tree(tree) => super::tree::draw(tree, look, out),
         }
     }
 }
@@ -30,7 +31,7 @@ pub(super) fn draw_line(line: &Line, look: &Look, out: &mut String) {
     out.push('\n');
 }
 
-fn paint(text: &str, style: Style, look: &Look, out: &mut String) {
+pub(super) fn paint(text: &str, style: Style, look: &Look, out: &mut String) {
     if !look.colour || style == Style::Plain || text.is_empty() {
         out.push_str(text);
         return;

@@ -112,29 +112,31 @@ pub struct MeasuredPlan<'p> {
 
 impl<'p> MeasuredPlan<'p> {
     /// The nodes that ran, with their places.
-    fn ran(&self) -> impl Iterator<Item = (NodeId, &'p PlanNode)> {
+    pub fn ran(&self) -> impl Iterator<Item = (NodeId, &'p PlanNode)> {
         self.plan.nodes.iter().enumerate().filter(|(_, n)| n.ran()).map(|(i, n)| (NodeId(i), n))
     }
-    fn node(&self, id: NodeId) -> Option<&'p PlanNode> {
+    /// The node at a place.
+    pub fn node(&self, id: NodeId) -> Option<&'p PlanNode> {
         self.plan.nodes.get(id.0)
     }
-    fn parent(&self, node: &PlanNode) -> Option<&'p PlanNode> {
+    /// The node above.
+    pub fn parent(&self, node: &PlanNode) -> Option<&'p PlanNode> {
         node.parent.and_then(|p| self.node(p))
     }
     /// The nodes above, the nearest first.
-    fn above(&self, node: &PlanNode) -> impl Iterator<Item = (NodeId, &'p PlanNode)> {
+    pub fn above(&self, node: &PlanNode) -> impl Iterator<Item = (NodeId, &'p PlanNode)> {
         std::iter::successors(node.parent, |n| self.node(*n).and_then(|n| n.parent)).filter_map(|id| Some((id, self.node(id)?)))
     }
     /// Milliseconds that are the node's own.
-    fn own_ms(&self, id: NodeId) -> f64 {
+    pub fn own_ms(&self, id: NodeId) -> f64 {
         self.own.nodes.get(id.0).and_then(|n| n.own_ms).unwrap_or(0.0)
     }
     /// Milliseconds of the node with everything below.
-    fn wall_ms(&self, id: NodeId) -> f64 {
+    pub fn wall_ms(&self, id: NodeId) -> f64 {
         self.own.nodes.get(id.0).and_then(|n| n.wall_ms).unwrap_or(0.0)
     }
     /// Milliseconds of planning and execution together.
-    fn whole_ms(&self) -> f64 {
+    pub fn whole_ms(&self) -> f64 {
         self.plan.execution_ms.or(self.own.total_ms).unwrap_or(0.0) + self.plan.planning_ms.unwrap_or(0.0)
     }
     fn impact(&self, ms: f64) -> Impact {
