@@ -21,6 +21,8 @@ pub struct Cli {
 pub enum Command {
     /// Logs of pods, apps and files; everything one request did
     Logs(Box<commands::logs::Args>),
+    /// Why a statement takes what it takes, from its plan
+    Explain(Box<commands::explain::Args>),
     /// What the configuration says, whether it is good, and the leave to act
     Config(commands::config::Args),
 }

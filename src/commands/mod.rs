@@ -2,5 +2,6 @@
 
 pub mod complete;
 pub mod config;
+pub mod explain;
 pub mod logs;
 pub mod setup;

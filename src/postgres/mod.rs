@@ -7,6 +7,7 @@ pub mod analyze;
 pub mod decode;
 pub mod model;
 pub mod rules;
+pub mod view;
 
 #[cfg(test)]
 mod fixtures;

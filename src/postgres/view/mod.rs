@@ -1,0 +1,4 @@
+//! Plans and what they mean → a screen.
+
+pub mod explain;
+mod plan;
