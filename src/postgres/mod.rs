@@ -3,6 +3,7 @@
 //! `model` is a plan as PostgreSQL describes it, `decode` reads its JSON, `analyze` gives every node the time that is its own, `rules`
 //! say what an expert would.
 
+pub mod advice;
 pub mod analyze;
 pub mod decode;
 pub mod model;

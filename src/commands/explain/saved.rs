@@ -8,16 +8,17 @@ use crate::{
     config::Vars,
     error::{Error, Kind, Result},
     postgres::{
-        analyze::explain::Judged,
+        advice::{self, candidate},
+        analyze::{diff, explain::Judged},
         decode::{
             plan, saved,
             shared::{self, Hide},
         },
-        view::explain::{Explanation, Origin},
+        view::explain::{Earlier, Explanation, Origin},
     },
     report::Where,
-    safe,
-    text::Safe,
+    safe, store,
+    text::{Redactor, Safe},
 };
 use std::{
     fs::File,
@@ -32,29 +33,64 @@ const MOST_BYTES: u64 = 256 << 20;
 pub(super) fn explain(args: &Args, global: &Global, vars: &Vars) -> Result<(Answer<Explanation>, Where)> {
     let redact = setup::redactor(global, vars);
     let name = named(&args.plan);
-    let raw = read(&args.plan)?;
-    let bytes = raw.len() as u64;
-    let json = saved::json(&raw).map_err(|e| e.to(provenance(&name)))?;
-    let json = match hide(args) {
-        Some(hide) => shared::hidden(&json, hide, &redact),
-        None => json.into_owned(),
+    let now = take(&args.plan, args, &redact)?;
+    let mut coverage = Coverage { searched: vec![part(&name)], missing: Vec::new(), bytes: now.bytes };
+    let mut sources = vec![provenance(&name)];
+    let diff = match &args.diff {
+        Some(path) => {
+            let (from, before) = (named(path), take(path, args, &redact)?);
+            coverage.searched.push(part(&from));
+            coverage.bytes += before.bytes;
+            sources.push(provenance(&from));
+            Some(Earlier { diff: diff::diff(&before.judged, &now.judged), from })
+        }
+        None => None,
     };
-    let plan = plan::plan(&json, &redact).map_err(|e| e.to(provenance(&name)))?;
-    let judged = Judged::of(plan);
+    if let Some(path) = &args.save {
+        save(path, &now.json)?;
+    }
+    let judged = now.judged;
     let findings = judged.meaning.causes.iter().map(|c| c.finding()).collect();
-    let coverage = Coverage { searched: vec![Part { system: "file", name: name.clone() }], missing: Vec::new(), bytes };
-    let facts = Explanation { origin: Origin::File(name.clone()), judged };
+    let advice = advice::offline(&candidate::candidates(&judged));
+    let facts = Explanation { origin: Origin::File(name.clone()), judged, advice, diff };
     let place = Where { files: Some(name.clone()), ..Where::default() };
-    Ok((Answer { facts, findings, coverage, sources: vec![provenance(&name)] }, place))
+    Ok((Answer { facts, findings, coverage, sources }, place))
 }
 
-/// What the flags hide, beyond secrets.
-fn hide(args: &Args) -> Option<Hide> {
+/// A plan out of a file.
+struct Taken {
+    judged: Judged,
+    json: String,
+    bytes: u64,
+}
+
+fn take(path: &Path, args: &Args, redact: &Redactor) -> Result<Taken> {
+    let name = named(path);
+    let raw = read(path)?;
+    let of = |e: Error| e.to(provenance(&name));
+    // Not even secrets that the user may see belong into a file, unless they were asked for.
+    let json = shared::hidden(&saved::json(&raw).map_err(of)?, hide(args), redact);
+    let plan = plan::plan(&json, redact).map_err(of)?;
+    Ok(Taken { judged: Judged::of(plan), json, bytes: raw.len() as u64 })
+}
+
+/// Keeps a plan: whole or not at all, for its owner only.
+fn save(path: &Path, json: &str) -> Result<()> {
+    store::keep(path, json.as_bytes())
+        .map_err(|e| Error::new(Kind::Usage, safe!("saving the plan as {}", named(path))).what(Safe::name(e.to_string())))
+}
+
+/// What the flags hide.
+fn hide(args: &Args) -> Hide {
     match (args.redact_names, args.redact) {
-        (true, _) => Some(Hide::Names),
-        (false, true) => Some(Hide::Literals),
-        (false, false) => None,
+        (true, _) => Hide::Names,
+        (false, true) => Hide::Literals,
+        (false, false) => Hide::Secrets,
     }
+}
+
+fn part(name: &Safe) -> Part {
+    Part { system: "file", name: name.clone() }
 }
 
 fn named(path: &Path) -> Safe {

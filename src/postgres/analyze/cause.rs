@@ -63,7 +63,10 @@ impl Cause {
         let agree = !PLAIN_FACTS.contains(&other.code);
         self.confidence = self.confidence.max(other.confidence).max(if agree { Confidence::Likely } else { Confidence::Possible });
         self.impact = self.impact.max(other.impact);
-        self.accounts_for_ms = self.accounts_for_ms.into_iter().chain(other.accounts_for_ms).reduce(f64::max);
+        // A join's own time is no part of its inner side's; everywhere else one of the figures holds the other.
+        let beside = self.code == "nested-loop-many-times" && other.code == "join-compares-all-pairs";
+        let together = |a: f64, b: f64| if beside { a + b } else { a.max(b) };
+        self.accounts_for_ms = self.accounts_for_ms.into_iter().chain(other.accounts_for_ms).reduce(together);
         self.codes.append(&mut other.codes);
         self.nodes.extend(other.nodes.into_iter().filter(|n| !self.nodes.contains(n)).collect::<Vec<_>>());
         self.evidence.insert(0, other.says);

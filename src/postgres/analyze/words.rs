@@ -79,6 +79,27 @@ pub fn time(ms: f64) -> Safe {
     }
 }
 
+/// A condition without the parentheses around the whole of it.
+pub fn bare(text: &Safe) -> Safe {
+    let mut depth = 0_usize;
+    let inside = text.strip_prefix('(').and_then(|t| t.strip_suffix(')'));
+    let whole = inside.is_some_and(|inside| {
+        inside.chars().all(|c| {
+            match c {
+                '(' => depth += 1,
+                ')' if depth == 0 => return false,
+                ')' => depth -= 1,
+                _ => {}
+            }
+            true
+        })
+    });
+    match inside.filter(|_| whole) {
+        Some(inside) => Safe::name(inside),
+        None => text.clone(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

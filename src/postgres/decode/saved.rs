@@ -5,13 +5,27 @@ use crate::{
     answer::Hint,
     error::{Error, Kind, Result},
 };
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// The JSON of a saved plan, up to the end of the file: what follows the first value is the listing's footer.
+/// The JSON of a saved plan, without the frame, heading and footer of the listing that it stands in.
 ///
 /// # Errors
 /// `Protocol` where there is none; the sentence says what it is instead.
 pub fn json(saved: &str) -> Result<Cow<'_, str>> {
+    Ok(match unwrapped(saved)? {
+        Cow::Borrowed(text) => Cow::Borrowed(first_value(text)),
+        Cow::Owned(text) => Cow::Owned(first_value(&text).to_owned()),
+    })
+}
+
+/// The first value of a text; all of it where that is broken, so that the decoder can say how.
+fn first_value(text: &str) -> &str {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+    values.next().and_then(std::result::Result::ok).map_or(text, RawValue::get)
+}
+
+fn unwrapped(saved: &str) -> Result<Cow<'_, str>> {
     let text = saved.trim_start_matches('\u{feff}').trim();
     let Some(start) = opening(text) else {
         return Err(no_json(text));

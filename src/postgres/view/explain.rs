@@ -1,13 +1,18 @@
 //! The screen of `obsctl explain`: the sentence, the tree, the causes with what to try, what was ruled out and what was not seen.
 
-use super::plan;
+use super::{diff, plan};
 use crate::{
     answer::{Answer, Hint},
     postgres::{
-        analyze::explain::{Judged, Pace},
+        advice::{IndexAdvice, Proof},
+        analyze::{
+            cause::Cause,
+            diff::PlanDiff,
+            explain::{Judged, Pace},
+            words::{label, rows, time},
+        },
         rules::{Confidence, Impact},
     },
-    postgres::{analyze::cause::Cause, analyze::words::time},
     report::{Doc, Line, Look, Report, Style, Where, out::hint_line},
     safe,
     text::Safe,
@@ -22,6 +27,20 @@ pub struct Explanation {
     /// The plan and what it means.
     #[serde(flatten)]
     pub judged: Judged,
+    /// Indexes that would help.
+    pub advice: Vec<IndexAdvice>,
+    /// What changed since an earlier plan.
+    pub diff: Option<Earlier>,
+}
+
+/// An earlier plan of the same statement.
+#[derive(Debug, Serialize)]
+pub struct Earlier {
+    /// Where it comes from.
+    pub from: Safe,
+    /// What changed since.
+    #[serde(flatten)]
+    pub diff: PlanDiff,
 }
 
 /// Where a plan comes from.
@@ -44,10 +63,13 @@ pub fn explain(answer: &Answer<Explanation>, place: &Where, look: &Look, full: b
     doc.line(Line::new().with(Style::Strong, place.line()).with(Style::Dim, origin(facts)));
     settings(&mut doc, &facts.judged);
     doc.gap();
-    verdict(&mut doc, &facts.judged);
+    verdict(&mut doc, facts);
+    if let Some(earlier) = &facts.diff {
+        diff::diff(&earlier.diff, &earlier.from, full, &mut doc);
+    }
     doc.gap();
     plan::tree(&facts.judged, look, full, &mut doc);
-    causes(&mut doc, &facts.judged.meaning.causes, full || look.verbose);
+    causes(&mut doc, facts, full || look.verbose);
     doc.gap();
     let meaning = &facts.judged.meaning;
     listed(&mut doc, "ruled out", &meaning.ruled_out);
@@ -69,18 +91,30 @@ fn settings(doc: &mut Doc, judged: &Judged) {
     }
 }
 
-fn verdict(doc: &mut Doc, judged: &Judged) {
-    let (word, style) = match judged.meaning.pace {
+fn verdict(doc: &mut Doc, facts: &Explanation) {
+    let (word, style) = match facts.judged.meaning.pace {
         Pace::Fast => ("FAST     ", Style::Good),
         Pace::Felt => ("TOOK     ", Style::Strong),
         Pace::Slow => ("SLOW     ", Style::Bad),
         Pace::NotRun => ("NOT RUN  ", Style::Warn),
     };
-    doc.wrapped(Line::new().with(style, word).with(Style::Strong, judged.meaning.says.clone()), 9);
+    doc.wrapped(Line::new().with(style, word).with(Style::Strong, sentence(facts)), 9);
+}
+
+/// The sentence; where it is known that the index for its first cause is missing, that too.
+fn sentence(facts: &Explanation) -> Safe {
+    let meaning = &facts.judged.meaning;
+    let first = meaning.causes.first().filter(|c| c.impact >= Impact::Medium);
+    let advice = first.and_then(|cause| facts.advice.iter().find(|a| cause.nodes.contains(&a.node)));
+    match (advice.and_then(IndexAdvice::missing), meaning.says.strip_suffix('.')) {
+        (Some(missing), Some(says)) => safe!("{}: {}.", Safe::name(says), missing),
+        _ => meaning.says.clone(),
+    }
 }
 
 /// The causes, numbered; those of little weight only where all is wanted.
-fn causes(doc: &mut Doc, causes: &[Cause], all: bool) {
+fn causes(doc: &mut Doc, facts: &Explanation, all: bool) {
+    let causes = &facts.judged.meaning.causes;
     let shown: Vec<&Cause> = causes.iter().filter(|c| all || c.impact >= Impact::Medium).collect();
     for (i, cause) in shown.iter().enumerate() {
         doc.gap();
@@ -97,8 +131,15 @@ fn causes(doc: &mut Doc, causes: &[Cause], all: bool) {
         let accounts = cause.accounts_for_ms.map_or(Safe::EMPTY, |ms| safe!(": accounts for {}{}", time(ms), sure));
         let line = Line::new().with(Style::Dim, safe!("{}  ", i + 1)).with(style, word).with(Style::Plain, safe!("  {}", cause.says));
         doc.wrapped(line.with(Style::Dim, accounts), 9);
-        cause.evidence.iter().for_each(|e| doc.wrapped(Line::new().with(Style::Dim, safe!("   seen  {}", e)), 9));
-        for hint in &cause.next {
+        // Conditions stand in the tree, right at their node.
+        let labels: Vec<Safe> = cause.nodes.iter().filter_map(|n| facts.judged.plan.nodes.get(n.0)).map(label).collect();
+        let in_tree = |e: &Safe| labels.iter().any(|l| e.strip_prefix(l.as_str()).is_some_and(|rest| rest.starts_with(": ")));
+        for evidence in cause.evidence.iter().filter(|e| !in_tree(e)) {
+            doc.wrapped(Line::new().with(Style::Dim, safe!("   seen  {}", evidence)), 9);
+        }
+        let advice: Vec<&IndexAdvice> = facts.advice.iter().filter(|a| cause.nodes.contains(&a.node)).collect();
+        advice.iter().for_each(|a| index(doc, a));
+        for hint in cause.next.iter().filter(|hint| advice.is_empty() || !asks_for_index(hint)) {
             let (word, what) = match hint {
                 Hint::Try(what) => ("   try   ", what.clone()),
                 other => ("   ", hint_line(other)),
@@ -110,6 +151,28 @@ fn causes(doc: &mut Doc, causes: &[Cause], all: bool) {
     if folded > 0 {
         doc.line(Line::new().with(Style::Dim, safe!("   {} of less than a tenth of the time: -v shows them", folded)));
     }
+}
+
+/// Whether an advice says it better.
+fn asks_for_index(hint: &Hint) -> bool {
+    matches!(hint, Hint::Try(what) if what.starts_with("an index "))
+}
+
+fn index(doc: &mut Doc, advice: &IndexAdvice) {
+    let mut price = advice.price.clone();
+    let proof = match &advice.proof {
+        Proof::Hypopg { before, after } => {
+            price.push("[cost, not time]".into());
+            safe!("hypopg: cost {} → {}", rows(*before), rows(*after))
+        }
+        Proof::Unverified { why } => safe!("none yet, a candidate only: {}", why),
+        Proof::Exists { index, why } => safe!("{} is there already: {}", index, why),
+    };
+    if let Some(statement) = &advice.statement {
+        doc.wrapped(Line::new().with(Style::Dim, "   try   ").with(Style::Strong, statement.clone()), 9);
+    }
+    let parts: Vec<Safe> = std::iter::once(proof).chain(price).collect();
+    doc.wrapped(Line::new().with(Style::Dim, "   proof ").with(Style::Plain, Safe::join(&parts, "; ")), 9);
 }
 
 fn listed(doc: &mut Doc, word: &'static str, list: &[Safe]) {

@@ -6,7 +6,7 @@ use crate::{
             explain::Judged,
             times::Approximation,
             weights::Weights,
-            words::{label, rows, share, time},
+            words::{bare, label, rows, share, time},
         },
         model::{Actual, Buffers, NodeId, PlanNode, Relationship},
         rules::Impact,
@@ -109,7 +109,7 @@ impl<'j> Drawing<'j> {
         Branch { cells: Vec::new(), depth, node: true, text: Line::new().with(Style::Dim, text) }
     }
 
-    fn node(&self, id: NodeId, node: &PlanNode, rows: &mut Vec<Branch>) {
+    fn node(&self, id: NodeId, node: &PlanNode, drawn: &mut Vec<Branch>) {
         let part = self.part(id);
         let never = self.ran && !node.ran();
         let style = match () {
@@ -136,7 +136,7 @@ impl<'j> Drawing<'j> {
         if never {
             text.fixed(Style::Dim, "  never executed");
         }
-        rows.push(Branch { cells: self.cells(id, node, style), depth: node.depth, node: true, text });
+        drawn.push(Branch { cells: self.cells(id, node, style), depth: node.depth, node: true, text });
 
         let told = self.judged.meaning.causes.iter().any(|c| c.nodes.contains(&id) && c.impact >= Impact::Medium);
         let detail = self.full || told || part >= if self.timed { 0.05 } else { 0.2 };
@@ -146,12 +146,12 @@ impl<'j> Drawing<'j> {
                 cells.resize_with(if self.timed { 2 } else { 1 }, || Cell::left(Style::Plain, Safe::EMPTY));
                 cells.push(Cell::right(Style::Warn, cell));
             }
-            rows.push(Branch { cells, depth: node.depth, node: false, text: Line::new().with(Style::Dim, text) });
+            drawn.push(Branch { cells, depth: node.depth, node: false, text: Line::new().with(Style::Dim, text) });
         };
         let removed = removed(node);
         let mut lines = if detail { details(node, self.full) } else { Vec::new() }.into_iter();
         match removed.filter(|n| *n >= 1.0 && (detail || *n >= 1_000.0)) {
-            Some(n) => more(Some(safe!("removed {}", rows_of(n))), lines.next().unwrap_or_default()),
+            Some(n) => more(Some(safe!("removed {}", rows(n))), lines.next().unwrap_or_default()),
             None => lines.by_ref().take(1).for_each(|line| more(None, line)),
         }
         lines.for_each(|line| more(None, line));
@@ -259,10 +259,6 @@ fn came(actual: Actual) -> Safe {
     }
 }
 
-fn rows_of(n: f64) -> Safe {
-    rows(n)
-}
-
 /// Rows thrown away, per loop.
 fn removed(node: &PlanNode) -> Option<f64> {
     let all = node.removed.by_filter + node.removed.by_join_filter + node.removed.by_recheck;
@@ -280,7 +276,7 @@ fn far_off(node: &PlanNode) -> bool {
 fn whole_percent(part: f64) -> Safe {
     match part * 100.0 {
         p if p > 0.0 && p < 0.5 => "<1 %".into(),
-        _ => share(part.min(1.0).max(0.0).mul_add(100.0, 0.0).round(), 100.0),
+        _ => share(part.clamp(0.0, 1.0), 1.0),
     }
 }
 
@@ -321,7 +317,8 @@ fn details(node: &PlanNode, full: bool) -> Vec<Safe> {
         lines.push("run from an expression".into());
     }
     if full {
-        lines.extend(node.other.iter().filter(|(key, _)| key.as_str() != "Async Capable").map(|(key, value)| safe!("{} {}", Safe::name(key), value)));
+        let other = node.other.iter().filter(|(key, _)| key.as_str() != "Async Capable");
+        lines.extend(other.map(|(key, value)| safe!("{} {}", Safe::name(key.to_lowercase()), value)));
     }
     lines
 }
@@ -329,25 +326,4 @@ fn details(node: &PlanNode, full: bool) -> Vec<Safe> {
 /// The names of conditions in the middle of a line.
 fn name_of(key: &'static str) -> Safe {
     Safe::name(key.to_lowercase())
-}
-
-/// A condition without the parentheses around the whole of it.
-fn bare(text: &Safe) -> Safe {
-    let mut depth = 0_usize;
-    let inside = text.strip_prefix('(').and_then(|t| t.strip_suffix(')'));
-    let whole = inside.is_some_and(|inside| {
-        inside.chars().all(|c| {
-            match c {
-                '(' => depth += 1,
-                ')' if depth == 0 => return false,
-                ')' => depth -= 1,
-                _ => {}
-            }
-            true
-        })
-    });
-    match inside.filter(|_| whole) {
-        Some(inside) => Safe::name(inside),
-        None => text.clone(),
-    }
 }
