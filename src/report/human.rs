@@ -11,6 +11,13 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// The colours of pod tags, readable on dark and light; a pod keeps its own by the hash of its name.
 const TAGS: [Color; 6] = [Color::Cyan, Color::Green, Color::Magenta, Color::Blue, Color::BrightCyan, Color::BrightMagenta];
 
+/// The whole screen as text.
+pub fn text(doc: &Doc, look: &Look) -> String {
+    let mut out = String::new();
+    draw(doc, look, &mut out);
+    out
+}
+
 /// Draws the whole screen.
 pub(super) fn draw(doc: &Doc, look: &Look, out: &mut String) {
     for part in &doc.parts {

@@ -12,6 +12,8 @@ mod completions;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod generated;
 #[cfg(test)]
 mod profiles;

@@ -3,7 +3,7 @@
 use super::condition::{Compared, Terms, order, terms};
 use crate::{
     postgres::{
-        analyze::explain::Judged,
+        analyze::{explain::Judged, words},
         model::{NodeId, Plan, PlanNode, Relationship, TableFacts},
         rules::Impact,
     },
@@ -77,16 +77,17 @@ fn of_node(plan: &Plan, id: NodeId) -> Option<Candidate> {
     let alias = node.alias.clone().or_else(|| node.relation.clone())?;
     let parent = node.parent.and_then(|p| plan.nodes.get(p.0));
     let text = |node: &PlanNode, name: &str| node.expression(name).cloned();
-    let (conditions, read, kept) = match node.kind.as_str() {
+    let (conditions, keeps) = match node.kind.as_str() {
         "Seq Scan" => match parent.filter(|p| p.kind == "Nested Loop" && node.relationship == Relationship::Inner) {
             // Read again for each row of the other side: the pairs are what is read and thrown away.
-            Some(join) => (vec![text(join, "Join Filter"), text(node, "Filter")], pairs(node)?, join.rows_in_all()?),
-            None => (vec![text(node, "Filter")], pairs(node)?, node.rows_in_all()?),
+            Some(join) => (vec![text(join, "Join Filter"), text(node, "Filter")], join),
+            None => (vec![text(node, "Filter")], node),
         },
-        "Index Scan" => (vec![text(node, "Index Cond"), text(node, "Filter")], pairs(node)?, node.rows_in_all()?),
-        "Bitmap Heap Scan" => (vec![text(node, "Recheck Cond"), text(node, "Filter")], pairs(node)?, node.rows_in_all()?),
+        "Index Scan" => (vec![text(node, "Index Cond"), text(node, "Filter")], node),
+        "Bitmap Heap Scan" => (vec![text(node, "Recheck Cond"), text(node, "Filter")], node),
         _ => return None,
     };
+    let (read, kept) = (read(node)?, words::kept(keeps)?.most);
     if read < FEWEST_ROWS || kept > KEPT_SHARE * read {
         return None;
     }
@@ -120,7 +121,7 @@ fn of_node(plan: &Plan, id: NodeId) -> Option<Candidate> {
 }
 
 /// What a scan read: what it kept and what it threw away.
-fn pairs(node: &PlanNode) -> Option<f64> {
+fn read(node: &PlanNode) -> Option<f64> {
     let actual = node.actual?;
     Some((actual.rows + node.removed.by_filter) * actual.loops)
 }

@@ -68,10 +68,39 @@ pub fn share(part: f64, whole: f64) -> Safe {
     }
 }
 
-/// Milliseconds as people read them: `0.04 ms`, `31 ms`, `1.84 s`, `9m 10s`.
+/// Rows that a node kept. Up to 17 the mean over its loops is rounded, so of many loops only a bound is known.
+pub struct Kept {
+    /// At most.
+    pub most: f64,
+    /// Rows, without a share of what was read.
+    pub says: Safe,
+    /// Whether the number is known well enough for a share.
+    pub exact: bool,
+}
+
+/// What a node kept, over all loops; none where it did not run.
+pub fn kept(node: &PlanNode) -> Option<Kept> {
+    let actual = node.actual?;
+    let all = actual.rows * actual.loops;
+    let rounded = actual.loops > 1.0 && actual.rows.fract() == 0.0;
+    Some(match rounded && actual.rows < 1.0 {
+        true => Kept { most: 0.5 * actual.loops, says: safe!("at most {}", rows(0.5 * actual.loops)), exact: false },
+        false => Kept { most: all, says: rows(all), exact: true },
+    })
+}
+
+impl Kept {
+    /// `1 187 (0.03 %)`; without the share where the number is only a bound.
+    pub fn of(&self, read: f64) -> Safe {
+        if self.exact { safe!("{} ({})", self.says, share(self.most, read)) } else { self.says.clone() }
+    }
+}
+
+/// Milliseconds as people read them: `12 µs`, `0.40 ms`, `31 ms`, `1.84 s`, `9m 10s`.
 pub fn time(ms: f64) -> Safe {
     match ms.max(0.0) {
-        ms if ms < 0.005 => "0 ms".into(),
+        ms if ms < 0.000_5 => "0 ms".into(),
+        ms if ms < 0.099_5 => safe!("{:.0} µs", ms * 1e3),
         ms if ms < 9.995 => safe!("{:.2} ms", ms),
         ms if ms < 999.5 => safe!("{:.0} ms", ms),
         ms if ms < 9_995.0 => safe!("{:.2} s", ms / 1e3),
@@ -107,8 +136,8 @@ mod tests {
 
     #[test]
     fn milliseconds_keep_the_digits_that_matter() {
-        let said = [0.001, 0.04, 9.999, 31.4, 999.6, 1_840.0, 41_040.0, 550_000.0].map(|ms| time(ms).to_string());
-        assert_eq!(said, ["0 ms", "0.04 ms", "10 ms", "31 ms", "1.00 s", "1.84 s", "41.0 s", "9m 10s"]);
+        let said = [0.000_1, 0.04, 0.4, 9.999, 31.4, 999.6, 1_840.0, 41_040.0, 550_000.0].map(|ms| time(ms).to_string());
+        assert_eq!(said, ["0 ms", "40 µs", "0.40 ms", "10 ms", "31 ms", "1.00 s", "1.84 s", "41.0 s", "9m 10s"]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ mod workers;
 use super::{
     analyze::{
         times::Own,
-        words::{label, rows, share, time},
+        words::{kept, label, rows, share, time},
     },
     model::{NodeId, Plan, PlanNode},
 };

@@ -75,7 +75,7 @@ fn row(change: &NodeChange) -> Vec<Cell> {
         Cell::right(style, delta),
         Cell::right(Style::Plain, pair(&|f| f.own_ms.map(time))),
         Cell::right(Style::Plain, pair(&|f| f.rows.map(rows))),
-        Cell::right(Style::Plain, pair(&|f| f.read_bytes.map(units::bytes))),
+        Cell::right(Style::Plain, pair(&|f| f.read_bytes.filter(|n| *n > 0).map(units::bytes))),
         Cell::left(Style::Plain, node),
     ]
 }

@@ -133,7 +133,7 @@ fn causes(doc: &mut Doc, facts: &Explanation, all: bool) {
         doc.wrapped(line.with(Style::Dim, accounts), 9);
         // Conditions stand in the tree, right at their node.
         let labels: Vec<Safe> = cause.nodes.iter().filter_map(|n| facts.judged.plan.nodes.get(n.0)).map(label).collect();
-        let in_tree = |e: &Safe| labels.iter().any(|l| e.strip_prefix(l.as_str()).is_some_and(|rest| rest.starts_with(": ")));
+        let in_tree = |e: &Safe| labels.iter().any(|l| e.strip_prefix(l.as_str()).is_some_and(|rest| rest.starts_with(": filter ") || rest.starts_with(": join filter ")));
         for evidence in cause.evidence.iter().filter(|e| !in_tree(e)) {
             doc.wrapped(Line::new().with(Style::Dim, safe!("   seen  {}", evidence)), 9);
         }

@@ -6,7 +6,7 @@ use crate::{
             explain::Judged,
             times::Approximation,
             weights::Weights,
-            words::{bare, label, rows, share, time},
+            words::{bare, label, rows, time},
         },
         model::{Actual, Buffers, NodeId, PlanNode, Relationship},
         rules::Impact,
@@ -276,7 +276,7 @@ fn far_off(node: &PlanNode) -> bool {
 fn whole_percent(part: f64) -> Safe {
     match part * 100.0 {
         p if p > 0.0 && p < 0.5 => "<1 %".into(),
-        _ => share(part.clamp(0.0, 1.0), 1.0),
+        p => safe!("{:.0} %", p.clamp(0.0, 100.0)),
     }
 }
 
