@@ -31,7 +31,7 @@ pub(super) fn draw(tree: &Tree, look: &Look, out: &mut String) {
         // At least half of the column is for the text.
         let shown = cut(&guide.first, room / 2);
         let after = cut(&guide.next, room / 2);
-        for (i, line) in wrapped(&row.text, room - shown.width()).iter().enumerate() {
+        for (i, line) in wrapped(&row.text, room - shown.width().max(after.width())).iter().enumerate() {
             draw_cells(if i == 0 { &row.cells } else { &[] }, &widths, look, out);
             paint(if i == 0 { &shown } else { &after }, Style::Dim, look, out);
             for (text, style) in line {

@@ -155,7 +155,7 @@ pub fn noun(cause: &Cause, plan: &Plan) -> Safe {
         "bitmap-lossy" => safe!("a bitmap on {} that did not fit into memory", relation()),
         "index-only-scan-reads-table" => safe!("{}, which reads the table after all", index()),
         "large-offset" => "rows that OFFSET throws away".into(),
-        "triggers" => "triggers".into(),
+        "triggers" => "its triggers".into(),
         "waits-for-files" => safe!("waiting for the files of {}", relation()),
         "workers-missing" => "what missing parallel workers would have shared".into(),
         "jit-too-costly" => "just-in-time compilation".into(),

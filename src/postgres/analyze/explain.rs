@@ -21,6 +21,8 @@ use serde::Serialize;
 const FAST_MS: f64 = 20.0;
 /// From here on somebody waits.
 const SLOW_MS: f64 = 500.0;
+/// From here on it is slow where most of it is for nothing.
+const WASTED_MS: f64 = 100.0;
 /// check_postgres and PgHero want 99 %; of one statement's blocks a tenth from files is nothing to look at.
 const WARM: f64 = 0.9;
 
@@ -64,7 +66,7 @@ pub fn meaning(plan: &Plan, own: &Own) -> Meaning {
     let pace = match total_ms {
         None => Pace::NotRun,
         Some(ms) if ms < FAST_MS => Pace::Fast,
-        Some(ms) if ms >= SLOW_MS || causes.iter().any(|c| c.impact == Impact::High) => Pace::Slow,
+        Some(ms) if ms >= SLOW_MS || (ms >= WASTED_MS && causes.iter().any(|c| c.impact == Impact::High)) => Pace::Slow,
         Some(_) => Pace::Felt,
     };
     let says = match total_ms {
@@ -224,7 +226,7 @@ mod tests {
             ("sort-disk", "a sort that did not fit into memory."),
             ("hash-spill", "that did not fit into memory."),
             ("offset", "rows that OFFSET throws away"),
-            ("triggers", "triggers."),
+            ("triggers", "its triggers."),
         ] {
             for version in ["pg14", "pg15", "pg16", "pg17", "pg18"] {
                 let says = says(&format!("{version}/{name}"));
