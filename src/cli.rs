@@ -23,6 +23,8 @@ pub enum Command {
     Logs(Box<commands::logs::Args>),
     /// Why a statement takes what it takes, from its plan
     Explain(Box<commands::explain::Args>),
+    /// Where every Celery task is, and whether that is bad
+    Queue(commands::queue::Args),
     /// What the configuration says, whether it is good, and the leave to act
     Config(commands::config::Args),
 }

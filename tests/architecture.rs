@@ -40,7 +40,7 @@ const SYSTEMS: &[&str] = &["logs", "postgres", "celery", "health", "watch", "not
 const RESERVED: &[(&str, &[&str])] = &[("session", &["checks", "request", "commands", "main"])];
 
 /// Rooms of a system's folder that only compute.
-const PURE_ROOMS: &[&str] = &["model", "decode", "flow", "analyze", "rules", "view", "advice"];
+const PURE_ROOMS: &[&str] = &["model", "decode", "flow", "analyze", "rules", "advice", "screen", "statement", "view"];
 
 const LINES: usize = 500;
 const LINES_OF: &[(&str, usize)] = &[("src/commands", 200)];
@@ -55,7 +55,9 @@ const MARKED: &[(&str, &[&str])] = &[
     ("src/config/merge.rs", METHODS),
     ("src/connect/kube/mod.rs", METHODS),
     ("src/connect/kube/plugin.rs", METHODS),
+    ("src/connect/process.rs", METHODS),
     ("src/connect/redis/mod.rs", METHODS),
+    ("src/connect/route.rs", METHODS),
     ("src/logs/read.rs", METHODS),
     ("src/logs/source/files.rs", METHODS),
     ("src/logs/source/pods/mod.rs", METHODS),

@@ -46,7 +46,7 @@ pub fn session(global: &Global, vars: Vars, stop: Stop) -> Result<Session> {
     let env = config::load(&inputs(global, vars.clone())?)?;
     let ask = env.kube.as_ref().map(|target| kube_ask(global, Some(target), &vars));
     let redact = redactor(global, &vars);
-    Ok(Session::new(env, ask, redact, stop, zone(global, &vars)))
+    Ok(Session::new(env, ask, redact, stop, zone(global, &vars)).remembering_in(config::state_folder(&vars)))
 }
 
 /// What hides secrets, by flags and the user's own key.

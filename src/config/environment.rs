@@ -1,6 +1,6 @@
 //! The merged, typed environment that a command works on. Holds what was decided, not how.
 
-use super::{Endpoint, Origin, SecretRef, Sourced};
+use super::{Broker, Endpoint, Origin, SecretRef, Sourced};
 use crate::text::Safe;
 use jiff::{SignedDuration, tz::TimeZone};
 use serde::Serialize;
@@ -20,8 +20,8 @@ pub struct Environment {
     pub apps: BTreeMap<String, App>,
     /// Its databases.
     pub postgres: BTreeMap<String, Endpoint>,
-    /// Its Celery broker.
-    pub broker: Option<Endpoint>,
+    /// Its Celery broker. None: the file says nothing of one, and the apps' own variables may.
+    pub broker: Option<Broker>,
     /// Where Celery stores results.
     pub results: Option<Results>,
     /// Further names of a request ID in its logs.
@@ -38,6 +38,24 @@ pub struct Environment {
     pub settings: Vec<Setting>,
     /// What its user should know before trusting the answer: a variable that overrides the named environment.
     pub warnings: Vec<Safe>,
+    /// The files of libpq in the user's home.
+    pub libpq: LibpqFiles,
+}
+
+/// Files that libpq reads by itself: `PGPASSFILE` or `~/.pgpass`, `PGSERVICEFILE` or `~/.pg_service.conf`.
+#[derive(Clone, Debug, Default)]
+pub struct LibpqFiles {
+    /// Passwords by host.
+    pub passfile: Option<PathBuf>,
+    /// Named services.
+    pub servicefile: Option<PathBuf>,
+}
+
+impl LibpqFiles {
+    pub(super) fn of(vars: &super::Vars) -> Self {
+        let file = |variable, name| vars.path(variable).or_else(|| Some(vars.home()?.join(name)));
+        Self { passfile: file("PGPASSFILE", ".pgpass"), servicefile: file("PGSERVICEFILE", ".pg_service.conf") }
+    }
 }
 
 impl Environment {
@@ -47,7 +65,9 @@ impl Environment {
             Some(Results::At(endpoint)) => Some(&**endpoint),
             _ => None,
         };
-        self.postgres.values().chain(&self.broker).chain(results).flat_map(|endpoint| endpoint.address.values())
+        let sentinel = self.broker.iter().flat_map(|b| b.transport.sentinel_user.iter().chain(&b.transport.sentinel_password));
+        let endpoints = self.postgres.values().chain(self.broker.as_ref().map(|b| &b.endpoint)).chain(results);
+        endpoints.flat_map(|endpoint| endpoint.values()).chain(sentinel)
     }
 }
 

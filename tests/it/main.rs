@@ -2,6 +2,8 @@
 
 // The lints' leave for tests holds inside of `cfg(test)` only.
 #[cfg(test)]
+mod brokers;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod cli_support;
@@ -16,8 +18,12 @@ mod explain;
 #[cfg(test)]
 mod generated;
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
 mod profiles;
 #[cfg(test)]
 mod shells;
+#[cfg(test)]
+mod soak;
 #[cfg(test)]
 mod support;
