@@ -8,7 +8,7 @@ use obsctl::{
         advice::{self, candidate},
         analyze::explain::Judged,
         decode::plan,
-        view::explain::{self, Explanation, Origin},
+        view::explain::{self, Explanation, Origin, Shown},
     },
     report::{Look, Where, human},
     text::Redactor,
@@ -64,7 +64,7 @@ fn whole(text: &str, full: bool) -> usize {
     let facts = Explanation { origin: Origin::File("a plan".into()), judged, advice, diff: None };
     let answer = Answer { facts, findings: Vec::new(), coverage: Coverage::default(), sources: Vec::new() };
     let look = Look::default();
-    let doc = explain::explain(&answer, &Where::default(), &look, full);
+    let doc = explain::explain(&answer, &Where::default(), &look, Shown { full, commands: false });
     human::text(&doc, &look).lines().count()
 }
 

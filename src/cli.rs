@@ -21,7 +21,7 @@ pub struct Cli {
 pub enum Command {
     /// Logs of pods, apps and files; everything one request did
     Logs(Box<commands::logs::Args>),
-    /// Why a statement takes what it takes, from its plan
+    /// Why a statement takes what it takes, and what to try
     Explain(Box<commands::explain::Args>),
     /// Where every Celery task is, and whether that is bad
     Queue(commands::queue::Args),

@@ -1,11 +1,8 @@
 //! Plans in files: read, hidden, saved.
 
-use super::Args;
+use super::{Args, is_stdin};
 use crate::{
     answer::{Answer, Coverage, Part, Provenance},
-    cli::Global,
-    commands::setup,
-    config::Vars,
     error::{Error, Kind, Result},
     postgres::{
         advice::{self, candidate},
@@ -30,22 +27,12 @@ use std::{
 const MOST_BYTES: u64 = 256 << 20;
 
 /// Explains the plan of a file.
-pub(super) fn explain(args: &Args, global: &Global, vars: &Vars) -> Result<(Answer<Explanation>, Where)> {
-    let redact = setup::redactor(global, vars);
-    let name = named(&args.plan);
-    let now = take(&args.plan, args, &redact)?;
+pub(super) fn explain(path: &Path, args: &Args, redact: &Redactor) -> Result<(Answer<Explanation>, Where)> {
+    let name = named(path);
+    let now = take(path, args, redact)?;
     let mut coverage = Coverage { searched: vec![part(&name)], missing: Vec::new(), bytes: now.bytes };
     let mut sources = vec![provenance(&name)];
-    let diff = match &args.diff {
-        Some(path) => {
-            let (from, before) = (named(path), take(path, args, &redact)?);
-            coverage.searched.push(part(&from));
-            coverage.bytes += before.bytes;
-            sources.push(provenance(&from));
-            Some(Earlier { diff: diff::diff(&before.judged, &now.judged), from })
-        }
-        None => None,
-    };
+    let diff = diff(args, &now.judged, redact, &mut coverage, &mut sources)?;
     if let Some(path) = &args.save {
         save(path, &now.json)?;
     }
@@ -53,8 +40,29 @@ pub(super) fn explain(args: &Args, global: &Global, vars: &Vars) -> Result<(Answ
     let findings = judged.meaning.causes.iter().map(|c| c.finding()).collect();
     let advice = advice::offline(&candidate::candidates(&judged));
     let facts = Explanation { origin: Origin::File(name.clone()), judged, advice, diff };
-    let place = Where { files: Some(name.clone()), ..Where::default() };
+    let place = Where { files: Some(name), ..Where::default() };
     Ok((Answer { facts, findings, coverage, sources }, place))
+}
+
+/// What changed since the plan that `--diff` names.
+pub(super) fn diff(
+    args: &Args,
+    now: &Judged,
+    redact: &Redactor,
+    coverage: &mut Coverage,
+    sources: &mut Vec<Provenance>,
+) -> Result<Option<Earlier>> {
+    let Some(path) = &args.diff else { return Ok(None) };
+    let (from, before) = (named(path), take(path, args, redact)?);
+    coverage.searched.push(part(&from));
+    coverage.bytes += before.bytes;
+    sources.push(provenance(&from));
+    Ok(Some(Earlier { diff: diff::diff(&before.judged, now), from }))
+}
+
+/// The plan of a JSON that comes from a server.
+pub(super) fn judged(json: &str, redact: &Redactor) -> Result<Judged> {
+    plan::plan(json, redact).map(Judged::of)
 }
 
 /// A plan out of a file.
@@ -75,13 +83,13 @@ fn take(path: &Path, args: &Args, redact: &Redactor) -> Result<Taken> {
 }
 
 /// Keeps a plan: whole or not at all, for its owner only.
-fn save(path: &Path, json: &str) -> Result<()> {
+pub(super) fn save(path: &Path, json: &str) -> Result<()> {
     store::keep(path, json.as_bytes())
         .map_err(|e| Error::new(Kind::Usage, safe!("saving the plan as {}", named(path))).what(Safe::name(e.to_string())))
 }
 
 /// What the flags hide.
-fn hide(args: &Args) -> Hide {
+pub(super) fn hide(args: &Args) -> Hide {
     match (args.redact_names, args.redact) {
         (true, _) => Hide::Names,
         (false, true) => Hide::Literals,
@@ -94,7 +102,7 @@ fn part(name: &Safe) -> Part {
 }
 
 fn named(path: &Path) -> Safe {
-    if path == Path::new("-") { "stdin".into() } else { Safe::name(path.to_string_lossy().as_bytes()) }
+    if is_stdin(path) { "stdin".into() } else { Safe::name(path.to_string_lossy().as_bytes()) }
 }
 
 fn provenance(name: &Safe) -> Provenance {
@@ -102,11 +110,11 @@ fn provenance(name: &Safe) -> Provenance {
 }
 
 /// A whole file, or stdin; what is no UTF-8 is replaced, since a log may hold anything beside the plan.
-fn read(path: &Path) -> Result<String> {
+pub(super) fn read(path: &Path) -> Result<String> {
     let fail = |kind: Kind, e: io::Error| Error::new(kind, safe!("reading {}", named(path))).what(Safe::name(e.to_string()));
     let mut bytes = Vec::new();
     let read = |from: &mut dyn Read, bytes: &mut Vec<u8>| from.take(MOST_BYTES + 1).read_to_end(bytes);
-    match path == Path::new("-") {
+    match is_stdin(path) {
         true => read(&mut io::stdin().lock(), &mut bytes),
         false => File::open(path).and_then(|mut file| read(&mut file, &mut bytes)),
     }

@@ -22,9 +22,14 @@ use crate::{
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 use tokio_postgres::{Row, types::Json};
 use tokio_util::sync::CancellationToken;
+
+mod advice;
 
 /// How long a cancelled statement may take to end.
 const ENDING: Duration = Duration::from_secs(2);
@@ -111,6 +116,12 @@ pub struct Explained {
     pub warnings: Vec<Safe>,
     /// Every statement that was sent, in order.
     pub sent: Vec<Safe>,
+    /// The plan that says most, the run's before the plain one, as the server sent it. Holds literals: not safe to print.
+    #[serde(skip)]
+    pub json: String,
+    /// What was screened: another transaction asks about the same statement only where the server shows the same tree.
+    #[serde(skip)]
+    tree: String,
 }
 
 /// Explains statements over one session.
@@ -118,6 +129,8 @@ pub struct Explainer<'a> {
     pg: &'a Postgres,
     redact: &'a Redactor,
     sent: Sent,
+    /// The plans that came in, as the server sent them.
+    texts: Mutex<Vec<String>>,
     /// The server.
     pub server: ServerFacts,
 }
@@ -130,7 +143,7 @@ impl<'a> Explainer<'a> {
     pub async fn new(pg: &'a Postgres, redact: &'a Redactor) -> Result<Self> {
         let sent = Sent::default();
         let server = facts(pg, &sent, &Limits::default()).await?;
-        Ok(Self { pg, redact, sent, server })
+        Ok(Self { pg, redact, sent, texts: Mutex::default(), server })
     }
 
     /// Every statement that was sent so far.
@@ -170,6 +183,9 @@ impl<'a> Explainer<'a> {
         };
         self.close(&opened, &request.limits).await;
         let (plain, generic) = planned?;
+        let mut texts = std::mem::take(&mut *self.texts.lock().unwrap_or_else(PoisonError::into_inner)).into_iter();
+        let first = texts.next();
+        let json = if matches!(analysis, Analysis::Ran(_)) { texts.last() } else { first }.unwrap_or_default();
         Ok(Explained {
             plain,
             generic,
@@ -181,6 +197,8 @@ impl<'a> Explainer<'a> {
             server: self.server.clone(),
             warnings: screened.warnings,
             sent: self.sent(),
+            json,
+            tree: screened.tree,
         })
     }
 
@@ -349,6 +367,7 @@ impl<'a> Explainer<'a> {
             .first()
             .and_then(|row: &Row| row.try_get(0).ok())
             .ok_or_else(|| odd(Error::new(Kind::Protocol, "reading the plan").what("there is none in the answer")))?;
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner).push(json.0.get().to_owned());
         decode::plan::plan(json.0.get(), self.redact).map_err(odd)
     }
 

@@ -1,7 +1,10 @@
 //! A plan's JSON that may be handed on: secrets masked, or all literals, or the names as well. Works on the text, so that every other
 //! byte stays as the server sent it, keys that obsctl does not know included.
 
-use crate::text::{Redactor, Safe};
+use crate::{
+    postgres::statement::lexer::{self, Lexeme},
+    text::{Redactor, Safe},
+};
 use std::{borrow::Cow, collections::HashMap};
 
 /// How much is hidden in a plan that leaves the machine.
@@ -128,96 +131,6 @@ fn end_of_string(text: &str) -> usize {
     text.len()
 }
 
-/// What a part of SQL is, as far as hiding needs to know it.
-#[derive(Clone, Copy)]
-enum Piece {
-    /// A literal in quotes of some kind.
-    Literal,
-    /// A number.
-    Number,
-    /// A word, or a quoted name.
-    Word,
-    /// A comment.
-    Comment,
-    /// Anything else.
-    Other,
-}
-
-/// Takes SQL apart. In doubt a literal goes on to the end.
-fn pieces(sql: &str) -> Vec<(Piece, &str)> {
-    let mut found = Vec::new();
-    let mut rest = sql;
-    let word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
-    while let Some(first) = rest.chars().next() {
-        let second = rest.chars().nth(1);
-        let (piece, length) = match first {
-            '\'' => (Piece::Literal, quoted(rest, 0, false)),
-            'e' | 'E' if second == Some('\'') => (Piece::Literal, quoted(rest, 1, true)),
-            'b' | 'B' | 'x' | 'X' | 'n' | 'N' if second == Some('\'') => (Piece::Literal, quoted(rest, 1, false)),
-            'u' | 'U' if rest.get(1..3) == Some("&'") => (Piece::Literal, quoted(rest, 2, false)),
-            '"' => (Piece::Word, rest.get(1..).and_then(|r| r.find('"')).map_or(rest.len(), |end| end + 2)),
-            '-' if second == Some('-') => (Piece::Comment, rest.find('\n').unwrap_or(rest.len())),
-            '/' if second == Some('*') => (Piece::Comment, comment(rest)),
-            '$' => match dollar(rest) {
-                Some(length) => (Piece::Literal, length),
-                None => (Piece::Other, 1 + rest.get(1..).unwrap_or_default().chars().take_while(char::is_ascii_digit).count()),
-            },
-            c if c.is_ascii_digit() || (c == '.' && second.is_some_and(|c| c.is_ascii_digit())) => {
-                let number = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_';
-                (Piece::Number, rest.find(|c| !number(c)).unwrap_or(rest.len()))
-            }
-            c if c.is_alphabetic() || c == '_' => (Piece::Word, rest.find(|c| !word(c)).unwrap_or(rest.len())),
-            c => (Piece::Other, c.len_utf8()),
-        };
-        let (text, after) = rest.split_at_checked(length.max(first.len_utf8())).unwrap_or((rest, ""));
-        found.push((piece, text));
-        rest = after;
-    }
-    found
-}
-
-/// The length of a quoted literal whose quote stands at `open`.
-fn quoted(text: &str, open: usize, backslashes: bool) -> usize {
-    let bytes = text.as_bytes();
-    let mut at = open + 1;
-    while let Some(byte) = bytes.get(at) {
-        at += match byte {
-            b'\\' if backslashes => 2,
-            b'\'' if bytes.get(at + 1) == Some(&b'\'') => 2,
-            b'\'' => return at + 1,
-            _ => 1,
-        };
-    }
-    text.len()
-}
-
-/// The length of a comment, which may hold others.
-fn comment(text: &str) -> usize {
-    let (mut depth, mut at) = (0_usize, 0);
-    let bytes = text.as_bytes();
-    while at < bytes.len() {
-        match bytes.get(at..at + 2) {
-            Some(b"/*") => (depth, at) = (depth + 1, at + 2),
-            Some(b"*/") => (depth, at) = (depth.saturating_sub(1), at + 2),
-            _ => at += 1,
-        }
-        if depth == 0 {
-            return at;
-        }
-    }
-    text.len()
-}
-
-/// The length of a literal in dollars, if it is one: `$$…$$`, `$tag$…$tag$`.
-fn dollar(text: &str) -> Option<usize> {
-    let tag = text.get(..=text.get(1..)?.find('$')? + 1)?;
-    let name = tag.trim_matches('$');
-    if name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(|c| c.is_alphanumeric() || c == '_') {
-        return None;
-    }
-    Some(text.get(tag.len()..)?.find(tag).map_or(text.len(), |end| end + 2 * tag.len()))
-}
-
 /// SQL, or an expression of a plan, with every literal replaced and every comment gone.
 pub fn without_literals(sql: &str) -> String {
     rewritten(sql, |word| word.into())
@@ -226,19 +139,22 @@ pub fn without_literals(sql: &str) -> String {
 fn rewritten<'a>(sql: &'a str, mut name: impl FnMut(&'a str) -> Cow<'a, str>) -> String {
     let mut out = String::with_capacity(sql.len());
     let mut last = "";
-    for (piece, text) in pieces(sql) {
-        match piece {
+    for token in lexer::tokens(sql, true) {
+        let text = token.text(sql);
+        match token.kind {
             // The number in `(InitPlan 1)` is PostgreSQL's own.
-            Piece::Number if matches!(last, "InitPlan" | "SubPlan") => out.push_str(text),
-            Piece::Number => out.push('0'),
-            Piece::Literal => out.push_str("'…'"),
-            Piece::Comment => {}
-            Piece::Word => {
+            Lexeme::Number if matches!(last, "InitPlan" | "SubPlan") => out.push_str(text),
+            Lexeme::Number => out.push('0'),
+            // What never ends may be a literal to its end, whatever it begins with.
+            Lexeme::Text | Lexeme::Unfinished => out.push_str("'…'"),
+            Lexeme::Comment => {}
+            Lexeme::Word | Lexeme::QuotedName => {
                 last = text;
                 out.push_str(&name(text));
             }
-            Piece::Other => {
-                last = if text.trim().is_empty() { last } else { "" };
+            Lexeme::Space => out.push_str(text),
+            Lexeme::Parameter | Lexeme::Operator | Lexeme::Sign | Lexeme::Stray => {
+                last = "";
                 out.push_str(text);
             }
         }

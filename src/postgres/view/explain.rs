@@ -11,6 +11,8 @@ use crate::{
             explain::{Judged, Pace},
             words::{label, rows, time},
         },
+        collect::ValuesFrom,
+        model::ServerFacts,
         rules::{Confidence, Impact},
     },
     report::{Doc, Line, Look, Report, Style, Where, out::hint_line},
@@ -44,11 +46,45 @@ pub struct Earlier {
 }
 
 /// Where a plan comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// A file that somebody saved.
     File(Safe),
+    /// A server that was asked.
+    Server(Box<Run>),
+}
+
+/// How a server was asked, and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Run {
+    /// The server, and our role on it.
+    pub server: ServerFacts,
+    /// What was said to run, before it did.
+    pub runs: Safe,
+    /// Why the plan has no times, where it has none.
+    pub not_run: Option<Safe>,
+    /// Whether it is the plan for any values.
+    pub is_generic: bool,
+    /// Where the values came from.
+    pub values_from: ValuesFrom,
+    /// The types of the parameters.
+    pub parameter_types: Vec<Safe>,
+    /// Whether the plan for any values is another one than that for these.
+    pub flips: Option<bool>,
+    /// What the user should know.
+    pub warnings: Vec<Safe>,
+    /// Every command that was sent, in order.
+    pub sent: Vec<Safe>,
+}
+
+/// How much is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// All nodes, all causes.
+    pub full: bool,
+    /// Every command that was sent.
+    pub commands: bool,
 }
 
 impl Report for Explanation {
@@ -57,10 +93,14 @@ impl Report for Explanation {
 }
 
 /// Draws it.
-pub fn explain(answer: &Answer<Explanation>, place: &Where, look: &Look, full: bool) -> Doc {
+pub fn explain(answer: &Answer<Explanation>, place: &Where, look: &Look, shown: Shown) -> Doc {
+    let full = shown.full;
     let mut doc = Doc::default();
     let facts = &answer.facts;
-    doc.line(Line::new().with(Style::Strong, place.line()).with(Style::Dim, origin(facts)));
+    doc.wrapped(Line::new().with(Style::Strong, place.line()).with(Style::Dim, origin(facts)), 2);
+    if let Origin::Server(run) = &facts.origin {
+        ran(&mut doc, run);
+    }
     settings(&mut doc, &facts.judged);
     doc.gap();
     verdict(&mut doc, facts);
@@ -74,13 +114,51 @@ pub fn explain(answer: &Answer<Explanation>, place: &Where, look: &Look, full: b
     let meaning = &facts.judged.meaning;
     listed(&mut doc, "ruled out", &meaning.ruled_out);
     listed(&mut doc, "not seen", &meaning.not_seen);
+    if let Origin::Server(run) = &facts.origin {
+        end(&mut doc, facts, run, shown);
+    }
     doc
+}
+
+/// What ran, under which limits, and what came of it.
+fn ran(doc: &mut Doc, run: &Run) {
+    let mut say = |word: &'static str, style: Style, text: Safe| {
+        doc.wrapped(Line::new().with(Style::Dim, safe!("{:<12}", word)).with(style, text), 12);
+    };
+    say("runs", Style::Plain, run.runs.clone());
+    say("screened", Style::Plain, "no volatile or denied function in the statement, its views or its policies".into());
+    run.warnings.iter().for_each(|w| say("warning", Style::Warn, w.clone()));
+    if let Some(why) = &run.not_run {
+        say("not run", Style::Warn, why.clone());
+    }
+    match (run.is_generic, run.flips) {
+        (true, _) => say("parameters", Style::Plain, "without values: this is the plan for any of them".into()),
+        (false, Some(true)) => say("parameters", Style::Warn, "the plan for any values (generic) is another one: it depends on the values".into()),
+        (false, Some(false)) => say("parameters", Style::Plain, "the plan for any values (generic) is the same".into()),
+        (false, None) => {}
+    }
+    if run.values_from == ValuesFrom::Sampled {
+        say("values", Style::Warn, "sampled from the statistics: likely ones, never seen together".into());
+    }
+}
+
+/// What can be done next, and what was sent.
+fn end(doc: &mut Doc, facts: &Explanation, run: &Run, shown: Shown) {
+    if facts.advice.iter().any(|a| a.statement.is_some()) {
+        let next = "the same with --save before.json, and once the index is there with --diff before.json";
+        doc.wrapped(Line::new().with(Style::Strong, "NEXT        ").with(Style::Plain, next), 12);
+    }
+    if shown.commands {
+        doc.gap();
+        run.sent.iter().for_each(|sql| doc.wrapped(Line::new().with(Style::Dim, "sent  ").with(Style::Plain, sql.clone()), 6));
+    }
 }
 
 fn origin(facts: &Explanation) -> Safe {
     let run = if facts.judged.meaning.total_ms.is_some() { "" } else { ", never run" };
     match &facts.origin {
         Origin::File(_) => safe!("  a saved plan{}; nothing is run now", run),
+        Origin::Server(_) => Safe::EMPTY,
     }
 }
 
