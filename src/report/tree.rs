@@ -117,7 +117,11 @@ fn wrapped(line: &Line, width: usize) -> Vec<Vec<(&str, Style)>> {
                 column = 0;
             }
             while word.trim_end().width() > width {
-                let fits = word.char_indices().map(|(i, c)| i + c.len_utf8()).take_while(|to| word.get(..*to).unwrap_or_default().width() <= width).last();
+                let fits = word
+                    .char_indices()
+                    .map(|(i, c)| i + c.len_utf8())
+                    .take_while(|to| word.get(..*to).unwrap_or_default().width() <= width)
+                    .last();
                 let (head, tail) = word.split_at(fits.unwrap_or(word.len()));
                 if let Some(last) = lines.last_mut() {
                     last.push((head, style));
@@ -178,12 +182,10 @@ mod tests {
 
     #[test]
     fn a_text_wraps_inside_of_its_branch() {
-        let rows = vec![
-            row(0, true, "", "Append"),
-            row(1, true, "", "Index Scan some_index_name on some_table"),
-            row(1, true, "", "Result"),
-        ];
-        let expected = ["SELF  NODE", "      Append", "      ├ Index Scan", "      │   some_index_name on", "      │   some_table", "      └ Result"];
+        let rows =
+            vec![row(0, true, "", "Append"), row(1, true, "", "Index Scan some_index_name on some_table"), row(1, true, "", "Result")];
+        let expected =
+            ["SELF  NODE", "      Append", "      ├ Index Scan", "      │   some_index_name on", "      │   some_table", "      └ Result"];
         assert_eq!(drawn(rows, 30).lines().collect::<Vec<_>>(), expected);
     }
 

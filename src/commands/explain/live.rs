@@ -116,7 +116,8 @@ fn values(given: &[String], statement: &Statement) -> Result<Values> {
             None => given.get(at).map(String::as_str),
         };
         let name = parameter.name.as_ref().map_or_else(|| safe!("${}", parameter.number), Safe::name);
-        let hint = || Hint::Try(safe!("--param {}", parameter.name.as_ref().map_or_else(|| "VALUE".into(), |n| safe!("{}=VALUE", Safe::name(n)))));
+        let hint =
+            || Hint::Try(safe!("--param {}", parameter.name.as_ref().map_or_else(|| "VALUE".into(), |n| safe!("{}=VALUE", Safe::name(n)))));
         list.push(Some(value.ok_or_else(|| wrong(safe!("{} has no value", name)).hint(hint()))?.to_owned()));
     }
     if given.len() != list.len() {
@@ -151,7 +152,9 @@ fn shape(plan: &crate::postgres::model::Plan) -> Vec<(&str, Option<&Safe>)> {
 fn place(session: &Session, link: &crate::connect::postgres::PostgresLink, pg: &Postgres, explainer: &Explainer<'_>) -> Where {
     let server = &explainer.server;
     let role = match (server.replica, server.replay_age_seconds) {
-        (true, Some(age)) => safe!("replica, last replayed {} ago,", seconds(std::time::Duration::try_from_secs_f64(age.max(0.0)).unwrap_or_default())),
+        (true, Some(age)) => {
+            safe!("replica, last replayed {} ago,", seconds(std::time::Duration::try_from_secs_f64(age.max(0.0)).unwrap_or_default()))
+        }
         (true, None) => "replica".into(),
         (false, _) => "primary".into(),
     };

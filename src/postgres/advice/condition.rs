@@ -117,12 +117,11 @@ fn term(text: &str, alias: &str) -> Option<Term> {
         let (column, as_text) = column(tested, alias)?;
         return Some(Term { column, compared: Compared::Equal, as_text });
     }
-    let (operator, left, right) = ["=", "<", "<=", ">", ">="].into_iter().find_map(|operator| {
-        match split(text, &format!(" {operator} ")).as_slice() {
+    let (operator, left, right) =
+        ["=", "<", "<=", ">", ">="].into_iter().find_map(|operator| match split(text, &format!(" {operator} ")).as_slice() {
             [left, right] => Some((operator, *left, *right)),
             _ => None,
-        }
-    })?;
+        })?;
     let compared = if operator == "=" { Compared::Equal } else { Compared::Range };
     let list = right.strip_prefix("ANY ").filter(|_| compared == Compared::Equal);
     if right.starts_with("ALL ") || (right.starts_with("ANY ") && list.is_none()) {
@@ -130,9 +129,10 @@ fn term(text: &str, alias: &str) -> Option<Term> {
     }
     let sides = [(left, list.unwrap_or(right)), (right, left)];
     let sides = sides.iter().take(if list.is_some() { 1 } else { 2 });
-    sides.filter_map(|(side, other)| Some((column(side, alias)?, other))).find(|(_, other)| known(other, alias)).map(
-        |((column, as_text), _)| Term { column, compared, as_text },
-    )
+    sides
+        .filter_map(|(side, other)| Some((column(side, alias)?, other)))
+        .find(|(_, other)| known(other, alias))
+        .map(|((column, as_text), _)| Term { column, compared, as_text })
 }
 
 /// The column that a text is, and whether it is read as text: `i.product_id`, `(state)::text`.

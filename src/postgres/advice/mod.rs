@@ -103,7 +103,11 @@ pub fn advise(candidate: &Candidate, table: Option<&TableFacts>, trial: Option<&
         price.extend(bytes.map(|b| safe!("about {}, beside a table of {}", units::bytes(b), units::bytes(table.bytes))));
         price.extend(table.writes_per_s.map(|n| match n {
             n if n < 0.1 => "the table is hardly written to".into(),
-            n => safe!("the table takes {:.1} writes/s, each then keeps {} up to date", n, units::plural(table.indexes.len() + 1, "index", "indexes")),
+            n => safe!(
+                "the table takes {:.1} writes/s, each then keeps {} up to date",
+                n,
+                units::plural(table.indexes.len() + 1, "index", "indexes")
+            ),
         }));
     }
     let statement = (!matches!(proof, Proof::Exists { .. })).then(|| candidate.statement(&columns));
@@ -144,7 +148,8 @@ mod tests {
     }
 
     fn item(indexes: Vec<IndexFacts>) -> TableFacts {
-        let column = |name: &str, n_distinct| ColumnFacts { name: Safe::name(name), type_name: "integer".into(), n_distinct, width: Some(4) };
+        let column =
+            |name: &str, n_distinct| ColumnFacts { name: Safe::name(name), type_name: "integer".into(), n_distinct, width: Some(4) };
         TableFacts {
             schema: "public".into(),
             name: "item".into(),
@@ -158,7 +163,15 @@ mod tests {
 
     fn index(columns: &[&str]) -> IndexFacts {
         let columns = columns.iter().map(|c| Some(Safe::name(c))).collect();
-        IndexFacts { name: "item_some".into(), method: "btree".into(), columns, usable: true, partial: false, scans: Some(7), bytes: 1 << 20 }
+        IndexFacts {
+            name: "item_some".into(),
+            method: "btree".into(),
+            columns,
+            usable: true,
+            partial: false,
+            scans: Some(7),
+            bytes: 1 << 20,
+        }
     }
 
     fn tried(columns: usize, before: f64, after: f64) -> Hypothetical {
@@ -169,9 +182,10 @@ mod tests {
     fn a_full_read_for_a_few_rows_asks_for_an_index() {
         for version in ["pg14", "pg15", "pg16", "pg17", "pg18"] {
             let advice = offline(&of(&format!("{version}/seq-scan")));
-            assert_eq!(advice.iter().map(|a| a.statement.clone().unwrap_or_default().to_string()).collect::<Vec<_>>(), [
-                "CREATE INDEX CONCURRENTLY ON item (product_id);"
-            ]);
+            assert_eq!(
+                advice.iter().map(|a| a.statement.clone().unwrap_or_default().to_string()).collect::<Vec<_>>(),
+                ["CREATE INDEX CONCURRENTLY ON item (product_id);"]
+            );
             assert!(matches!(&advice[0].proof, Proof::Unverified { why } if why.contains("saved plan")));
         }
     }
@@ -201,7 +215,8 @@ mod tests {
 
     #[test]
     fn silent_where_it_does_not_know() {
-        for name in ["or-join", "limit-wrong-index", "hash-fine", "seq-scan-fine", "sort-disk", "parallel", "window", "foreign", "triggers"] {
+        for name in ["or-join", "limit-wrong-index", "hash-fine", "seq-scan-fine", "sort-disk", "parallel", "window", "foreign", "triggers"]
+        {
             for version in ["pg14", "pg15", "pg18"] {
                 assert_eq!(offline(&of(&format!("{version}/{name}"))), [], "{version}/{name}");
             }

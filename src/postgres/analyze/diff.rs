@@ -117,7 +117,8 @@ pub fn diff(before: &Judged, after: &Judged) -> PlanDiff {
     let mut changes = matched(before, after);
     let same_shape = !changes.iter().any(NodeChange::other_way);
     let whole = old.ms.unwrap_or(0.0).max(new.ms.unwrap_or(0.0));
-    changes.retain(|c| c.other_way() || (timed && c.delta_ms().abs() >= 0.01 * whole) || c.delta_bytes().unsigned_abs() >= u128::from(BLOCK));
+    changes
+        .retain(|c| c.other_way() || (timed && c.delta_ms().abs() >= 0.01 * whole) || c.delta_bytes().unsigned_abs() >= u128::from(BLOCK));
     changes.sort_by(|a, b| b.delta_ms().total_cmp(&a.delta_ms()).then(b.delta_bytes().cmp(&a.delta_bytes())));
     let (was, is) = if timed { (old.ms.unwrap_or(0.0), new.ms.unwrap_or(0.0)) } else { (old.cost, new.cost) };
     let trend = match is / was.max(f64::MIN_POSITIVE) {
@@ -134,7 +135,11 @@ fn sentence(trend: Trend, timed: bool, old: &Totals, new: &Totals, same_shape: b
     let (was, is) = if timed { (old.ms.unwrap_or(0.0), new.ms.unwrap_or(0.0)) } else { (old.cost, new.cost) };
     let said = |n: f64| if timed { time(n) } else { safe!("cost {}", rows(n)) };
     let (most, least) = (was.max(is), was.min(is).max(f64::MIN_POSITIVE));
-    let times = if most / least >= 1.95 { safe!(" ({:.0} times)", most / least) } else { safe!(" ({})", share(most - least, was.max(f64::MIN_POSITIVE))) };
+    let times = if most / least >= 1.95 {
+        safe!(" ({:.0} times)", most / least)
+    } else {
+        safe!(" ({})", share(most - least, was.max(f64::MIN_POSITIVE)))
+    };
     let how = match trend {
         Trend::Same => Safe::EMPTY,
         Trend::Better | Trend::Worse => times,

@@ -110,7 +110,8 @@ fn apart(seen: &MeasuredPlan<'_>, a: &Cause, b: &Cause) -> bool {
     let above = |of: &Cause, other: &Cause| {
         of.nodes.iter().filter_map(|n| seen.node(*n)).any(|n| seen.above(n).any(|(id, _)| other.nodes.contains(&id)))
     };
-    !above(a, b) && !above(b, a) && !a.nodes.iter().any(|n| b.nodes.contains(n)) && !(a.nodes.is_empty() && b.nodes.is_empty())
+    let same = a.nodes.iter().any(|n| b.nodes.contains(n)) || (a.nodes.is_empty() && b.nodes.is_empty());
+    !(same || above(a, b) || above(b, a))
 }
 
 /// The node with the most time of its own.

@@ -91,10 +91,12 @@ mod tests {
     #[test]
     fn all_forms_in_which_plans_are_kept() {
         let framed: String = JSON.lines().map(|line| format!(" {line:<40}+\n")).collect();
-        let framed = format!("               QUERY PLAN               \n----------------\n{}\n(1 row)\n", framed.trim_end().trim_end_matches('+'));
+        let framed =
+            format!("               QUERY PLAN               \n----------------\n{}\n(1 row)\n", framed.trim_end().trim_end_matches('+'));
         let mut lines = JSON.lines();
         let expanded: String = lines.by_ref().map(|line| format!("           | {line:<40}+\n")).collect();
-        let expanded = format!("-[ RECORD 1 ]----\n{}", expanded.replacen("           |", "QUERY PLAN |", 1).trim_end().trim_end_matches('+'));
+        let expanded =
+            format!("-[ RECORD 1 ]----\n{}", expanded.replacen("           |", "QUERY PLAN |", 1).trim_end().trim_end_matches('+'));
         let csv = format!("QUERY PLAN\n\"{}\"\n", JSON.replace('"', "\"\""));
         let logged = format!(
             "2026-11-21 18:00:00 UTC [1234] app@shop LOG:  duration: 3.651 ms  plan:\n\t{{\n\t  \"Query Text\": \"SELECT 1\",{}",

@@ -25,10 +25,8 @@ pub(super) fn diff(diff: &PlanDiff, from: &Safe, full: bool, doc: &mut Doc) {
     }
     doc.gap();
     let head = |text: &'static str| Cell::right(Style::Dim, text);
-    let mut table = Table {
-        head: vec![head("CHANGE"), head("SELF"), head("ROWS"), head("BUFFERS"), Cell::left(Style::Dim, "NODE")],
-        rows: Vec::new(),
-    };
+    let mut table =
+        Table { head: vec![head("CHANGE"), head("SELF"), head("ROWS"), head("BUFFERS"), Cell::left(Style::Dim, "NODE")], rows: Vec::new() };
     let shown = if full { diff.changes.len() } else { MOST };
     // What got worse stands at the front, what got better at the end: both ends are shown.
     let (front, end) = match diff.changes.len() {

@@ -133,7 +133,9 @@ fn ran(doc: &mut Doc, run: &Run) {
     }
     match (run.is_generic, run.flips) {
         (true, _) => say("parameters", Style::Plain, "without values: this is the plan for any of them".into()),
-        (false, Some(true)) => say("parameters", Style::Warn, "the plan for any values (generic) is another one: it depends on the values".into()),
+        (false, Some(true)) => {
+            say("parameters", Style::Warn, "the plan for any values (generic) is another one: it depends on the values".into())
+        }
         (false, Some(false)) => say("parameters", Style::Plain, "the plan for any values (generic) is the same".into()),
         (false, None) => {}
     }
@@ -211,7 +213,11 @@ fn causes(doc: &mut Doc, facts: &Explanation, all: bool) {
         doc.wrapped(line.with(Style::Dim, accounts), 9);
         // Conditions stand in the tree, right at their node.
         let labels: Vec<Safe> = cause.nodes.iter().filter_map(|n| facts.judged.plan.nodes.get(n.0)).map(label).collect();
-        let in_tree = |e: &Safe| labels.iter().any(|l| e.strip_prefix(l.as_str()).is_some_and(|rest| rest.starts_with(": filter ") || rest.starts_with(": join filter ")));
+        let in_tree = |e: &Safe| {
+            labels
+                .iter()
+                .any(|l| e.strip_prefix(l.as_str()).is_some_and(|rest| rest.starts_with(": filter ") || rest.starts_with(": join filter ")))
+        };
         for evidence in cause.evidence.iter().filter(|e| !in_tree(e)) {
             doc.wrapped(Line::new().with(Style::Dim, safe!("   seen  {}", evidence)), 9);
         }

@@ -205,7 +205,8 @@ impl<'j> Drawing<'j> {
         let shown = |i: &usize| self.is_shown(NodeId(*i));
         let mut said: Vec<&str> = Vec::new();
         for (_, own) in self.judged.own.nodes.iter().enumerate().filter(|(i, _)| shown(i)) {
-            if let Some(why) = own.approximate.filter(|a| *a != Approximation::Rounding).map(Approximation::says).filter(|s| !said.contains(s))
+            if let Some(why) =
+                own.approximate.filter(|a| *a != Approximation::Rounding).map(Approximation::says).filter(|s| !said.contains(s))
             {
                 said.push(why);
                 doc.wrapped(Line::new().with(Style::Dim, safe!("≈ {}", Safe::from(why))), 2);

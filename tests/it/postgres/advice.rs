@@ -41,10 +41,21 @@ fn hypopg_proves_the_index_and_is_left_as_it_was() {
     let server = shop(Major::V15);
     server.psql("postgres", "CREATE SCHEMA tools; CREATE EXTENSION hypopg SCHEMA tools; GRANT USAGE ON SCHEMA tools TO reader");
     let desk = desk(&server);
-    let seen = explain(&desk, &[FEW, "--show-commands"]);
-    says(&seen, &["one full read of item: no index leads with product_id.", "CREATE INDEX CONCURRENTLY ON item (product_id);", "hypopg: cost", "NEXT"]);
+    let seen = explain(&desk, &[FEW]);
+    says(
+        &seen,
+        &[
+            "one full read of item: no index leads with product_id.",
+            "CREATE INDEX CONCURRENTLY ON item (product_id);",
+            "hypopg: cost",
+            "NEXT",
+        ],
+    );
+    says(&explain(&desk, &[FEW, "--show-commands"]), &["sent  BEGIN", "hypopg_create_index"]);
     // The last that was sent before every end of a transaction with a hypothetical index takes it away.
-    let sent: Vec<&str> = seen.out.lines().filter(|line| line.starts_with("sent")).collect();
+    let object: serde_json::Value = serde_json::from_str(&explain(&desk, &[FEW, "-o", "json"]).out).expect("an object");
+    let sent: Vec<&str> =
+        object["facts"]["origin"]["server"]["sent"].as_array().expect("a list").iter().filter_map(|s| s.as_str()).collect();
     let created = sent.iter().position(|s| s.contains("hypopg_create_index")).expect("it was tried");
     let reset = sent.iter().rposition(|s| s.contains("hypopg_reset")).expect("it was taken away");
     assert!(created < reset && sent[reset + 1..].iter().any(|s| s.contains("ROLLBACK")), "{sent:#?}");
@@ -59,7 +70,7 @@ fn behind_a_pooler_no_hypothetical_index_is_left() {
     let url = bouncer.url("reader", "secret-of-reader", "postgres");
     says(&explain(&Desk::new().var("DATABASE_URL", &url), &[FEW]), &["hypopg: cost"]);
     // The one session of the pool is the one that was asked.
-    let left = lab::process::run(&["psql", &url, "-XAtc", "SELECT count(*) FROM hypopg_list_indexes"]).expect("psql");
+    let left = lab::process::run(&["psql", &url, "-XAtc", "SELECT count(*) FROM hypopg()"]).expect("psql");
     assert_eq!(left.trim(), "0");
 }
 
@@ -98,7 +109,10 @@ fn a_plan_before_and_after_the_index() {
     let desk = desk(&server);
     let before = desk.path("before.json");
     let before = before.to_str().expect("a name");
-    says(&explain(&desk, &["SELECT * FROM item WHERE product_id = %(product)s", "--param", "product=77", "--save", before]), &["the plan for any values (generic) is the same"]);
+    says(
+        &explain(&desk, &["SELECT * FROM item WHERE product_id = %(product)s", "--param", "product=77", "--save", before]),
+        &["the plan for any values (generic) is the same"],
+    );
     server.psql("postgres", "CREATE INDEX ON item (product_id)");
     says(&explain(&desk, &[FEW, "--diff", before]), &["BETTER", "another plan", "Seq Scan item →"]);
     says(&explain(&desk, &["--plan", before]), &["one full read of item"]);
@@ -110,7 +124,10 @@ fn what_was_not_run_says_why() {
     let desk = desk(&server);
     says(&explain(&desk, &[FEW, "--plain"]), &["NOT RUN", "runs        EXPLAIN only; READ ONLY"]);
     says(&explain(&desk, &["SELECT * FROM item WHERE product_id = %s"]), &["NOT RUN", "its parameters have no values"]);
-    says(&explain(&desk, &["SELECT count(*) FROM item a, item b WHERE a.state <> b.state", "--timeout", "200ms"]), &["NOT RUN", "cancelled"]);
+    says(
+        &explain(&desk, &["SELECT count(*) FROM item a, item b WHERE a.state <> b.state", "--timeout", "200ms"]),
+        &["NOT RUN", "cancelled"],
+    );
     let refused = desk.start(crate::cli_support::OBSCTL, ["explain", "SELECT pg_advisory_lock(42)"]);
     assert!(refused.status == 3 && refused.out.is_empty(), "{refused:#?}");
     let two = desk.start(crate::cli_support::OBSCTL, ["explain", "SELECT 1; SELECT 2"]);

@@ -40,7 +40,8 @@ const INDEXES: &str = "SELECT w.s, w.r, i.relname::text, m.amname::text, x.indis
     JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.r JOIN pg_index x ON x.indrelid = c.oid \
     JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_am m ON m.oid = i.relam ORDER BY i.relname";
 
-const HYPOPG: &str = "SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'hypopg'";
+const HYPOPG: &str =
+    "SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'hypopg'";
 
 /// What the catalog says.
 #[derive(Default)]
@@ -55,7 +56,13 @@ impl Explainer<'_> {
     ///
     /// # Errors
     /// As the connection's; the plans that are known stay good.
-    pub async fn advise(&self, statement: &Statement, request: &Request, of: &Explained, candidates: &[Candidate]) -> Result<Vec<IndexAdvice>> {
+    pub async fn advise(
+        &self,
+        statement: &Statement,
+        request: &Request,
+        of: &Explained,
+        candidates: &[Candidate],
+    ) -> Result<Vec<IndexAdvice>> {
         let mut found: Vec<IndexAdvice> = Vec::new();
         let candidates: Vec<&Candidate> = candidates.iter().filter(|c| c.schema.is_some()).take(MOST).collect();
         if candidates.is_empty() {
@@ -119,8 +126,7 @@ impl Explainer<'_> {
         for count in 1..=columns.len() {
             let index = literal(&candidate.hypothetical(columns.get(..count).unwrap_or(columns)));
             let reset = format!("SELECT {schema}.hypopg_reset()");
-            let create =
-                format!("SELECT {schema}.hypopg_relation_size(h.indexrelid)::bigint FROM {schema}.hypopg_create_index({index}) h");
+            let create = format!("SELECT {schema}.hypopg_relation_size(h.indexrelid)::bigint FROM {schema}.hypopg_create_index({index}) h");
             let asked = self.try_plan(statement, request, of, &[&reset, &create], Some(&reset)).await?;
             let Some((plan, mut answers)) = asked else { return Ok(None) };
             let size = answers.rows(2).map_err(|f| f.error)?.first().map(|row| get::<i64>(row, 0)).transpose()?;
@@ -164,7 +170,11 @@ impl Explainer<'_> {
             if opened.tree != of.tree {
                 return Ok(None);
             }
-            let mode = if of.is_generic { "SET LOCAL plan_cache_mode = force_generic_plan" } else { "SET LOCAL plan_cache_mode = force_custom_plan" };
+            let mode = if of.is_generic {
+                "SET LOCAL plan_cache_mode = force_generic_plan"
+            } else {
+                "SET LOCAL plan_cache_mode = force_custom_plan"
+            };
             let values = if of.is_generic { vec![None; opened.types.len()] } else { request.values.list.clone() };
             let plain = explain("", &opened, &values);
             let asks: Vec<BurstAsk<'_>> = [mode].iter().chain(before).chain(&[plain.as_str()]).map(|sql| BurstAsk::plain(sql)).collect();
