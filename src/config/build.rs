@@ -2,9 +2,8 @@
 //! Reads no file, opens no connection.
 
 use super::{
-    LibpqFiles,
-    Action, Address, AddressParts, App, Broker, Endpoint, Environment, KubeTarget, Origin, Results, SecretRef, Setting, Sourced,
-    TlsSettings, Vars, Via,
+    Action, Address, AddressParts, App, Broker, Endpoint, Environment, KubeTarget, LibpqFiles, Origin, Results, SecretRef, Setting,
+    Sourced, TlsSettings, Vars, Via,
     file::{At, Place, RawApp, RawEnvironment, RawKube, RawResults, shown},
     nearest,
     reference::RawValue,

@@ -33,7 +33,11 @@ fn open(url: &str) -> Result<Postgres, Error> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("obsctl.yaml");
     let quoted = serde_json::to_string(url).unwrap();
-    std::fs::write(&file, format!("environments:\n  a:\n    apps: {{web: {{files: [x.log]}}}}\n    postgres: {{main: {{url: {quoted}}}}}\n")).unwrap();
+    std::fs::write(
+        &file,
+        format!("environments:\n  a:\n    apps: {{web: {{files: [x.log]}}}}\n    postgres: {{main: {{url: {quoted}}}}}\n"),
+    )
+    .unwrap();
     let vars = Vars::of([("HOME", folder.path())]);
     let env = load(&Inputs { config: Some(file), vars, cwd: folder.path().to_owned(), ..Inputs::default() })?;
     let session = Session::new(env, None, Redactor::default(), Stop::default(), TimeZone::UTC);

@@ -46,6 +46,7 @@ pub(super) fn of(error: &tokio_postgres::Error, doing: Safe, redact: &Redactor, 
 /// No word of the server: the stream, TLS or the driver.
 fn of_wire(error: &tokio_postgres::Error, doing: Safe, tls: Option<(&Tls, &str)>) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
+    let mut text = error.to_string();
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
             let is_tls = io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
@@ -54,12 +55,12 @@ fn of_wire(error: &tokio_postgres::Error, doing: Safe, tls: Option<(&Tls, &str)>
                 None => Error::new(Kind::Unreachable, doing).what(safe!("the connection broke: {}", Safe::name(io.to_string()))),
             };
         }
+        text.push_str(&format!(": {inner}"));
         cause = inner.source();
     }
     if error.is_closed() {
         return Error::new(Kind::Unreachable, doing).what("the connection is closed");
     }
-    let text = error.to_string();
     let what = match text.as_str() {
         // The driver's fixed words; what they stand for.
         _ if text.contains("server does not support TLS") => "the server has no TLS, and sslmode asks for it",

@@ -28,10 +28,12 @@ pub(super) fn password(file: &Path, (host, port): &(String, u16), database: &str
 pub(super) fn service(name: &str, url: PostgresUrl, file: Option<&Path>) -> Result<PostgresUrl> {
     let fail = |what: Safe| Error::new(Kind::Config, safe!("reading the service {}", Safe::name(name))).what(what);
     let Some(file) = file else {
-        return Err(fail("there is no service file, or the configuration is not trusted to read it".into()).hint(Hint::Run("obsctl config trust".into())));
+        return Err(fail("there is no service file, or the configuration is not trusted to read it".into())
+            .hint(Hint::Run("obsctl config trust".into())));
     };
     let text = read(file).ok_or_else(|| fail(safe!("{} cannot be read", Safe::name(file.as_os_str().as_encoded_bytes()))))?;
-    let pairs = section(&text, name).ok_or_else(|| fail(safe!("{} has none of that name", Safe::name(file.as_os_str().as_encoded_bytes()))))?;
+    let pairs =
+        section(&text, name).ok_or_else(|| fail(safe!("{} has none of that name", Safe::name(file.as_os_str().as_encoded_bytes()))))?;
     let of_service = PostgresUrl::default().with(&pairs)?;
     let own = PostgresUrl::default();
     let hosts = if url.hosts() == own.hosts() { of_service.hosts() } else { url.hosts() };
@@ -70,7 +72,8 @@ fn is_open_to_others(file: &Path) -> bool {
 fn find(text: &str, wanted: [&str; 4]) -> Option<String> {
     text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
         let fields = fields(line);
-        let matches = fields.len() >= 5 && fields.iter().zip(wanted).all(|((field, bare), wanted)| (*bare && field == "*") || field == wanted);
+        let matches =
+            fields.len() >= 5 && fields.iter().zip(wanted).all(|((field, bare), wanted)| (*bare && field == "*") || field == wanted);
         matches.then(|| fields.into_iter().nth(4)).flatten().map(|(password, _)| password).filter(|p| !p.is_empty())
     })
 }

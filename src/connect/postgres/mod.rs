@@ -193,7 +193,8 @@ impl PostgresLink {
         match &url.password {
             Some(password) => _ = config.password(password.expose_secret()),
             None => {
-                let found = self.way.passfile.as_deref().and_then(|f| files::password(f, at, url.database.as_deref().unwrap_or(user), user));
+                let found =
+                    self.way.passfile.as_deref().and_then(|f| files::password(f, at, url.database.as_deref().unwrap_or(user), user));
                 if let Some(password) = found {
                     config.password(password.expose_secret());
                 }
@@ -297,9 +298,7 @@ impl Postgres {
             end.map(|()| rows)
         };
         match tokio::time::timeout(ANSWER, ask).await {
-            Err(_) => {
-                Err(Error::new(Kind::Timeout, doing).to(self.provenance()).what(safe!("no answer within {} s", ANSWER.as_secs())))
-            }
+            Err(_) => Err(Error::new(Kind::Timeout, doing).to(self.provenance()).what(safe!("no answer within {} s", ANSWER.as_secs()))),
             Ok(Err(error)) => Err(fault::of(&error, doing, &self.redact, None).to(self.provenance())),
             Ok(Ok(rows)) => Ok(rows),
         }

@@ -49,6 +49,14 @@ pub struct Forced {
     pub used: bool,
 }
 
+impl Forced {
+    /// Compares what was chosen with what would be without full reads.
+    pub fn of(chosen: &Plan, forced: &Plan, index: &Safe) -> Self {
+        let cost = |plan: &Plan| plan.nodes.first().map_or(0.0, |n| n.total_cost);
+        Self { chosen: cost(chosen), forced: cost(forced), used: forced.nodes.iter().any(|n| n.index.as_ref() == Some(index)) }
+    }
+}
+
 impl Hypothetical {
     /// Compares two plans of one statement. hypopg names its indexes `<13574>btree_item_product_id`.
     pub fn of(columns: usize, before: &Plan, after: &Plan, bytes: u64) -> Self {

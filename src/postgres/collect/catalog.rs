@@ -8,7 +8,10 @@ use super::{
 use crate::{
     connect::postgres::{BurstAsk, Postgres},
     error::{Error, Kind, Result},
-    postgres::screen::{FunctionFacts, names_in, tree::{FIRST_OF_USERS, Reach}},
+    postgres::screen::{
+        FunctionFacts, names_in,
+        tree::{FIRST_OF_USERS, Reach},
+    },
     safe,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -117,7 +120,8 @@ pub(super) async fn closure(pg: &Postgres, sent: &Sent, limits: &Limits, major: 
             functions.insert(function.oid, function);
         }
         if let Some(lost) = new_functions.iter().find(|oid| !functions.contains_key(oid)) {
-            return Err(Error::new(Kind::Denied, "screening the statement").what(safe!("it reaches a function with OID {} that the catalogs do not show", *lost)));
+            return Err(Error::new(Kind::Denied, "screening the statement")
+                .what(safe!("it reaches a function with OID {} that the catalogs do not show", *lost)));
         }
     }
     Err(Error::new(Kind::Denied, "screening the statement").what("it reaches more objects than can be screened"))
@@ -175,9 +179,9 @@ impl Walk<'_> {
     async fn round(&mut self, objects: &Vec<u32>, operators: &Vec<u32>, functions: &Vec<u32>) -> Result<[Vec<Row>; 3]> {
         let by_oid = format!("{FUNCTIONS} p.oid = ANY ($1)");
         let questions = vec![
-            BurstAsk { sql: EDGES, parameters: vec![(objects, Type::OID_ARRAY), (&self.writes, Type::BOOL)] },
-            BurstAsk { sql: OPERATORS, parameters: vec![(operators, Type::OID_ARRAY)] },
-            BurstAsk { sql: &by_oid, parameters: vec![(functions, Type::OID_ARRAY)] },
+            BurstAsk::with(EDGES, vec![(objects, Type::OID_ARRAY), (&self.writes, Type::BOOL)]),
+            BurstAsk::with(OPERATORS, vec![(operators, Type::OID_ARRAY)]),
+            BurstAsk::with(&by_oid, vec![(functions, Type::OID_ARRAY)]),
         ];
         let mut rows = self.ask(questions).await?.into_iter();
         Ok([rows.next().unwrap_or_default(), rows.next().unwrap_or_default(), rows.next().unwrap_or_default()])
@@ -193,7 +197,8 @@ impl Walk<'_> {
         asks.extend(questions);
         asks.push(BurstAsk::plain(ROLLBACK));
         let last = asks.len() - 1;
-        let mut answers = send(self.pg, self.sent, &safe!("asking the catalogs what the statement reaches"), &asks, self.limits.patience()).await?;
+        let mut answers =
+            send(self.pg, self.sent, &safe!("asking the catalogs what the statement reaches"), &asks, self.limits.patience()).await?;
         answers.failed(last)?;
         (0..count).map(|at| answers.rows(3 + at).map_err(|f| f.error)).collect()
     }
@@ -209,7 +214,7 @@ impl Walk<'_> {
             }
             asked.extend(new.iter().cloned());
             let by_name = format!("{FUNCTIONS} p.oid >= 16384 AND lower(p.proname) = ANY ($1)");
-            let rows = self.ask(vec![BurstAsk { sql: &by_name, parameters: vec![(&new, Type::TEXT_ARRAY)] }]).await?;
+            let rows = self.ask(vec![BurstAsk::with(&by_name, vec![(&new, Type::TEXT_ARRAY)])]).await?;
             for row in rows.iter().flatten() {
                 let function = function(row)?;
                 names.extend(names_in(&function.body));

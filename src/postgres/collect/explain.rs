@@ -5,7 +5,7 @@
 use super::{
     catalog::closure,
     server::{facts, get},
-    transaction::{Access, BACK, Answers, Limits, ROLLBACK, SAVEPOINT, Sent, TREES_OFF, holds, literal, send, under, unique_name},
+    transaction::{Access, Answers, BACK, Limits, ROLLBACK, SAVEPOINT, Sent, TREES_OFF, holds, literal, send, under, unique_name},
 };
 use crate::{
     answer::Hint,
@@ -23,20 +23,18 @@ use crate::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::{
+    collections::BTreeMap,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 use tokio_postgres::{Row, types::Json};
 use tokio_util::sync::CancellationToken;
 
-mod advice;
-
 /// How long a cancelled statement may take to end.
 const ENDING: Duration = Duration::from_secs(2);
 /// The places of a burst that opens a transaction.
 const AT_LIMITS: usize = 1;
 const AT_PREPARE: usize = 3;
-const AT_TYPES: usize = 5;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -119,18 +117,17 @@ pub struct Explained {
     /// The plan that says most, the run's before the plain one, as the server sent it. Holds literals: not safe to print.
     #[serde(skip)]
     pub json: String,
-    /// What was screened: another transaction asks about the same statement only where the server shows the same tree.
-    #[serde(skip)]
-    tree: String,
 }
 
 /// Explains statements over one session.
 pub struct Explainer<'a> {
-    pg: &'a Postgres,
+    pub(super) pg: &'a Postgres,
     redact: &'a Redactor,
-    sent: Sent,
+    pub(super) sent: Sent,
     /// The plans that came in, as the server sent them.
     texts: Mutex<Vec<String>>,
+    /// Statements that were let through, with the tree that was judged.
+    screened: Mutex<BTreeMap<String, String>>,
     /// The server.
     pub server: ServerFacts,
 }
@@ -143,7 +140,7 @@ impl<'a> Explainer<'a> {
     pub async fn new(pg: &'a Postgres, redact: &'a Redactor) -> Result<Self> {
         let sent = Sent::default();
         let server = facts(pg, &sent, &Limits::default()).await?;
-        Ok(Self { pg, redact, sent, texts: Mutex::default(), server })
+        Ok(Self { pg, redact, sent, texts: Mutex::default(), screened: Mutex::default(), server })
     }
 
     /// Every statement that was sent so far.
@@ -198,7 +195,6 @@ impl<'a> Explainer<'a> {
             warnings: screened.warnings,
             sent: self.sent(),
             json,
-            tree: screened.tree,
         })
     }
 
@@ -248,11 +244,17 @@ impl<'a> Explainer<'a> {
         }
         let vouched = closure.reached.iter().filter(|f| request.vouched.holds(f));
         let warnings = vouched.map(|f| safe!("{} runs because it was allowed by name", f.qualified())).collect();
+        self.screened.lock().unwrap_or_else(PoisonError::into_inner).insert(statement.sql.clone(), opened.tree.clone());
         Ok(Screened { tree: opened.tree, shape, warnings })
     }
 
+    /// Whether a statement with this very tree was let through.
+    pub(super) fn was_screened(&self, sql: &str, tree: &str) -> bool {
+        self.screened.lock().unwrap_or_else(PoisonError::into_inner).get(sql).is_some_and(|screened| screened == tree)
+    }
+
     /// Begins a transaction, sets its limits, and has the server parse the statement and show its tree.
-    async fn open(&self, statement: &Statement, limits: &Limits, access: Access) -> Result<Opened> {
+    pub(super) async fn open(&self, statement: &Statement, limits: &Limits, access: Access) -> Result<Opened> {
         let doing = safe!("having PostgreSQL parse the statement");
         let name = unique_name();
         let shown = [("client_min_messages", "log"), ("debug_pretty_print", "off"), ("debug_print_rewritten", "on")];
@@ -262,7 +264,7 @@ impl<'a> Explainer<'a> {
             "SELECT pg_catalog.format_type(u.t, NULL) FROM pg_catalog.pg_prepared_statements p, \
              LATERAL pg_catalog.unnest(p.parameter_types) WITH ORDINALITY u(t, n) WHERE p.name OPERATOR(pg_catalog.=) '{name}' ORDER BY u.n"
         );
-        let asks = [
+        let mut asks = vec![
             BurstAsk::plain(access.begin()),
             BurstAsk::plain(&limit),
             BurstAsk::plain(SAVEPOINT),
@@ -270,6 +272,15 @@ impl<'a> Explainer<'a> {
             BurstAsk::plain(TREES_OFF),
             BurstAsk::plain(&types),
         ];
+        if self.server.major() < 15 {
+            // PREPARE of 14 does not show what it prepares; the protocol's Parse does. The driver may then look up types, with operators
+            // by name.
+            if self.server.search_path.to_lowercase().contains("pg_catalog") {
+                return Err(Error::new(Kind::Denied, doing).what("on PostgreSQL 14 a search_path that names pg_catalog is not safe to use"));
+            }
+            asks.insert(AT_PREPARE + 1, BurstAsk::parsed(&statement.sql));
+        }
+        let at_types = asks.len() - 1;
         self.pg.trees();
         let mut answers = send(self.pg, &self.sent, &doing, &asks, limits.patience()).await?;
         let trees = self.pg.trees();
@@ -282,12 +293,17 @@ impl<'a> Explainer<'a> {
             if let Err(fault) = answers.rows(AT_PREPARE) {
                 return Err(not_parsed(fault));
             }
-            answers.failed(AT_TYPES)?;
-            let types: Result<Vec<Safe>> = answers.rows(AT_TYPES).map_err(|f| f.error)?.iter().map(|r| get::<String>(r, 0).map(Safe::name)).collect();
+            answers.failed(at_types)?;
+            let types: Result<Vec<Safe>> =
+                answers.rows(at_types).map_err(|f| f.error)?.iter().map(|r| get::<String>(r, 0).map(Safe::name)).collect();
             // The savepoint, PREPARE itself, what it prepares, and the command that ends the showing.
+            let shown = trees.len();
             match <[String; 4]>::try_from(trees) {
-                Ok([savepoint, own, tree, last]) if [&savepoint, &own, &last].iter().all(|t| Shape::of(t).utility) => Ok(Opened { name: name.clone(), tree, types: types? }),
-                _ => Err(Error::new(Kind::Denied, "screening the statement").what("the server does not show what it makes of the statement")),
+                Ok([savepoint, own, tree, last]) if [&savepoint, &own, &last].iter().all(|t| Shape::of(t).utility) => {
+                    Ok(Opened { name: name.clone(), tree, types: types? })
+                }
+                _ => Err(Error::new(Kind::Denied, "screening the statement")
+                    .what(safe!("the server does not show what it makes of the statement ({} trees in place of 4)", shown))),
             }
         };
         match opened.await {
@@ -352,15 +368,14 @@ impl<'a> Explainer<'a> {
         };
         match self.plan(&mut answers, 0) {
             Ok(plan) => Analysis::Ran(Box::new(plan)),
-            Err(fault) if fault.state.as_deref() == Some("57014") => Analysis::Failed(safe!(
-                "it was cancelled after {} s, which is all that it may take",
-                request.limits.statement.as_secs()
-            )),
+            Err(fault) if fault.state.as_deref() == Some("57014") => {
+                Analysis::Failed(safe!("it was cancelled after {} s, which is all that it may take", request.limits.statement.as_secs()))
+            }
             Err(fault) => Analysis::Failed(fault.error.what_happened().clone()),
         }
     }
 
-    fn plan(&self, answers: &mut Answers, at: usize) -> Result<Plan, BurstFault> {
+    pub(super) fn plan(&self, answers: &mut Answers, at: usize) -> Result<Plan, BurstFault> {
         let rows = answers.rows(at)?;
         let odd = |error: Error| BurstFault { state: None, error };
         let json: Json<Box<RawValue>> = rows
@@ -372,7 +387,7 @@ impl<'a> Explainer<'a> {
     }
 
     /// Ends the transaction whatever happened in it, and leaves nothing in the server's session.
-    async fn close(&self, opened: &Opened, limits: &Limits) {
+    pub(super) async fn close(&self, opened: &Opened, limits: &Limits) {
         let doing = safe!("ending the transaction");
         let deallocate = format!("DEALLOCATE {}", opened.name);
         let asks = [BACK, deallocate.as_str(), ROLLBACK].map(BurstAsk::plain);
@@ -389,13 +404,13 @@ struct Screened {
 }
 
 /// A transaction in which the statement is prepared.
-struct Opened {
+pub(super) struct Opened {
     name: String,
-    tree: String,
-    types: Vec<Safe>,
+    pub(super) tree: String,
+    pub(super) types: Vec<Safe>,
 }
 
-fn explain(more: &str, opened: &Opened, values: &[Option<String>]) -> String {
+pub(super) fn explain(more: &str, opened: &Opened, values: &[Option<String>]) -> String {
     let values: Vec<String> = values.iter().map(|v| v.as_deref().map_or_else(|| "NULL".to_owned(), literal)).collect();
     let values = if values.is_empty() { String::new() } else { format!("({})", values.join(", ")) };
     format!("EXPLAIN ({more}VERBOSE, SETTINGS, FORMAT JSON) EXECUTE {}{values}", opened.name)

@@ -32,7 +32,7 @@ const FACTS: &str = "SELECT current_setting('server_version'), current_setting('
 /// # Errors
 /// `Protocol` for a server older than 14; else as the connection's.
 pub async fn server_facts(pg: &Postgres) -> Result<ServerFacts> {
-    Ok(facts(pg, &Sent::default(), &Limits::default()).await?)
+    facts(pg, &Sent::default(), &Limits::default()).await
 }
 
 pub(super) async fn facts(pg: &Postgres, sent: &Sent, limits: &Limits) -> Result<ServerFacts> {
@@ -45,7 +45,7 @@ pub(super) async fn facts(pg: &Postgres, sent: &Sent, limits: &Limits) -> Result
         BurstAsk::plain("SELECT pg_catalog.current_setting('search_path')"),
         BurstAsk::plain(&limit),
         BurstAsk::plain("SET LOCAL search_path = pg_catalog, pg_temp"),
-        BurstAsk { sql: FACTS, parameters: vec![(&powers, tokio_postgres::types::Type::TEXT_ARRAY)] },
+        BurstAsk::with(FACTS, vec![(&powers, tokio_postgres::types::Type::TEXT_ARRAY)]),
         BurstAsk::plain(ROLLBACK),
     ];
     let mut answers = send(pg, sent, &doing, &asks, limits.patience()).await?;
@@ -83,6 +83,7 @@ pub(super) async fn facts(pg: &Postgres, sent: &Sent, limits: &Limits) -> Result
 
 /// A column, whose type the question fixes.
 pub(super) fn get<'r, T: FromSql<'r>>(row: &'r Row, at: usize) -> Result<T> {
-    row.try_get(at)
-        .map_err(|_| Error::new(Kind::Protocol, "reading the server's answer").what(safe!("column {} is of another type than asked for", at)))
+    row.try_get(at).map_err(|_| {
+        Error::new(Kind::Protocol, "reading the server's answer").what(safe!("column {} is of another type than asked for", at))
+    })
 }

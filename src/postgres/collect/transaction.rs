@@ -77,7 +77,8 @@ pub(super) fn under(limits: &Limits, major: u32, further: &[(&str, &str)]) -> St
         settings.push(("transaction_timeout", ms(limits.transaction())));
     }
     settings.extend(further.iter().map(|(name, value)| (*name, (*value).to_owned())));
-    let set: Vec<String> = settings.iter().map(|(name, value)| format!("pg_catalog.set_config('{name}', {}, true)", literal(value))).collect();
+    let set: Vec<String> =
+        settings.iter().map(|(name, value)| format!("pg_catalog.set_config('{name}', {}, true)", literal(value))).collect();
     format!("SELECT {}, pg_catalog.current_setting('transaction_read_only')", set.join(", "))
 }
 
@@ -158,7 +159,9 @@ mod tests {
     fn limits_are_never_off() {
         let none = Limits { statement: Duration::ZERO, lock: Duration::ZERO };
         let sql = under(&none, 17, &[]);
-        assert!(sql.contains("'statement_timeout', E'1ms'") && sql.contains("'lock_timeout', E'1ms'") && sql.contains("transaction_timeout"));
+        assert!(
+            sql.contains("'statement_timeout', E'1ms'") && sql.contains("'lock_timeout', E'1ms'") && sql.contains("transaction_timeout")
+        );
         assert!(!under(&none, 16, &[]).contains("'transaction_timeout'"));
         assert_ne!(unique_name(), unique_name());
     }

@@ -130,13 +130,15 @@ fn tls_is_verified_and_what_is_wrong_is_said() {
     );
     assert_eq!(explain(&certified, "SELECT 1", &running()).unwrap().server.role.as_str(), "certified");
     let plain = lab::get().postgres(Major::V15);
-    let error = explain(&format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=require", plain.port()), "SELECT 1", &running()).unwrap_err();
+    let error =
+        explain(&format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=require", plain.port()), "SELECT 1", &running()).unwrap_err();
     assert!(error.says().contains("TLS"), "{}", error.says());
 }
 
 #[test]
 fn an_exhausted_server_says_so() {
-    let server = get().postgres_with(Major::V15, &PostgresOptions { config: vec!["max_connections = 5".into()], ..PostgresOptions::default() });
+    let server =
+        get().postgres_with(Major::V15, &PostgresOptions { config: vec!["max_connections = 5".into()], ..PostgresOptions::default() });
     let url = reader(&server);
     let _held: Vec<_> = (0..2).map(|n| server.session("reader", "postgres", &format!("held {n}"))).collect();
     let error = explain(&url, "SELECT 1", &running()).unwrap_err();
@@ -171,6 +173,7 @@ fn a_pooler_in_transaction_mode_is_no_hindrance() {
         explain(&url, "SELECT nope", &running()).unwrap_err();
     }
     let pg = open(&url).unwrap();
-    let left = RUNTIME.block_on(pg.rows("looking".into(), "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'obsctl%'", &[])).unwrap();
+    let left =
+        RUNTIME.block_on(pg.rows("looking".into(), "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'obsctl%'", &[])).unwrap();
     assert_eq!(left[0].get::<_, i64>(0), 0);
 }

@@ -46,7 +46,8 @@ fn ordinary_statements_run() {
         server.psql(&db, SHOP);
         server.role("reader", "pw", "GRANT pg_read_all_data TO reader");
         for sql in ASKED {
-            let explained = explain(&server.url_for("reader", "pw", &db), sql, &running()).unwrap_or_else(|e| panic!("{version:?} {sql}\n{}", e.says()));
+            let explained = explain(&server.url_for("reader", "pw", &db), sql, &running())
+                .unwrap_or_else(|e| panic!("{version:?} {sql}\n{}", e.says()));
             assert!(matches!(explained.analysis, Analysis::Ran(_)), "{version:?} {sql}: {:?}", explained.analysis);
             assert!(!explained.writes && explained.warnings.is_empty());
         }

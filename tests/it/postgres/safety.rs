@@ -372,7 +372,10 @@ fn the_session_is_left_as_it_was() {
         let statement = obsctl::postgres::statement::Statement::read("SELECT * FROM t", true).unwrap();
         let stop = tokio_util::sync::CancellationToken::new();
         explainer.explain(&statement, &running(), &stop).await.unwrap();
-        explainer.explain(&obsctl::postgres::statement::Statement::read("SELECT nope", true).unwrap(), &running(), &stop).await.unwrap_err();
+        explainer
+            .explain(&obsctl::postgres::statement::Statement::read("SELECT nope", true).unwrap(), &running(), &stop)
+            .await
+            .unwrap_err();
         let left = "SELECT (SELECT count(*) FROM pg_prepared_statements)::text || current_setting('debug_print_rewritten') || \
                     current_setting('client_min_messages') || current_setting('search_path')";
         let rows = pg.rows("looking".into(), left, &[]).await.unwrap();
