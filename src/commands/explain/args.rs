@@ -1,5 +1,6 @@
 //! The flags of `obsctl explain`.
 
+use super::source::By;
 use crate::text::units::parse_duration;
 use clap::ArgGroup;
 use std::{path::PathBuf, time::Duration};
@@ -7,7 +8,7 @@ use std::{path::PathBuf, time::Duration};
 /// Says why a statement takes what it takes: its plan, the time of each step, the causes, and what to try.
 #[derive(Debug, clap::Args)]
 #[command(
-    group = ArgGroup::new("what").required(true).args(["sql", "file", "plan"]),
+    group = ArgGroup::new("what").required(true).args(["sql", "file", "plan", "queryid", "slowest", "pid"]),
     after_help = "A statement that reads is run once, by EXPLAIN ANALYZE in a READ ONLY transaction with short timeouts, after every function \
                   that it reaches was looked up; --plain runs nothing. A saved plan is read as EXPLAIN (FORMAT JSON) makes it, of PostgreSQL \
                   14 to 18 with any options; as psql frames it, as pgAdmin and auto_explain keep it. The status is 0 whatever the plan \
@@ -20,6 +21,24 @@ pub struct Args {
     /// A file with the statement; - is stdin
     #[arg(short = 'f', long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: Option<PathBuf>,
+    /// The statement with this ID in pg_stat_statements; planned only, unless --analyze
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pub queryid: Option<i64>,
+    /// The slowest statement of the database; planned only, unless --analyze
+    #[arg(long)]
+    pub slowest: bool,
+    /// Not the slowest, but the one at this place
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "slowest", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rank: u32,
+    /// What slowest means
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t, requires = "slowest")]
+    pub by: By,
+    /// What this server process runs; planned only, unless --analyze
+    #[arg(long, value_name = "PID")]
+    pub pid: Option<i32>,
+    /// Run a statement that --queryid, --slowest or --pid found
+    #[arg(long, conflicts_with_all = ["plain", "plan"])]
+    pub analyze: bool,
     /// A saved plan instead of a server; - is stdin
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub plan: Option<PathBuf>,

@@ -1,6 +1,9 @@
 //! A statement explained by a server: screened, planned, run where it only reads; then the indexes that would help.
 
-use super::{Args, saved};
+use super::{
+    Args, saved,
+    source::{self, Given},
+};
 use crate::{
     answer::{Answer, Coverage, Hint, Part},
     connect::postgres::Postgres,
@@ -19,11 +22,10 @@ use crate::{
     session::Session,
     text::Safe,
 };
-use std::path::Path;
 
 /// Explains the statement that was given.
 pub(super) async fn explain(args: &Args, session: &Session, out: &mut Out) -> Result<(Answer<Explanation>, Where)> {
-    let text = text(args)?;
+    let typed = source::typed(args)?;
     let link = session.postgres(&args.database).await?;
     for warning in session.env.warnings.iter().chain(&link.warnings) {
         out.note(&Line::plain(safe!("warning: {}", warning)));
@@ -34,17 +36,23 @@ pub(super) async fn explain(args: &Args, session: &Session, out: &mut Out) -> Re
         () = stop.cancelled() => return Err(Error::new(Kind::Cancelled, "connecting to PostgreSQL").what("stopped")),
     };
     let explainer = Explainer::new(&pg, &session.redact).await?;
-    let statement = Statement::read(&text, explainer.server.standard_conforming_strings)?;
-    let request = request(args, &statement)?;
+    let given = source::given(args, typed, &pg, &explainer.server).await?;
+    let statement = Statement::read(&given.sql, explainer.server.standard_conforming_strings)?;
+    let mut request = request(args, &statement, &given)?;
     let place = place(session, &link, &pg, &explainer);
     let runs = runs(&request, &statement);
     // What is about to happen is said before it happens.
     out.note(&Line::new().with(Style::Dim, safe!("{}  runs {}", place.line(), runs)));
+    if given.found.is_some() && statement.has_parameters() && request.values.list.is_empty() {
+        let generic = explainer.explain(&statement, &Request { analyze: false, ..request.clone() }, &stop).await?;
+        request.values = explainer.likely_values(&statement, &generic.plain).await?.unwrap_or_default();
+    }
     let mut explained = explainer.explain(&statement, &request, &stop).await?;
 
     let (plan, not_run) = match std::mem::replace(&mut explained.analysis, Analysis::NotAsked) {
         Analysis::Ran(plan) => (*plan, None),
-        Analysis::NotAsked => (explained.plain.clone(), Some("nobody asked for it".into())),
+        Analysis::NotAsked if args.plain => (explained.plain.clone(), Some("--plain".into())),
+        Analysis::NotAsked => (explained.plain.clone(), Some("a statement that was found on the server is run with --analyze only".into())),
         Analysis::Withheld(why) | Analysis::Failed(why) => (explained.plain.clone(), Some(why)),
         Analysis::Interrupted => (explained.plain.clone(), Some("stopped".into())),
     };
@@ -67,7 +75,9 @@ pub(super) async fn explain(args: &Args, session: &Session, out: &mut Out) -> Re
         saved::save(path, &json)?;
     }
     let flips = explained.generic.as_ref().map(|generic| shape(generic) != shape(&explained.plain));
+    let told = given.found.map(|found| safe!("{}: {}", found, Safe::name(shared::without_literals(&statement.sql)).clipped(400)));
     let run = Run {
+        statement: told,
         server: explained.server,
         runs,
         not_run,
@@ -83,19 +93,14 @@ pub(super) async fn explain(args: &Args, session: &Session, out: &mut Out) -> Re
     Ok((Answer { facts, findings, coverage, sources }, place))
 }
 
-/// The statement's text.
-fn text(args: &Args) -> Result<String> {
-    match (&args.sql, &args.file) {
-        (Some(sql), _) if sql != "-" => Ok(sql.clone()),
-        (_, Some(file)) => saved::read(file),
-        _ => saved::read(Path::new("-")).map(|text| text.trim_end().to_owned()),
+fn request(args: &Args, statement: &Statement, given: &Given) -> Result<Request> {
+    let mut values = values(&args.params, statement)?;
+    if args.params.is_empty() {
+        values.from = given.values_from;
     }
-}
-
-fn request(args: &Args, statement: &Statement) -> Result<Request> {
     Ok(Request {
-        values: values(&args.params, statement)?,
-        analyze: !args.plain,
+        values,
+        analyze: if given.found.is_some() { args.analyze } else { !args.plain },
         write_and_roll_back: args.run_write_and_roll_back,
         allow_superuser: args.allow_superuser,
         vouched: Vouched::new(args.allowed.iter().cloned()),

@@ -3,6 +3,7 @@
 mod args;
 mod live;
 mod saved;
+mod source;
 
 pub use args::Args;
 

@@ -74,7 +74,11 @@ impl Explainer<'_> {
             let table = tables.iter().find(|t| t.name == candidate.relation && candidate.schema.as_ref() == Some(&t.schema));
             let Some(columns) = candidate.ranked(table) else { continue };
             let trial = match table.and_then(|t| t.leading_index(&columns)) {
-                Some(index) => self.without_seq_scans(statement, request).await.ok().map(|plan| Trial::WithoutSeqScan(Forced::of(&of.plain, &plan, &index.name))),
+                Some(index) => self
+                    .without_seq_scans(statement, request)
+                    .await
+                    .ok()
+                    .map(|plan| Trial::WithoutSeqScan(Forced::of(&of.plain, &plan, &index.name))),
                 None if self.server.hypopg.is_none() => Some(Trial::NotInstalled),
                 None => self.hypothetical(statement, request, &of.plain, (candidate, &columns)).await,
             };

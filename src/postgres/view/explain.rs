@@ -60,6 +60,8 @@ pub enum Origin {
 pub struct Run {
     /// The server, and our role on it.
     pub server: ServerFacts,
+    /// The statement without its literals, and where it was found; none where the user gave it.
+    pub statement: Option<Safe>,
     /// What was said to run, before it did.
     pub runs: Safe,
     /// Why the plan has no times, where it has none.
@@ -125,6 +127,9 @@ fn ran(doc: &mut Doc, run: &Run) {
     let mut say = |word: &'static str, style: Style, text: Safe| {
         doc.wrapped(Line::new().with(Style::Dim, safe!("{:<12}", word)).with(style, text), 12);
     };
+    if let Some(statement) = &run.statement {
+        say("statement", Style::Plain, statement.clone());
+    }
     say("runs", Style::Plain, run.runs.clone());
     say("screened", Style::Plain, "no volatile or denied function in the statement, its views or its policies".into());
     run.warnings.iter().for_each(|w| say("warning", Style::Warn, w.clone()));

@@ -133,3 +133,15 @@ fn what_was_not_run_says_why() {
     let two = desk.start(crate::cli_support::OBSCTL, ["explain", "SELECT 1; SELECT 2"]);
     assert!(two.status == 2 && two.out.is_empty(), "{two:#?}");
 }
+
+#[test]
+fn the_slowest_statement_is_found_planned_and_not_run_unasked() {
+    let server = shop(Major::V15);
+    server.psql("postgres", "CREATE EXTENSION pg_stat_statements; GRANT pg_monitor TO reader; SELECT pg_stat_statements_reset()");
+    for product in [7, 8, 9] {
+        server.psql("postgres", &format!("SELECT count(*) FROM item WHERE product_id = {product}"));
+    }
+    let desk = desk(&server);
+    let seen = explain(&desk, &["--slowest", "--by", "mean"]);
+    says(&seen, &["statement", "of pg_stat_statements", "product_id = $1", "run with --analyze only", "NOT RUN", "sampled"]);
+}
