@@ -15,7 +15,7 @@ use crate::{
         decode::shared::{self, Hide},
         screen::Vouched,
         statement::{Statement, StatementKind},
-        view::explain::{Explanation, Origin, Run},
+        view::explain::{Explanation, PlanOrigin, Run},
     },
     report::{Line, Out, Style, Where},
     safe,
@@ -89,7 +89,7 @@ pub(super) async fn explain(args: &Args, session: &Session, out: &mut Out) -> Re
         sent: explainer.sent(),
     };
     let findings = judged.meaning.causes.iter().map(|c| c.finding()).collect();
-    let facts = Explanation { origin: Origin::Server(Box::new(run)), judged, advice, diff };
+    let facts = Explanation { origin: PlanOrigin::Server(Box::new(run)), judged, advice, diff };
     Ok((Answer { facts, findings, coverage, sources }, place))
 }
 

@@ -11,7 +11,7 @@ use crate::{
             plan, saved,
             shared::{self, Hide},
         },
-        view::explain::{Earlier, Explanation, Origin},
+        view::explain::{Earlier, Explanation, PlanOrigin},
     },
     report::Where,
     safe, store,
@@ -39,7 +39,7 @@ pub(super) fn explain(path: &Path, args: &Args, redact: &Redactor) -> Result<(An
     let judged = now.judged;
     let findings = judged.meaning.causes.iter().map(|c| c.finding()).collect();
     let advice = advice::offline(&candidate::candidates(&judged));
-    let facts = Explanation { origin: Origin::File(name.clone()), judged, advice, diff };
+    let facts = Explanation { origin: PlanOrigin::File(name.clone()), judged, advice, diff };
     let place = Where { files: Some(name), ..Where::default() };
     Ok((Answer { facts, findings, coverage, sources }, place))
 }

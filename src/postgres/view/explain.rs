@@ -25,7 +25,7 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub struct Explanation {
     /// Where the plan comes from.
-    pub origin: Origin,
+    pub origin: PlanOrigin,
     /// The plan and what it means.
     #[serde(flatten)]
     pub judged: Judged,
@@ -48,7 +48,7 @@ pub struct Earlier {
 /// Where a plan comes from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Origin {
+pub enum PlanOrigin {
     /// A file that somebody saved.
     File(Safe),
     /// A server that was asked.
@@ -100,7 +100,7 @@ pub fn explain(answer: &Answer<Explanation>, place: &Where, look: &Look, shown: 
     let mut doc = Doc::default();
     let facts = &answer.facts;
     doc.wrapped(Line::new().with(Style::Strong, place.line()).with(Style::Dim, origin(facts)), 2);
-    if let Origin::Server(run) = &facts.origin {
+    if let PlanOrigin::Server(run) = &facts.origin {
         ran(&mut doc, run);
     }
     settings(&mut doc, &facts.judged);
@@ -116,7 +116,7 @@ pub fn explain(answer: &Answer<Explanation>, place: &Where, look: &Look, shown: 
     let meaning = &facts.judged.meaning;
     listed(&mut doc, "ruled out", &meaning.ruled_out);
     listed(&mut doc, "not seen", &meaning.not_seen);
-    if let Origin::Server(run) = &facts.origin {
+    if let PlanOrigin::Server(run) = &facts.origin {
         end(&mut doc, facts, run, shown);
     }
     doc
@@ -164,8 +164,8 @@ fn end(doc: &mut Doc, facts: &Explanation, run: &Run, shown: Shown) {
 fn origin(facts: &Explanation) -> Safe {
     let run = if facts.judged.meaning.total_ms.is_some() { "" } else { ", never run" };
     match &facts.origin {
-        Origin::File(_) => safe!("  a saved plan{}; nothing is run now", run),
-        Origin::Server(_) => Safe::EMPTY,
+        PlanOrigin::File(_) => safe!("  a saved plan{}; nothing is run now", run),
+        PlanOrigin::Server(_) => Safe::EMPTY,
     }
 }
 
