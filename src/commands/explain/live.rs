@@ -145,7 +145,7 @@ fn runs(request: &Request, statement: &Statement) -> Safe {
 }
 
 fn seconds(d: std::time::Duration) -> Safe {
-    crate::postgres::analyze::words::time(d.as_secs_f64() * 1e3)
+    if d.subsec_millis() == 0 { safe!("{} s", d.as_secs()) } else { crate::postgres::analyze::words::time(d.as_secs_f64() * 1e3) }
 }
 
 /// The kinds and indexes of a plan: what a flip changes.

@@ -170,8 +170,10 @@ fn origin(facts: &Explanation) -> Safe {
 }
 
 fn settings(doc: &mut Doc, judged: &Judged) {
-    if !judged.plan.settings.is_empty() {
-        let list: Vec<Safe> = judged.plan.settings.iter().map(|(name, value)| safe!("{} {}", Safe::name(name), value)).collect();
+    // That one is obsctl's own: it asks for the plan of the given values.
+    let told = || judged.plan.settings.iter().filter(|(name, _)| name.as_str() != "plan_cache_mode");
+    if told().next().is_some() {
+        let list: Vec<Safe> = told().map(|(name, value)| safe!("{} {}", Safe::name(name), value)).collect();
         doc.wrapped(Line::new().with(Style::Dim, "settings    ").with(Style::Plain, Safe::join(&list, " · ")), 12);
     }
 }
@@ -251,7 +253,9 @@ fn index(doc: &mut Doc, advice: &IndexAdvice) {
     let mut price = advice.price.clone();
     let proof = match &advice.proof {
         Proof::Hypopg { before, after } => {
-            price.push("[cost, not time]".into());
+            if let Some(last) = price.last_mut() {
+                *last = safe!("{}  [cost, not time]", *last);
+            }
             safe!("hypopg: cost {} → {}", rows(*before), rows(*after))
         }
         Proof::Unverified { why } => safe!("none yet, a candidate only: {}", why),
