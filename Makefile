@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 # The modules of tests/it that need no server and no root: `make check` runs these.
-QUICK ?= cli:: completions:: docs::
+QUICK ?= cli:: completions:: docs:: explain::
 
 export QUICK
 STEP := tests/make/step

@@ -39,6 +39,18 @@ pub fn mask_key(folder: &Path) -> io::Result<MaskKey> {
     }
 }
 
+/// Writes a file where the user wants it: whole or not at all, readable by its owner only.
+///
+/// # Errors
+/// It cannot be written there.
+pub fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map(|_| ()).map_err(|e| e.error)
+}
+
 fn read_key(path: &Path) -> io::Result<Option<MaskKey>> {
     Ok(<[u8; 32]>::try_from(fs::read(path)?).ok().map(MaskKey::from_bytes))
 }

@@ -45,9 +45,14 @@ pub fn kube_ask(global: &Global, target: Option<&KubeTarget>, vars: &Vars) -> Ku
 pub fn session(global: &Global, vars: Vars, stop: Stop) -> Result<Session> {
     let env = config::load(&inputs(global, vars.clone())?)?;
     let ask = env.kube.as_ref().map(|target| kube_ask(global, Some(target), &vars));
-    let redact = Redactor::new(mask_key(&vars));
-    let redact = if global.show_sensitive { redact.showing_sensitive() } else { redact };
+    let redact = redactor(global, &vars);
     Ok(Session::new(env, ask, redact, stop, zone(global, &vars)).remembering_in(config::state_folder(&vars)))
+}
+
+/// What hides secrets, by flags and the user's own key.
+pub fn redactor(global: &Global, vars: &Vars) -> Redactor {
+    let redact = Redactor::new(mask_key(vars));
+    if global.show_sensitive { redact.showing_sensitive() } else { redact }
 }
 
 /// The user's own, so that a mask can be followed from one run to the next; one for this run where nothing can be stored.

@@ -19,14 +19,24 @@ pub(super) fn of_all_versions(name: &str) -> Vec<Plan> {
     ["pg14", "pg15", "pg16", "pg17", "pg18"].map(|version| plan(&format!("{version}/{name}"))).into()
 }
 
-/// All plans of all versions.
-pub(super) fn all() -> Vec<(String, Plan)> {
-    let mut names = Vec::new();
+/// The JSON of all plans of all versions.
+pub(super) fn texts() -> Vec<(String, String)> {
+    let mut all = Vec::new();
     for version in ["pg14", "pg15", "pg16", "pg17", "pg18"] {
         for file in fs::read_dir(folder().join(version)).expect("a folder per version").flatten() {
-            names.push(format!("{version}/{}", file.path().file_stem().unwrap_or_default().to_string_lossy()));
+            let name = format!("{version}/{}", file.path().file_stem().unwrap_or_default().to_string_lossy());
+            all.push((name, fs::read_to_string(file.path()).expect("a text")));
         }
     }
-    names.sort();
-    names.into_iter().map(|name| (name.clone(), plan(&name))).collect()
+    all.sort();
+    all
+}
+
+/// All plans of all versions.
+pub(super) fn all() -> Vec<(String, Plan)> {
+    let read = |(name, text): (String, String)| {
+        let plan = decode::plan::plan(&text, &Redactor::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        (name, plan)
+    };
+    texts().into_iter().map(read).collect()
 }

@@ -3,6 +3,7 @@
 //! `model` is a plan as PostgreSQL describes it, `decode` reads its JSON, `analyze` gives every node the time that is its own, `rules`
 //! say what an expert would. `statement` reads what was given, `screen` judges what it reaches, `collect` asks the server.
 
+pub mod advice;
 pub mod analyze;
 pub mod collect;
 pub mod decode;
@@ -10,6 +11,7 @@ pub mod model;
 pub mod rules;
 pub mod screen;
 pub mod statement;
+pub mod view;
 
 #[cfg(test)]
 mod fixtures;

@@ -104,8 +104,47 @@ pub struct Table {
     pub rows: Vec<Vec<Cell>>,
 }
 
+/// A tree beside columns: each row has cells, aligned over the whole tree, and a text that hangs in the tree and wraps there.
+#[derive(Default)]
+pub struct Tree {
+    /// The heads of the columns; the last one is that of the tree.
+    pub head: Vec<Cell>,
+    /// The rows, each node before what hangs on it.
+    pub rows: Vec<Branch>,
+}
+
+/// A row of a tree.
+pub struct Branch {
+    /// The cells before the tree.
+    pub cells: Vec<Cell>,
+    /// How many nodes stand above it.
+    pub depth: usize,
+    /// Whether it is a node; else it is one more line of the node before it, of the same depth.
+    pub node: bool,
+    /// What stands in the tree.
+    pub text: Line,
+}
+
+/// A share between 0 and 1 as a bar of at most so many columns, exact to an eighth of one; what is there at all is seen.
+pub fn bar(share: f64, columns: usize) -> Safe {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+    let mut eighths = (share * columns as f64 * 8.0).round() as usize;
+    if share >= 0.01 {
+        eighths = eighths.max(1);
+    }
+    let mut bar = SafeBuf::new();
+    for _ in 0..eighths / 8 {
+        bar.push_fixed("█");
+    }
+    bar.push_fixed(EIGHTHS[eighths % 8]);
+    bar.into_safe()
+}
+
 /// One part of a screen.
 pub enum Block {
+    /// A tree with its columns.
+    Tree(Tree),
     /// A line of its own.
     Line(Line),
     /// A sentence to wrap at the width, with a hanging indent of so many columns.
@@ -133,6 +172,10 @@ impl Doc {
     /// Adds an empty line.
     pub fn gap(&mut self) {
         self.line(Line::new());
+    }
+    /// Adds a tree.
+    pub fn tree(&mut self, tree: Tree) {
+        self.parts.push(Block::Tree(tree));
     }
     /// Adds a table.
     pub fn table(&mut self, table: Table) {

@@ -11,6 +11,13 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// The colours of pod tags, readable on dark and light; a pod keeps its own by the hash of its name.
 const TAGS: [Color; 6] = [Color::Cyan, Color::Green, Color::Magenta, Color::Blue, Color::BrightCyan, Color::BrightMagenta];
 
+/// The whole screen as text.
+pub fn text(doc: &Doc, look: &Look) -> String {
+    let mut out = String::new();
+    draw(doc, look, &mut out);
+    out
+}
+
 /// Draws the whole screen.
 pub(super) fn draw(doc: &Doc, look: &Look, out: &mut String) {
     for part in &doc.parts {
@@ -18,6 +25,7 @@ pub(super) fn draw(doc: &Doc, look: &Look, out: &mut String) {
             Block::Line(line) => draw_line(line, look, out),
             Block::Wrapped(line, indent) => draw_wrapped(line, *indent, look, out),
             Block::Table(table) => draw_table(table, look, out),
+            Block::Tree(tree) => super::tree::draw(tree, look, out),
         }
     }
 }
@@ -30,7 +38,7 @@ pub(super) fn draw_line(line: &Line, look: &Look, out: &mut String) {
     out.push('\n');
 }
 
-fn paint(text: &str, style: Style, look: &Look, out: &mut String) {
+pub(super) fn paint(text: &str, style: Style, look: &Look, out: &mut String) {
     if !look.colour || style == Style::Plain || text.is_empty() {
         out.push_str(text);
         return;

@@ -4,8 +4,9 @@ pub mod doc;
 pub mod human;
 pub mod json;
 pub mod out;
+mod tree;
 
-pub use doc::{Cell, Doc, Line, Style, Table};
+pub use doc::{Branch, Cell, Doc, Line, Style, Table, Tree, bar};
 pub use out::{Format, Look, Out, Where};
 
 use serde::Serialize;

@@ -16,6 +16,8 @@ mod databases;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod generated;
 #[cfg(test)]
 mod postgres;

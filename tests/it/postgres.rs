@@ -1,5 +1,6 @@
 //! `explain` on real servers: what may not run does not, what runs is as limited as it says, and what fails leaves the plain plan.
 
+mod advice;
 mod faults;
 mod harmless;
 mod plans;

@@ -114,6 +114,9 @@ pub struct Explained {
     pub warnings: Vec<Safe>,
     /// Every statement that was sent, in order.
     pub sent: Vec<Safe>,
+    /// The plan that says most, the run's before the plain one, as the server sent it. Holds literals: not safe to print.
+    #[serde(skip)]
+    pub json: String,
 }
 
 /// Explains statements over one session.
@@ -121,6 +124,8 @@ pub struct Explainer<'a> {
     pub(super) pg: &'a Postgres,
     redact: &'a Redactor,
     pub(super) sent: Sent,
+    /// The plans that came in, as the server sent them.
+    texts: Mutex<Vec<String>>,
     /// Statements that were let through, with the tree that was judged.
     screened: Mutex<BTreeMap<String, String>>,
     /// The server.
@@ -135,7 +140,7 @@ impl<'a> Explainer<'a> {
     pub async fn new(pg: &'a Postgres, redact: &'a Redactor) -> Result<Self> {
         let sent = Sent::default();
         let server = facts(pg, &sent, &Limits::default()).await?;
-        Ok(Self { pg, redact, sent, screened: Mutex::default(), server })
+        Ok(Self { pg, redact, sent, texts: Mutex::default(), screened: Mutex::default(), server })
     }
 
     /// Every statement that was sent so far.
@@ -175,6 +180,9 @@ impl<'a> Explainer<'a> {
         };
         self.close(&opened, &request.limits).await;
         let (plain, generic) = planned?;
+        let mut texts = std::mem::take(&mut *self.texts.lock().unwrap_or_else(PoisonError::into_inner)).into_iter();
+        let first = texts.next();
+        let json = if matches!(analysis, Analysis::Ran(_)) { texts.last() } else { first }.unwrap_or_default();
         Ok(Explained {
             plain,
             generic,
@@ -186,6 +194,7 @@ impl<'a> Explainer<'a> {
             server: self.server.clone(),
             warnings: screened.warnings,
             sent: self.sent(),
+            json,
         })
     }
 
@@ -376,6 +385,7 @@ impl<'a> Explainer<'a> {
             .first()
             .and_then(|row: &Row| row.try_get(0).ok())
             .ok_or_else(|| odd(Error::new(Kind::Protocol, "reading the plan").what("there is none in the answer")))?;
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner).push(json.0.get().to_owned());
         decode::plan::plan(json.0.get(), self.redact).map_err(odd)
     }
 

@@ -1,6 +1,7 @@
 //! What a live PostgreSQL says: about itself, about what a statement reaches, and the plans. Every statement is part of a short transaction
 //! that ends with ROLLBACK; our own are asked with nothing but `pg_catalog` in the search path.
 
+mod advice;
 mod catalog;
 pub mod explain;
 mod samples;

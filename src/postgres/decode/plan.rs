@@ -3,9 +3,12 @@
 
 use crate::{
     error::{Error, Kind, Result},
-    postgres::model::{
-        Actual, BlockCounts, Buffers, Expression, HashUse, HeapBlocks, IoTime, Jit, NodeId, Plan, PlanNode, PlanWorker, Relationship,
-        Removed, SortUse, Trigger, Workers,
+    postgres::{
+        decode::saved,
+        model::{
+            Actual, BlockCounts, Buffers, Expression, HashUse, HeapBlocks, IoTime, Jit, NodeId, Plan, PlanNode, PlanWorker, Relationship,
+            Removed, SortUse, Trigger, Workers,
+        },
     },
     safe,
     text::{Redactor, Safe},
@@ -66,12 +69,8 @@ struct RawPlan<'a> {
 /// `Protocol` where it is no plan; the sentence says what it is instead.
 pub fn plan(text: &str, redact: &Redactor) -> Result<Plan> {
     let fail = |what: Safe| Error::new(Kind::Protocol, "reading a plan").what(what);
-    let trimmed = text.trim_start_matches('\u{feff}').trim();
-    // A psql listing wraps the JSON in a heading; the plan itself begins at its first bracket.
-    let Some(start) = trimmed.find(['[', '{']) else {
-        return Err(fail("it is no JSON: EXPLAIN (FORMAT JSON) makes what is read here".into()));
-    };
-    let body = trimmed.get(start..).unwrap_or_default();
+    let body = saved::json(text)?;
+    let body = body.as_ref();
     let at = |e: &serde_json::Error| fail(safe!("no plan in JSON: line {}, column {}", e.line(), e.column()));
     let mut stream = if body.starts_with('[') {
         let list: Vec<&RawValue> = first(body).map_err(|e| at(&e))?;

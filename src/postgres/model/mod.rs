@@ -2,9 +2,11 @@
 
 mod plan;
 mod server;
+mod table;
 
 pub use plan::{
     Actual, BlockCounts, Buffers, Expression, HashUse, HeapBlocks, IoTime, Jit, NodeId, Plan, PlanNode, PlanWorker, Relationship, Removed,
     SortUse, Trigger, Workers,
 };
 pub use server::PgServer;
+pub use table::{ColumnFacts, IndexFacts, TableFacts};

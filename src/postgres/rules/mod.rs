@@ -22,15 +22,13 @@ mod triggers;
 mod workers;
 
 use super::{
-    analyze::times::Own,
+    analyze::{
+        times::Own,
+        words::{kept, label, rows, share, time},
+    },
     model::{NodeId, Plan, PlanNode},
 };
-use crate::{
-    answer::Hint,
-    safe,
-    text::{Safe, units},
-};
-use jiff::SignedDuration;
+use crate::{answer::Hint, text::Safe};
 use serde::Serialize;
 
 /// How much a finding matters.
@@ -114,29 +112,31 @@ pub struct MeasuredPlan<'p> {
 
 impl<'p> MeasuredPlan<'p> {
     /// The nodes that ran, with their places.
-    fn ran(&self) -> impl Iterator<Item = (NodeId, &'p PlanNode)> {
+    pub fn ran(&self) -> impl Iterator<Item = (NodeId, &'p PlanNode)> {
         self.plan.nodes.iter().enumerate().filter(|(_, n)| n.ran()).map(|(i, n)| (NodeId(i), n))
     }
-    fn node(&self, id: NodeId) -> Option<&'p PlanNode> {
+    /// The node at a place.
+    pub fn node(&self, id: NodeId) -> Option<&'p PlanNode> {
         self.plan.nodes.get(id.0)
     }
-    fn parent(&self, node: &PlanNode) -> Option<&'p PlanNode> {
+    /// The node above.
+    pub fn parent(&self, node: &PlanNode) -> Option<&'p PlanNode> {
         node.parent.and_then(|p| self.node(p))
     }
     /// The nodes above, the nearest first.
-    fn above(&self, node: &PlanNode) -> impl Iterator<Item = (NodeId, &'p PlanNode)> {
+    pub fn above(&self, node: &PlanNode) -> impl Iterator<Item = (NodeId, &'p PlanNode)> {
         std::iter::successors(node.parent, |n| self.node(*n).and_then(|n| n.parent)).filter_map(|id| Some((id, self.node(id)?)))
     }
     /// Milliseconds that are the node's own.
-    fn own_ms(&self, id: NodeId) -> f64 {
+    pub fn own_ms(&self, id: NodeId) -> f64 {
         self.own.nodes.get(id.0).and_then(|n| n.own_ms).unwrap_or(0.0)
     }
     /// Milliseconds of the node with everything below.
-    fn wall_ms(&self, id: NodeId) -> f64 {
+    pub fn wall_ms(&self, id: NodeId) -> f64 {
         self.own.nodes.get(id.0).and_then(|n| n.wall_ms).unwrap_or(0.0)
     }
     /// Milliseconds of planning and execution together.
-    fn whole_ms(&self) -> f64 {
+    pub fn whole_ms(&self) -> f64 {
         self.plan.execution_ms.or(self.own.total_ms).unwrap_or(0.0) + self.plan.planning_ms.unwrap_or(0.0)
     }
     fn impact(&self, ms: f64) -> Impact {
@@ -185,45 +185,6 @@ pub fn judge(plan: &Plan, own: &Own) -> Vec<PlanFinding> {
 
 fn ms(finding: &PlanFinding) -> f64 {
     finding.accounts_for_ms.unwrap_or(0.0)
-}
-
-/// `Seq Scan shop_orderitem i`: a node as the tree names it.
-pub fn label(node: &PlanNode) -> Safe {
-    let mut parts: Vec<Safe> = vec![Safe::name(&node.kind)];
-    match (&node.index, &node.relation) {
-        (Some(index), Some(relation)) => parts.push(safe!("{} on {}", index, relation)),
-        (Some(index), None) => parts.push(index.clone()),
-        (None, Some(relation)) => parts.push(relation.clone()),
-        (None, None) => parts.extend(node.cte.clone().or_else(|| node.function.clone())),
-    }
-    if let Some(alias) = node.alias.as_ref().filter(|a| node.relation.as_ref() != Some(*a) && node.cte.as_ref() != Some(*a)) {
-        parts.push(alias.clone());
-    }
-    Safe::join(&parts, " ")
-}
-
-/// Rows as people read them.
-fn rows(n: f64) -> Safe {
-    units::count(n.max(0.0).round() as u64)
-}
-
-/// A share in percent: `0.03 %`, `12 %`.
-fn share(part: f64, whole: f64) -> Safe {
-    let percent = 100.0 * part / whole.max(f64::MIN_POSITIVE);
-    match () {
-        () if percent == 0.0 => "0 %".into(),
-        () if percent < 0.01 => "< 0.01 %".into(),
-        () if percent < 1.0 => safe!("{:.2} %", percent),
-        () => safe!("{:.0} %", percent),
-    }
-}
-
-/// Milliseconds as people read them.
-pub fn time(ms: f64) -> Safe {
-    match () {
-        () if ms < 10.0 => safe!("{:.2} ms", ms.max(0.0)),
-        () => units::duration(SignedDuration::from_micros((ms * 1e3) as i64)),
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,5 @@
+//! Plans and what they mean → a screen.
+
+mod diff;
+pub mod explain;
+mod plan;
