@@ -1,3 +1,4 @@
 //! What PostgreSQL answers → model. Never panics; what is not understood is kept by its own name.
 
 pub mod plan;
+pub mod rows;

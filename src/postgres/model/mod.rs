@@ -1,8 +1,20 @@
 //! Plans and sessions in PostgreSQL's own terms. Serialize only: this is public JSON.
 
+mod activity;
+mod database;
+mod locks;
 mod plan;
+mod statements;
+mod surroundings;
 
 pub use plan::{
     Actual, BlockCounts, Buffers, Expression, HashUse, HeapBlocks, IoTime, Jit, NodeId, Plan, PlanNode, PlanWorker, Relationship, Removed,
     SortUse, Trigger, Workers,
 };
+pub use activity::{ActivityFacts, Backend, BackendState, WaitEvent};
+pub use database::{DatabaseSeen, StatementsExtension};
+pub use locks::{HeldLock, LockFacts, LockNode, LockOwner, LockWait, PreparedTransaction, RawWait};
+pub use statements::{
+    RankedStatement, StatementFacts, StatementKey, StatementOrder, StatementReading, StatementSpan, StatementStats, StatementTotal,
+};
+pub use surroundings::{ReplicaState, Seen, Surroundings, TableStats};
