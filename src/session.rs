@@ -83,17 +83,7 @@ pub struct Session {
 impl Session {
     /// A session. `ask` is none where the environment has no Kubernetes.
     pub fn new(env: Environment, ask: Option<KubeAsk>, redact: Redactor, stop: Stop, zone: TimeZone) -> Self {
-        Self {
-            env,
-            redact,
-            stop,
-            zone,
-            state: None,
-            ask,
-            cluster: OnceCell::new(),
-            secrets: OnceLock::new(),
-            broker: OnceCell::new(),
-        }
+        Self { env, redact, stop, zone, state: None, ask, cluster: OnceCell::new(), secrets: OnceLock::new(), broker: OnceCell::new() }
     }
 
     /// The same, remembering in this folder.
@@ -163,7 +153,9 @@ impl Session {
             None => {
                 let known: Vec<Safe> = self.env.postgres.keys().map(Safe::name).collect();
                 let what = if known.is_empty() { "none is configured".into() } else { safe!("there are {}", Safe::join(&known, ", ")) };
-                return Err(Error::new(Kind::Config, doing).what(what).hint(Hint::Set(safe!("postgres: {{{}: {{url: …}}}}", Safe::name(name)))));
+                return Err(Error::new(Kind::Config, doing)
+                    .what(what)
+                    .hint(Hint::Set(safe!("postgres: {{{}: {{url: …}}}}", Safe::name(name)))));
             }
         };
         let resolve = async {

@@ -2,6 +2,7 @@
 
 pub mod complete;
 pub mod config;
+pub mod db;
 pub mod logs;
 pub mod queue;
 pub mod setup;

@@ -79,11 +79,8 @@ impl PostgresUrl {
             socket if socket.starts_with('/') => (socket, None),
             _ => authority(host).map_err(|_| refused("what stands for host and port is neither; a password is percent-encoded"))?,
         };
-        let pairs: Vec<(String, String)> = query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(key, value)| (decode(key), decode(value)))
-            .collect();
+        let pairs: Vec<(String, String)> =
+            query.split('&').filter_map(|pair| pair.split_once('=')).map(|(key, value)| (decode(key), decode(value))).collect();
         let said = |key: &str| pairs.iter().rev().find(|(k, _)| k == key).map(|(_, value)| value.clone());
         let host = said("host").filter(|_| host.is_empty()).unwrap_or(host);
         Ok(Self {
@@ -160,7 +157,9 @@ mod tests {
             let secret = parsed.password.as_ref().map(|p| p.expose_secret());
             assert_eq!((parsed.says().as_str(), parsed.user.as_deref(), secret, parsed.ssl), (says, user, password, ssl), "{url}");
         }
-        for bad in ["", "db", "mysql://u:hunter2@h/d", "postgres://u:hunter2/x@h/d", "postgres://a,b/d", "postgres://h/d?sslmode=x", "x://h"] {
+        for bad in
+            ["", "db", "mysql://u:hunter2@h/d", "postgres://u:hunter2/x@h/d", "postgres://a,b/d", "postgres://h/d?sslmode=x", "x://h"]
+        {
             let error = PostgresUrl::parse(bad).expect_err(bad);
             assert!(error.kind() == Kind::Config && !format!("{error} {:?}", error.hints()).contains("hunter2"), "{bad}");
         }

@@ -212,7 +212,11 @@ impl BrokerLink {
 
     /// The cluster that it is reached through. None: straight from here.
     pub fn cluster(&self) -> Option<&Arc<Cluster>> {
-        self.line.iter().find(|line| line.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(Route::is_inside))?.cluster.as_ref()
+        self.line
+            .iter()
+            .find(|line| line.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(Route::is_inside))?
+            .cluster
+            .as_ref()
     }
 
     /// Who we are to it.

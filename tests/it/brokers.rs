@@ -1,17 +1,23 @@
 //! The way to a broker, on real servers of this machine: passwords and users, a socket, TLS, sentinels, lists, and what is said when a
 //! way does not lead there. Ways through a cluster are in `cluster/reach.rs`.
 
+use jiff::tz::TimeZone;
 use lab::{RedisOptions, RedisServer, Sentinels, eventually, get};
 use obsctl::{
     answer::Hint,
     config::{Inputs, Vars, load},
-    connect::{broker::BrokerLink, redis::{Read, Redis}},
+    connect::{
+        broker::BrokerLink,
+        redis::{Read, Redis},
+    },
     error::{Error, Kind},
     session::{Session, Stop},
     text::Redactor,
 };
-use jiff::tz::TimeZone;
-use std::{sync::{Arc, LazyLock}, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 use tokio::runtime::Runtime;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
@@ -55,7 +61,14 @@ fn quoted(text: &str) -> String {
 
 #[test]
 fn passwords_users_and_parts() {
-    let server = filled(RedisOptions { password: Some("p@ss/w:rd#?".into()), acl: vec!["user reader on >hunter2 ~* +@all".into()], ..RedisOptions::default() }, 2);
+    let server = filled(
+        RedisOptions {
+            password: Some("p@ss/w:rd#?".into()),
+            acl: vec!["user reader on >hunter2 ~* +@all".into()],
+            ..RedisOptions::default()
+        },
+        2,
+    );
     let port = server.port();
     for broker in [
         format!("{{url: 'redis://:p%40ss%2Fw%3Ard%23%3F@127.0.0.1:{port}/0'}}"),
@@ -118,7 +131,11 @@ fn tls_is_verified_unless_it_is_turned_off_by_name() {
     assert_eq!(error.what_happened().as_str(), "its certificate is signed by nobody whom this machine trusts");
     assert!(matches!(&error.hints()[0], Hint::Set(set) if set.starts_with("ca: ")));
     let error = open(&format!("{{url: '{bare}?ssl_ca_certs=/app/ca.pem'}}")).err().unwrap();
-    assert!(matches!(&error.hints()[0], Hint::Set(set) if set.contains("/app/ca.pem of the application's own machine")), "{:?}", error.hints());
+    assert!(
+        matches!(&error.hints()[0], Hint::Set(set) if set.contains("/app/ca.pem of the application's own machine")),
+        "{:?}",
+        error.hints()
+    );
     // TLS to a server without it, and the other way round.
     let plain = get().redis();
     let error = open(&format!("{{url: 'rediss://127.0.0.1:{}/0', verify: false}}", plain.port())).err().unwrap();

@@ -12,6 +12,8 @@ mod cluster;
 #[cfg(test)]
 mod completions;
 #[cfg(test)]
+mod database;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod generated;

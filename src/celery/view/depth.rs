@@ -94,7 +94,9 @@ fn headline<'a>(doc: &mut Doc, answer: &'a Answer<DepthFacts>) -> Option<&'a Fin
             if like > 1 { safe!("{}. {} more as bad.", finding.says, like - 1) } else { safe!("{}.", finding.says) }
         }
         None if facts.waiting == 0 => "nothing waits.".into(),
-        None => safe!("{} wait, and nothing is wrong.", units::plural(usize::try_from(facts.waiting).unwrap_or(usize::MAX), "task", "tasks")),
+        None => {
+            safe!("{} wait, and nothing is wrong.", units::plural(usize::try_from(facts.waiting).unwrap_or(usize::MAX), "task", "tasks"))
+        }
     };
     doc.wrapped(Line::new().with(style, word).with(Style::Strong, says), 8);
     worst

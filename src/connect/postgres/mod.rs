@@ -202,9 +202,7 @@ impl Postgres {
             end.map(|()| rows)
         };
         match tokio::time::timeout(ANSWER, ask).await {
-            Err(_) => {
-                Err(Error::new(Kind::Timeout, doing).to(self.provenance()).what(safe!("no answer within {} s", ANSWER.as_secs())))
-            }
+            Err(_) => Err(Error::new(Kind::Timeout, doing).to(self.provenance()).what(safe!("no answer within {} s", ANSWER.as_secs()))),
             Ok(Err(error)) => Err(fault::of(&error, doing, &self.redact, None).to(self.provenance())),
             Ok(Ok(rows)) => Ok(rows),
         }

@@ -1,3 +1,8 @@
-//! What a plan means: the time that is each node's own, and what follows from it. Pure.
+//! What a plan means: the time that is each node's own, and what follows from it. And what a server's sessions, locks and statements mean.
+//! Pure.
 
+pub mod activity;
+pub mod locks;
+pub mod reasons;
+pub mod statements;
 pub mod times;

@@ -16,7 +16,8 @@ use crate::{
 /// What the columns are called in each version; one name each for `decode`.
 fn columns((major, minor): (u32, u32)) -> String {
     let from = |least: u32| major > 1 || minor >= least;
-    let time = if from(8) { "s.total_exec_time AS total_ms, s.max_exec_time AS max_ms" } else { "s.total_time AS total_ms, s.max_time AS max_ms" };
+    let time =
+        if from(8) { "s.total_exec_time AS total_ms, s.max_exec_time AS max_ms" } else { "s.total_time AS total_ms, s.max_time AS max_ms" };
     let io = match () {
         () if from(11) => {
             "s.shared_blk_read_time + s.shared_blk_write_time + s.local_blk_read_time + s.local_blk_write_time \
@@ -37,7 +38,9 @@ fn columns((major, minor): (u32, u32)) -> String {
 fn missing(server: &DatabaseSeen) -> Error {
     Error::new(Kind::Denied, "reading pg_stat_statements")
         .what(safe!("the extension is not installed in database {}", server.database))
-        .hint(Hint::Try("CREATE EXTENSION pg_stat_statements;  with shared_preload_libraries = 'pg_stat_statements' in postgresql.conf".into()))
+        .hint(Hint::Try(
+            "CREATE EXTENSION pg_stat_statements;  with shared_preload_libraries = 'pg_stat_statements' in postgresql.conf".into(),
+        ))
 }
 
 fn installed(server: &DatabaseSeen) -> Result<&StatementsExtension> {

@@ -16,7 +16,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// Rows that were read, and how many could not be.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DecodedRows<T> {
     /// Those that were.
     pub rows: Vec<T>,
@@ -24,9 +24,15 @@ pub struct DecodedRows<T> {
     pub bad: Option<(usize, Safe)>,
 }
 
+impl<T> Default for DecodedRows<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), bad: None }
+    }
+}
+
 /// Reads all rows of one kind.
 pub fn all<'t, T>(texts: impl IntoIterator<Item = &'t str>, one: impl Fn(&str) -> Result<T, serde_json::Error>) -> DecodedRows<T> {
-    let mut read = DecodedRows { rows: Vec::new(), bad: None };
+    let mut read = DecodedRows::default();
     for text in texts {
         match one(text) {
             Ok(row) => read.rows.push(row),

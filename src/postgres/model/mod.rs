@@ -7,14 +7,31 @@ mod plan;
 mod statements;
 mod surroundings;
 
+use crate::report::Report;
+
+pub use activity::{ActivityFacts, Backend, BackendState, WaitEvent};
+pub use database::{DatabaseSeen, StatementsExtension};
+pub use locks::{HeldLock, LockFacts, LockNode, LockOwner, LockWait, PreparedTransaction, RawWait};
 pub use plan::{
     Actual, BlockCounts, Buffers, Expression, HashUse, HeapBlocks, IoTime, Jit, NodeId, Plan, PlanNode, PlanWorker, Relationship, Removed,
     SortUse, Trigger, Workers,
 };
-pub use activity::{ActivityFacts, Backend, BackendState, WaitEvent};
-pub use database::{DatabaseSeen, StatementsExtension};
-pub use locks::{HeldLock, LockFacts, LockNode, LockOwner, LockWait, PreparedTransaction, RawWait};
 pub use statements::{
     RankedStatement, StatementFacts, StatementKey, StatementOrder, StatementReading, StatementSpan, StatementStats, StatementTotal,
 };
 pub use surroundings::{ReplicaState, Seen, Surroundings, TableStats};
+
+impl Report for StatementFacts {
+    const KIND: &'static str = "db.slow";
+    const VERSION: u32 = 1;
+}
+
+impl Report for ActivityFacts {
+    const KIND: &'static str = "db.activity";
+    const VERSION: u32 = 1;
+}
+
+impl Report for LockFacts {
+    const KIND: &'static str = "db.locks";
+    const VERSION: u32 = 1;
+}

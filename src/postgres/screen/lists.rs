@@ -59,7 +59,8 @@ pub const HARMLESS_VOLATILE: &[&str] = &[
 ];
 
 /// Trigger functions of the server: what they do is part of the write that they belong to.
-pub const TRIGGERS: &[&str] = &["suppress_redundant_updates_trigger", "tsvector_update_trigger", "tsvector_update_trigger_column", "unique_key_recheck"];
+pub const TRIGGERS: &[&str] =
+    &["suppress_redundant_updates_trigger", "tsvector_update_trigger", "tsvector_update_trigger_column", "unique_key_recheck"];
 
 /// The beginning of the names of foreign keys' trigger functions.
 pub const FOREIGN_KEY_TRIGGERS: &str = "RI_FKey_";

@@ -99,7 +99,8 @@ fn objection(function: &FunctionFacts, bodies: &Bodies, vouched: &Vouched) -> Op
             return never(lists::why_not_inert(function.oid).into());
         }
         let name = function.name.as_str();
-        let harmless = lists::HARMLESS_VOLATILE.contains(&name) || lists::TRIGGERS.contains(&name) || name.starts_with(lists::FOREIGN_KEY_TRIGGERS);
+        let harmless =
+            lists::HARMLESS_VOLATILE.contains(&name) || lists::TRIGGERS.contains(&name) || name.starts_with(lists::FOREIGN_KEY_TRIGGERS);
         return match volatile && !harmless {
             false => None,
             true if lists::acts_outside(name) => never("READ ONLY and ROLLBACK do not undo what it does".into()),
@@ -127,7 +128,10 @@ fn objection(function: &FunctionFacts, bodies: &Bodies, vouched: &Vouched) -> Op
         return never("it is SECURITY DEFINER: it runs with rights that the limits here do not cover".into());
     }
     if !function.language_is_trusted {
-        return never(safe!("it is written in {}, which can do anything that the server's own account can", Safe::name(&function.language)));
+        return never(safe!(
+            "it is written in {}, which can do anything that the server's own account can",
+            Safe::name(&function.language)
+        ));
     }
     if let Some(path) = bodies.outside(function) {
         return never(safe!("its text names {}, which no rollback undoes", path));
@@ -276,7 +280,8 @@ mod tests {
 
     #[test]
     fn trusted_extensions_are_trusted_in_c_only() {
-        let citext = FunctionFacts { extension: Some("citext".into()), language: "c".into(), owner_is_superuser: true, ..function("citext_eq") };
+        let citext =
+            FunctionFacts { extension: Some("citext".into()), language: "c".into(), owner_is_superuser: true, ..function("citext_eq") };
         assert_eq!(judged(&citext, &[]), None);
         assert_eq!(judged(&FunctionFacts { language: "sql".into(), ..citext.clone() }, &[]), Some(true));
         assert_eq!(judged(&FunctionFacts { owner_is_superuser: false, language_is_trusted: false, ..citext.clone() }, &[]), Some(false));

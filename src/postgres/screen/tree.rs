@@ -47,12 +47,15 @@ impl Reach {
 
 /// A place in the text, a length or a width: never an OID.
 fn is_position(field: &str) -> bool {
-    field.ends_with("location") || field.ends_with("typmod") || matches!(field, "stmt_len" | "list_start" | "list_end" | "constlen" | "constvalue")
+    field.ends_with("location")
+        || field.ends_with("typmod")
+        || matches!(field, "stmt_len" | "list_start" | "list_end" | "constlen" | "constvalue")
 }
 
 fn names_function(field: &str) -> bool {
     let other = ["type", "collid", "format", "retset", "variadic", "funcs", "funcname"];
-    let named = field.contains("func") || field.contains("Func") || field.ends_with("fnoid") || field.contains("handler") || field.contains("proc");
+    let named =
+        field.contains("func") || field.contains("Func") || field.ends_with("fnoid") || field.contains("handler") || field.contains("proc");
     named && !other.iter().any(|end| field.ends_with(end))
 }
 

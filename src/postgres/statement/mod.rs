@@ -132,8 +132,12 @@ const TYPE_WORDS: [&str; 6] = ["interval", "date", "time", "timestamp", "timesta
 /// Writes the text anew with `$n` for every placeholder.
 fn placeholders(tokens: &[SqlToken], text: &str) -> Result<(String, Vec<Parameter>), Safe> {
     let python = tokens.iter().enumerate().any(|(at, _)| python_at(tokens, at, text).is_some());
-    let numbered: Vec<usize> =
-        tokens.iter().filter(|t| t.kind == Lexeme::Parameter).map(|t| number(t.text(text))).collect::<Option<_>>().ok_or("a parameter's number is too large")?;
+    let numbered: Vec<usize> = tokens
+        .iter()
+        .filter(|t| t.kind == Lexeme::Parameter)
+        .map(|t| number(t.text(text)))
+        .collect::<Option<_>>()
+        .ok_or("a parameter's number is too large")?;
     if python && !numbered.is_empty() {
         return Err("it mixes $1 with %s: one form, please".into());
     }

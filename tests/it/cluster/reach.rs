@@ -292,7 +292,8 @@ fn app(name: &str, env: &str) -> String {
 #[test]
 fn a_queue_s_broker_is_found_without_a_line_of_configuration() {
     let ns = lab::get().cluster().namespace("nothing");
-    let env = "[{name: PW, valueFrom: {secretKeyRef: {name: env, key: PW}}}, {name: CELERY_BROKER_URL, value: 'redis://:$(PW)@redis:6380/2'}]";
+    let env =
+        "[{name: PW, valueFrom: {secretKeyRef: {name: env, key: PW}}}, {name: CELERY_BROKER_URL, value: 'redis://:$(PW)@redis:6380/2'}]";
     ns.apply(&format!(
         "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: env}}\nstringData: {{PW: hunter2}}\n{SERVICE}{}{}",
         redis("redis-0").replace("--save, ''", "--save, '', --requirepass, hunter2"),
@@ -314,7 +315,8 @@ fn a_queue_s_broker_is_found_without_a_line_of_configuration() {
     });
     // Nothing names a broker: said, with what would.
     let other = lab::get().cluster().namespace("nobroker");
-    let ran = super::admin(&other, "queue depth --once").run().warns(&["none of CELERY_BROKER_URL", "broker: {url: {secret: NAME, key: KEY}}"]);
+    let ran =
+        super::admin(&other, "queue depth --once").run().warns(&["none of CELERY_BROKER_URL", "broker: {url: {secret: NAME, key: KEY}}"]);
     assert_eq!(ran.status, 3, "{ran:?}");
 }
 

@@ -80,14 +80,21 @@ pub(super) fn judge(queue: &QueueDepth, workers: &WorkersHeard, samples: usize, 
     if no_age && !moved && workers.listened_s.is_some() && workers.heard.is_empty() {
         return Judgement::of(Warning, "queue-unheard", "it waits, and no worker was heard (suspected: nobody consumes it)");
     }
-    if no_age && !moved && let Some(idle) = workers.idle() {
+    if no_age
+        && !moved
+        && let Some(idle) = workers.idle()
+    {
         return Judgement::of(Warning, "queue-unconsumed", safe!("it waits, though {} is idle (suspected: it is not consumed)", idle.name));
     }
     if unread && queue.net_per_s.is_none_or(|net| net >= 0.0) {
         return Judgement::of(Unknown, "queue-unread", "its age is not known, and it does not shrink");
     }
     if no_age && !moved && workers.heard.is_empty() {
-        return Judgement::of(Unknown, "queue-still", "nothing was taken meanwhile, its age is not known, and the workers were not listened to");
+        return Judgement::of(
+            Unknown,
+            "queue-still",
+            "nothing was taken meanwhile, its age is not known, and the workers were not listened to",
+        );
     }
     let why = match &queue.priorities[..] {
         [only] if only.step != 0 => safe!("all in priority {}", only.step),
