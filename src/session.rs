@@ -6,7 +6,7 @@ use crate::{
     answer::Hint,
     config::{Address, Broker, Endpoint, Environment, Via},
     connect::{
-        broker::{Around, BrokerLink, may_need_cluster},
+        broker::{BrokerLink, Surroundings, may_need_cluster},
         kube::{Cluster, KubeAsk},
         postgres::PostgresLink,
         secret::Secrets,
@@ -131,7 +131,7 @@ impl Session {
             };
             let cluster = self.cluster_for(&broker.endpoint).await?;
             let secrets = self.secrets(cluster.as_ref());
-            let around = Around { env: &self.env, secrets, cluster, redact: self.redact.clone() };
+            let around = Surroundings { env: &self.env, secrets, cluster, redact: self.redact.clone() };
             BrokerLink::resolve(&broker, &around).await.map(Arc::new)
         });
         tokio::select! {
@@ -161,7 +161,7 @@ impl Session {
         let resolve = async {
             let cluster = self.cluster_for(&endpoint).await?;
             let secrets = self.secrets(cluster.as_ref());
-            PostgresLink::resolve(&endpoint, &Around { env: &self.env, secrets, cluster, redact: self.redact.clone() }).await
+            PostgresLink::resolve(&endpoint, &Surroundings { env: &self.env, secrets, cluster, redact: self.redact.clone() }).await
         };
         tokio::select! {
             link = resolve => link,

@@ -58,7 +58,7 @@ struct Line {
 }
 
 /// What an environment's links need: made once, used for the broker and the databases.
-pub struct Around<'a> {
+pub struct Surroundings<'a> {
     /// The environment.
     pub env: &'a Environment,
     /// Its references; has the cluster where that is needed.
@@ -74,7 +74,7 @@ pub fn may_need_cluster(endpoint: &Endpoint) -> bool {
     endpoint.via != Via::Direct || matches!(endpoint.address, Address::Apps) || endpoint.values().iter().any(|v| needs_cluster(&v.value))
 }
 
-impl Around<'_> {
+impl Surroundings<'_> {
     /// Who relays, and how names are read.
     ///
     /// # Errors
@@ -139,7 +139,7 @@ impl BrokerLink {
     ///
     /// # Errors
     /// `Config` for a URL that is none of a Redis, a reference that cannot be resolved or may not be used; else as the cluster's.
-    pub async fn resolve(broker: &Broker, around: &Around<'_>) -> Result<Self> {
+    pub async fn resolve(broker: &Broker, around: &Surroundings<'_>) -> Result<Self> {
         let Broker { endpoint, transport, thresholds } = broker.clone();
         let hint = around.hint(&endpoint).await?;
         let mut warnings = Vec::new();

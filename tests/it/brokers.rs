@@ -5,10 +5,13 @@ use jiff::tz::TimeZone;
 use lab::{RedisOptions, RedisServer, Sentinels, eventually, get};
 use obsctl::{
     answer::Hint,
-    config::{Inputs, Vars, load},
+    config::{Inputs, Origin, SecretRef, Sourced, TlsSettings, UrlTls, Vars, Verify, load},
     connect::{
         broker::BrokerLink,
         redis::{Read, Redis},
+        route::Route,
+        secret::Secrets,
+        tls::Tls,
     },
     error::{Error, Kind},
     session::{Session, Stop},
@@ -20,7 +23,8 @@ use std::{
 };
 use tokio::runtime::Runtime;
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+/// What tests of the library's own doors run on.
+pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     let _ = rustls::crypto::ring::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 });
@@ -143,6 +147,36 @@ fn tls_is_verified_unless_it_is_turned_off_by_name() {
     assert!(matches!(error.kind(), Kind::Tls | Kind::Timeout) && error.hints().len() == 1, "{error:?}");
     let error = open(&format!("{{url: 'redis://:pw@127.0.0.1:{port}/0'}}")).err().unwrap();
     assert!(matches!(error.kind(), Kind::Protocol | Kind::Unreachable | Kind::Tls), "{error:?}");
+}
+
+#[test]
+fn a_certificate_is_held_to_the_name_that_was_meant() {
+    let server = get().redis_with(RedisOptions { tls: true, ..RedisOptions::default() });
+    let ca = Sourced::new(SecretRef::File(server.ca().unwrap()), Origin::Default);
+    let settings = TlsSettings { ca: Some(ca), ..TlsSettings::default() };
+    let secrets = Secrets::new(Redactor::default());
+    let over = |verify: Verify, host: &str| {
+        RUNTIME.block_on(async {
+            let said = UrlTls { verify, ..UrlTls::default() };
+            let tls = Tls::new(&settings, Some(&said), &secrets, true, &mut Vec::new()).await?;
+            // As through a tunnel: the bytes go one way, the name is another.
+            let stream = Route::Direct.dial("127.0.0.1", server.port()).await?;
+            tls.over(stream, host).await.map(drop)
+        })
+    };
+    over(Verify::Full, "127.0.0.1").unwrap();
+    let error = over(Verify::Full, "redis.example.org").unwrap_err();
+    assert_eq!(error.what_happened().as_str(), "its certificate is for another name than redis.example.org");
+    over(Verify::Chain, "redis.example.org").unwrap();
+    over(Verify::Nothing, "redis.example.org").unwrap();
+    // The signature counts without the name, too.
+    let other = get().redis_with(RedisOptions { tls: true, ..RedisOptions::default() });
+    let error = open(&format!(
+        "{{url: 'rediss://127.0.0.1:{}?ssl_check_hostname=false', ca: {{file: {}}}}}",
+        server.port(),
+        other.ca().unwrap().display()
+    ));
+    assert_eq!(error.err().unwrap().kind(), Kind::Tls);
 }
 
 #[test]

@@ -12,7 +12,9 @@ mod cluster;
 #[cfg(test)]
 mod completions;
 #[cfg(test)]
-mod database;
+mod databases;
+#[cfg(test)]
+mod db_views;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 mod fault;
 
 use super::{
-    broker::Around,
+    broker::Surroundings,
     discover::{self, Said},
     kube::Cluster,
     route::{self, RelayHint, Route},
@@ -57,7 +57,7 @@ impl PostgresLink {
     ///
     /// # Errors
     /// `Config` for a URL that is none of PostgreSQL, a reference that cannot be resolved or may not be used; else as the cluster's.
-    pub async fn resolve(endpoint: &Endpoint, around: &Around<'_>) -> Result<Self> {
+    pub async fn resolve(endpoint: &Endpoint, around: &Surroundings<'_>) -> Result<Self> {
         let hint = around.hint(endpoint).await?;
         let mut warnings = Vec::new();
         let plain = |value: &Option<SecretString>| value.as_ref().map(|v| v.expose_secret().to_owned());

@@ -2,34 +2,27 @@
 //! ConfigMaps and workloads. The server is a real Redis in a pod, spoken to by hand.
 
 use super::{QUICK, simple};
-use crate::support::SOON;
-use lab::{Namespace, eventually, rule};
+use crate::{brokers::RUNTIME, support::SOON};
+use jiff::tz::TimeZone;
+use lab::{
+    Namespace, eventually, rule,
+    sandbox::{PodSandbox, Profile},
+};
 use obsctl::{
     answer::Hint,
-    config::{Origin, SecretRef, Sourced, Via},
+    config::{Inputs, Origin, SecretRef, Sourced, Vars, Via, load},
     connect::{
         kube::{Cluster, KubeAsk},
         route::{self, RelayHint, RelayPods, Route, Stream},
         secret::Secrets,
     },
     error::{Error, Kind},
+    session::{Session, Stop},
     text::Redactor,
 };
 use secrecy::ExposeSecret;
-use std::{
-    path::Path,
-    sync::{Arc, LazyLock},
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    runtime::Runtime,
-};
-
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-    // `main` does this; a test has none.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
-});
+use std::{fs, path::Path, sync::Arc};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn cluster(kubeconfig: &Path, namespace: &str) -> Arc<Cluster> {
     let ask = KubeAsk {
@@ -305,7 +298,22 @@ fn a_queue_s_broker_is_found_without_a_line_of_configuration() {
     ns.kubectl(&["exec", "redis-0", "--", "/usr/bin/redis-cli", "-a", "hunter2", "-n", "2", "LPUSH", "celery", "{}"]).unwrap();
     let ran = super::admin(&ns, "queue depth --once -o json").run().never_says(&["hunter2"]);
     assert!(ran.out.contains("redis:6380 db 2 (tunnel to pod redis-0)"), "{ran:?}");
-    assert!(ran.out.contains("\"celery\""), "{ran:?}");
+    assert_eq!(ran.json()["facts"]["server"]["databases"]["2"], 1, "{ran:?}");
+    // The same in parts, relayed through the app's own pod; the pods of this cluster have no DNS, so the host is an address.
+    let env = format!(
+        "[{{name: REDIS_HOST, value: {}}}, {{name: REDIS_PORT, value: '6380'}}, {{name: REDIS_DB, value: '2'}}, \
+         {{name: REDIS_PASSWORD, valueFrom: {{secretKeyRef: {{name: env, key: PW}}}}}}]",
+        cluster_ip(&ns)
+    );
+    ns.apply(&app("worker-1", &env).replace("app: backend", "app: worker"));
+    ns.wait("pod/worker-1", "condition=Ready", SOON);
+    let text = format!(
+        "environments: {{a: {{kube: {{namespace: {}}}, apps: {{worker: {{selector: app=worker}}}}, broker: {{via: exec, queues: [celery]}}}}}}",
+        ns.name()
+    );
+    let ran =
+        crate::support::obsctl(ns.cluster().kubeconfig(), "queue depth --once").file("obsctl.yaml", &text).run().never_says(&["hunter2"]);
+    assert!(ran.out.contains("db 2 (exec through pod worker-1)"), "{ran:?}");
     // Who may read no Secret is told which right is missing.
     let few = ns.kubeconfig_for("noservice", &[rule("get,list", "pods,services")]);
     let right = format!("get on secrets in namespace {}", ns.name());
@@ -315,9 +323,10 @@ fn a_queue_s_broker_is_found_without_a_line_of_configuration() {
     });
     // Nothing names a broker: said, with what would.
     let other = lab::get().cluster().namespace("nobroker");
-    let ran =
-        super::admin(&other, "queue depth --once").run().warns(&["none of CELERY_BROKER_URL", "broker: {url: {secret: NAME, key: KEY}}"]);
-    assert_eq!(ran.status, 3, "{ran:?}");
+    super::admin(&other, "queue depth --once")
+        .run()
+        .ends(2)
+        .warns(&["none of CELERY_BROKER_URL", "broker: {url: {secret: NAME, key: KEY}}"]);
 }
 
 #[test]
@@ -347,4 +356,39 @@ fn a_password_of_the_cluster_goes_to_no_host_that_an_untrusted_file_names() {
     assert!(ran.err.contains("obsctl config trust"), "{ran:?}");
     // A Service is the cluster's own word.
     assert!(run("redis").out.contains("tunnel to pod redis-0"));
+}
+
+#[test]
+fn the_sandbox_s_database_and_broker_are_reached_by_every_way() {
+    let cluster = lab::get().cluster();
+    let sandbox = PodSandbox::start(&cluster, Profile::A).unwrap();
+    let text = fs::read_to_string(&sandbox.config).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let without = |line: &&str| !["postgres:", "broker:", "results:"].iter().any(|key| line.trim_start().starts_with(key));
+    for (name, text, way) in [
+        ("auto", text.clone(), "tunnel to pod "),
+        ("exec", text.replace("_URL}", "_URL}, via: exec"), "exec through pod backend-"),
+        // Not a word of either: the variables of the apps say it.
+        ("apps", text.lines().filter(without).collect::<Vec<_>>().join("\n"), "tunnel to pod "),
+    ] {
+        let config = folder.path().join(name);
+        fs::write(&config, text).unwrap();
+        let env = load(&Inputs { config: Some(config), vars: Vars::default(), cwd: "/".into(), ..Inputs::default() }).unwrap();
+        let namespace = env.kube.as_ref().and_then(|kube| kube.namespace.as_ref()).map(|namespace| namespace.value.clone());
+        let ask =
+            KubeAsk { context: None, namespace, explicit: true, files: vec![cluster.kubeconfig().to_owned()], proxy: None, no_proxy: None };
+        let session = Session::new(env, Some(ask), Redactor::default(), Stop::default(), TimeZone::UTC);
+        RUNTIME.block_on(async {
+            let link = session.postgres("main").await.unwrap();
+            let database = link.open().await.unwrap_or_else(|e| panic!("{name}: {e:?}"));
+            let sql = "SELECT name, last_run_at::text FROM django_celery_beat_periodictask";
+            assert!(!database.rows("asking".into(), sql, &[]).await.unwrap().is_empty());
+            assert!(database.route().starts_with(way), "{name}: {}", database.route());
+            let link = session.broker().await.unwrap();
+            let redis = link.open().await.unwrap_or_else(|e| panic!("{name}: {e:?}"));
+            assert_eq!(redis.at().await.as_str(), "redis:6379");
+            assert!(link.route().unwrap().starts_with(way), "{name}: {:?}", link.route());
+            assert_eq!(link.from.says().starts_with("discovered: pod celery-"), name == "apps", "{}", link.from.says());
+        });
+    }
 }
