@@ -22,6 +22,8 @@ mod generated;
 #[cfg(test)]
 mod profiles;
 #[cfg(test)]
+mod queue;
+#[cfg(test)]
 mod shells;
 #[cfg(test)]
 mod soak;

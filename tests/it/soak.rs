@@ -41,7 +41,7 @@ fn a_healthy_day_raises_no_alarm() {
     let mut verdicts: BTreeMap<String, usize> = BTreeMap::new();
     thread::scope(|scope| {
         let day = scope.spawn(|| sandbox.traffic().plant(&["--soak", &seconds.to_string()]));
-        // A rolling restart after the other: each worker ends in order and comes again.
+        // One rolling restart after the other, as a deployment does it: the new worker is ready before the old one ends.
         let rolling = scope.spawn(|| {
             for process in ["celery-1", "celery-2", "celery-mail-1"].iter().cycle() {
                 if Instant::now() + Duration::from_secs(5) > end {

@@ -133,9 +133,10 @@ pub struct WorkersHeard {
 }
 
 impl WorkersHeard {
-    /// Whether one was heard that runs nothing.
-    pub fn idle(&self) -> Option<&WorkerHeard> {
-        self.heard.iter().find(|worker| worker.active == Some(0))
+    /// Whether all workers that are known were heard, and none of them runs anything. Which queues a worker consumes it does not say, and
+    /// how many slots it has neither: that one of several is idle tells nothing of a queue.
+    pub fn all_idle(&self) -> bool {
+        !self.heard.is_empty() && self.silent.is_empty() && self.heard.iter().all(|worker| worker.active == Some(0))
     }
 }
 

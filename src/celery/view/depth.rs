@@ -61,6 +61,7 @@ pub fn depth(answer: &Answer<DepthFacts>, place: &Where, look: &Look, history: O
     }
     accounting(&mut doc, facts);
     unacked(&mut doc, facts);
+    next_tasks(&mut doc, facts);
     workers(&mut doc, facts, look);
     if let Some(beat) = &facts.beat {
         label(&mut doc, "beat", if beat.late { Style::Warn } else { Style::Plain }, beat.says.clone());
@@ -192,14 +193,14 @@ fn accounting(doc: &mut Doc, facts: &DepthFacts) {
         None => line.push(Style::Warn, &" + delivered: not known".into()),
     }
     if facts.delivered.count.is_some_and(|n| n > 0) {
-        line.push(Style::Dim, &" (prefetched, and those with an ETA; with acks_late the running ones too)".into());
+        line.push(Style::Dim, &" (prefetched, and those with an ETA; running ones too with acks_late or a solo pool)".into());
     }
     match facts.running {
         Some(n) => {
             line.push(Style::Plain, &safe!(" + {} running", units::count(n)));
-            line.push(Style::Dim, &" (by heartbeats; without acks_late no Redis key holds them)".into());
+            line.push(Style::Dim, &" (by heartbeats; acknowledged early, they are in no Redis key)".into());
         }
-        None => line.push(Style::Dim, &" + running: not known (no worker was heard; without acks_late no Redis key holds them)".into()),
+        None => line.push(Style::Dim, &" + running: not known (no worker was heard; acknowledged early, they are in no Redis key)".into()),
     }
     doc.wrapped(line, 10);
 }
@@ -221,6 +222,16 @@ fn unacked(doc: &mut Doc, facts: &DepthFacts) {
         assumed
     );
     label(doc, "unacked", Style::Plain, says);
+}
+
+/// What the queues in trouble are made of, by a small sample.
+fn next_tasks(doc: &mut Doc, facts: &DepthFacts) {
+    let bad = facts.queues.iter().filter(|queue| queue.verdict != Verdict::Ok && !queue.composition.is_empty());
+    for (i, queue) in bad.take(2).enumerate() {
+        let all: u64 = queue.composition.iter().map(|(_, n)| n).sum();
+        let parts: Vec<Safe> = queue.composition.iter().take(3).map(|(task, n)| safe!("{} {}", *n, task)).collect();
+        label(doc, if i == 0 { "next" } else { "" }, Style::Plain, safe!("{}: of the next {}: {}", queue.name, all, Safe::join(&parts, ", ")));
+    }
 }
 
 fn workers(doc: &mut Doc, facts: &DepthFacts, look: &Look) {
@@ -326,7 +337,9 @@ enum Note {
 
 impl Notes {
     fn of(&mut self, age: &Age) -> usize {
-        self.number(if age.earlier_run { Note::Earlier(age.since) } else { Note::By(age.by) })
+        // Shown to the minute, so told apart by the minute.
+        let minute = Timestamp::from_second(age.since.as_second() / 60 * 60).unwrap_or(age.since);
+        self.number(if age.earlier_run { Note::Earlier(minute) } else { Note::By(age.by) })
     }
     fn because(&mut self, why: Safe) -> usize {
         self.number(Note::Unknown(why))

@@ -21,7 +21,6 @@ const NEAR: f64 = 0.8;
 pub(super) fn findings(facts: &DepthFacts, looked: &Looked<'_>) -> Vec<Finding> {
     let Some(last) = looked.samples.last() else { return Vec::new() };
     let all = [
-        no_workers(facts, last),
         held_by_the_dead(facts, last),
         overdue(facts),
         twice_by_eta(looked, last),
@@ -54,7 +53,8 @@ fn few(names: &[Safe]) -> Safe {
     if more > 0 { safe!("{} and {} more", first, more) } else { first }
 }
 
-fn no_workers(facts: &DepthFacts, last: &Sample) -> Option<Finding> {
+/// Nobody is heard, and nobody has made himself known.
+pub(super) fn no_workers(facts: &DepthFacts, last: &Sample) -> Option<Finding> {
     let listened = facts.workers.listened_s?;
     let none = facts.workers.heard.is_empty() && last.inventory.workers.is_empty() && !last.inventory.more;
     (none && facts.waiting > 0).then(|| {

@@ -85,7 +85,10 @@ pub fn depth(looked: Looked<'_>) -> Option<(DepthFacts, Vec<Finding>)> {
         beat: looked.beat.clone(),
         cost: looked.cost,
     };
-    let mut all = judge::findings(&facts.queues, judgements);
+    let mut all: Vec<Finding> = findings::no_workers(&facts, last).into_iter().collect();
+    // Said once for all queues.
+    let said = if all.is_empty() { "" } else { "queue-unheard" };
+    all.extend(judge::findings(&facts.queues, judgements).into_iter().filter(|finding| finding.code != said));
     all.extend(findings::findings(&facts, &looked));
     all.extend(server::findings(&facts));
     // The worst first; among equals what is said of queues comes before what explains it.
