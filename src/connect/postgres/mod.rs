@@ -1,7 +1,10 @@
 //! One PostgreSQL database: a session that only reads, over whatever way leads there. Each question is a transaction of its own, READ ONLY,
 //! with short timeouts, and works behind a pooler in transaction mode. Knows no catalog.
 
+mod burst;
 mod fault;
+
+pub use burst::{BurstAsk, BurstFault, TREE};
 
 use super::{
     broker::Surroundings,
@@ -18,9 +21,10 @@ use crate::{
     safe,
     text::{Redactor, Safe},
 };
+use burst::Heard;
 use secrecy::{ExposeSecret, SecretString};
 use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 use tokio_postgres::{
     Client, Config, Row,
     config::SslMode as WireSsl,
@@ -43,6 +47,11 @@ pub struct PostgresLink {
     pub from: Origin,
     /// What its user should know: unverified TLS.
     pub warnings: Vec<Safe>,
+    way: Arc<Way>,
+}
+
+/// How a database is dialled: for its session, and again for each cancel request.
+struct Way {
     url: PostgresUrl,
     via: Via,
     tls: Tls,
@@ -104,17 +113,17 @@ impl PostgresLink {
         let tls = Tls::new(&endpoint.tls, Some(&said), around.secrets, around.env.trusted, &mut warnings).await?;
         let guarded = around.is_guarded(&endpoint.address, &[]);
         let (cluster, redact) = (around.cluster.clone(), around.redact.clone());
-        Ok(Self { from, warnings, url, via: endpoint.via, tls, hint, guarded, cluster, redact })
+        Ok(Self { from, warnings, way: Arc::new(Way { url, via: endpoint.via, tls, hint, guarded, cluster, redact }) })
     }
 
     /// Where it is: `db:5432/shop`. Never a password.
     pub fn at(&self) -> Safe {
-        self.url.says()
+        self.way.url.says()
     }
 
     /// The cluster that it may be reached through.
     pub fn cluster(&self) -> Option<&Arc<Cluster>> {
-        self.cluster.as_ref()
+        self.way.cluster.as_ref()
     }
 
     /// Connects, and says who we are.
@@ -122,39 +131,55 @@ impl PostgresLink {
     /// # Errors
     /// `Unreachable`, `Tls`, `Timeout`; `Auth` for a wrong password; `NotFound` for no such database.
     pub async fn open(&self) -> Result<Postgres> {
-        let (stream, route) = self.dial().await?;
+        let (stream, route) = self.way.dial().await?;
         let mut config = Config::new();
         // The default user is the one of this machine, which nobody means.
-        config.user(self.url.user.as_deref().unwrap_or("postgres")).application_name("obsctl");
-        if let Some(password) = &self.url.password {
+        config.user(self.way.url.user.as_deref().unwrap_or("postgres")).application_name("obsctl");
+        if let Some(password) = &self.way.url.password {
             config.password(password.expose_secret());
         }
-        if let Some(database) = &self.url.database {
+        if let Some(database) = &self.way.url.database {
             config.dbname(database);
         }
-        config.ssl_mode(match self.url.ssl {
+        config.ssl_mode(match self.way.url.ssl {
             SslMode::Disable => WireSsl::Disable,
-            SslMode::Prefer if self.url.host.starts_with('/') => WireSsl::Disable,
+            SslMode::Prefer if self.way.url.host.starts_with('/') => WireSsl::Disable,
             SslMode::Prefer => WireSsl::Prefer,
             SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => WireSsl::Require,
         });
         let doing = safe!("connecting to PostgreSQL at {}", self.at());
-        let name = if self.url.host.starts_with('/') { "localhost" } else { &self.url.host };
-        let mut maker = MakeRustlsConnect::new(self.tls.config().as_ref().clone());
-        let tls = MakeTlsConnect::<Box<dyn Duplex>>::make_tls_connect(&mut maker, name)
-            .map_err(|_| Error::new(Kind::Tls, doing.clone()).what("its name is none that a certificate could have"))?;
+        let tls = self.way.tls_connect()?;
         let connected = tokio::time::timeout(CONNECT, config.connect_raw(stream, tls)).await;
         let (client, connection) = match connected {
             Err(_) => {
                 return Err(Error::new(Kind::Timeout, doing).what(safe!("no answer within {} s", CONNECT.as_secs())));
             }
-            Ok(Err(error)) => return Err(fault::of(&error, doing, &self.redact, Some((&self.tls, &self.url.host)))),
+            Ok(Err(error)) => return Err(fault::of(&error, doing, &self.way.redact, Some((&self.way.tls, &self.way.url.host)))),
             Ok(Ok(both)) => both,
         };
+        let heard = Arc::new(Heard::default());
         let mut driver = JoinSet::new();
-        // Its end shows in the next question.
-        driver.spawn(async move { drop(connection.await) });
-        Ok(Postgres { client, _driver: driver, at: self.at(), route: route.says(), redact: self.redact.clone() })
+        driver.spawn(burst::drive(connection, heard.clone()));
+        Ok(Postgres {
+            client,
+            _driver: driver,
+            heard,
+            way: self.way.clone(),
+            opened: Instant::now(),
+            at: self.at(),
+            route: route.says(),
+            redact: self.way.redact.clone(),
+        })
+    }
+}
+
+impl Way {
+    /// TLS as this database's address means it.
+    fn tls_connect(&self) -> Result<<MakeRustlsConnect as MakeTlsConnect<Box<dyn Duplex>>>::TlsConnect> {
+        let name = if self.url.host.starts_with('/') { "localhost" } else { &self.url.host };
+        let mut maker = MakeRustlsConnect::new(self.tls.config().as_ref().clone());
+        MakeTlsConnect::<Box<dyn Duplex>>::make_tls_connect(&mut maker, name)
+            .map_err(|_| Error::new(Kind::Tls, "setting up TLS").what("its name is none that a certificate could have"))
     }
 
     async fn dial(&self) -> Result<(Box<dyn Duplex>, Route)> {
@@ -182,6 +207,9 @@ impl PostgresLink {
 pub struct Postgres {
     client: Client,
     _driver: JoinSet<()>,
+    heard: Arc<Heard>,
+    way: Arc<Way>,
+    opened: Instant,
     at: Safe,
     route: Safe,
     redact: Redactor,

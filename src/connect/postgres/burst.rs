@@ -1,0 +1,140 @@
+//! Several statements of one transaction, sent without waiting in between, each answered by itself: what keeps a transaction short on a
+//! slow way. Every one goes by the extended protocol, unnamed, so that the server's Parse takes one statement and no more.
+
+use super::{Postgres, Way, fault};
+use crate::{
+    error::{Error, Kind, Result},
+    safe,
+    text::Safe,
+};
+use futures_util::future::join_all;
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio_postgres::{
+    AsyncMessage, Connection, Row,
+    types::{ToSql, Type},
+};
+
+/// The title of the notice with which a server shows a statement's tree (`debug_print_rewritten`). It is never translated.
+pub const TREE: &str = "rewritten parse tree:";
+/// No statement that a person explains has a larger tree.
+const LARGEST_TREES: usize = 64 << 20;
+/// How long a cancel request may take to be sent.
+const CANCEL: Duration = Duration::from_secs(3);
+
+/// One statement of a burst.
+pub struct BurstAsk<'a> {
+    /// Its text, one statement.
+    pub sql: &'a str,
+    /// The values of its parameters.
+    pub parameters: Vec<(&'a (dyn ToSql + Sync), Type)>,
+}
+
+impl<'a> BurstAsk<'a> {
+    /// A statement without parameters.
+    pub fn plain(sql: &'a str) -> Self {
+        Self { sql, parameters: Vec::new() }
+    }
+}
+
+/// Why a statement of a burst has no rows.
+#[derive(Debug)]
+pub struct BurstFault {
+    /// The server's code, where the server said something.
+    pub state: Option<String>,
+    /// As an error.
+    pub error: Error,
+}
+
+impl BurstFault {
+    /// Whether it only says that an earlier statement of the transaction failed.
+    pub fn is_aftermath(&self) -> bool {
+        self.state.as_deref() == Some("25P02")
+    }
+}
+
+/// What the server told besides answers.
+#[derive(Default)]
+pub(super) struct Heard(Mutex<(Vec<String>, usize)>);
+
+impl Heard {
+    fn hear(&self, tree: &str) {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.1 += tree.len();
+        // One that is left out is missed by whoever counts them.
+        if heard.1 <= LARGEST_TREES {
+            heard.0.push(tree.to_owned());
+        }
+    }
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).0
+    }
+}
+
+/// Moves the bytes until the session ends, and keeps the trees that the server shows. Its end shows in the next question.
+pub(super) async fn drive<S, T>(connection: Connection<S, T>, heard: Arc<Heard>)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let mut connection = pin!(connection);
+    while let Some(Ok(message)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+        if let AsyncMessage::Notice(notice) = message
+            && notice.message() == TREE
+        {
+            heard.hear(notice.detail().unwrap_or_default());
+        }
+    }
+}
+
+impl Postgres {
+    /// Sends all statements at once and waits for all answers, for `patience`. The statements belong to one transaction, which the
+    /// caller begins and ends.
+    ///
+    /// # Errors
+    /// `Timeout` when not all answers came in time: the session is of no more use then. What the server refused stands in its place.
+    pub async fn burst(&self, doing: &Safe, asks: &[BurstAsk<'_>], patience: Duration) -> Result<Vec<Result<Vec<Row>, BurstFault>>> {
+        let answers = join_all(asks.iter().map(|ask| self.client.query_typed(ask.sql, &ask.parameters)));
+        let answers = tokio::time::timeout(patience, answers).await.map_err(|_| {
+            Error::new(Kind::Timeout, doing.clone()).to(self.provenance()).what(safe!("no answer within {} s", patience.as_secs()))
+        })?;
+        let told = |error: tokio_postgres::Error| BurstFault {
+            state: error.code().map(|code| code.code().to_owned()),
+            error: fault::of(&error, doing.clone(), &self.redact, None).to(self.provenance()),
+        };
+        Ok(answers.into_iter().map(|answer| answer.map_err(told)).collect())
+    }
+
+    /// The trees that the server has shown since this was last asked.
+    pub fn trees(&self) -> Vec<String> {
+        self.heard.take()
+    }
+
+    /// How long the session has lasted.
+    pub fn age(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    /// Whether the session is over.
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Asks the server to cancel what this session is doing, over a stream of its own, the same way.
+    ///
+    /// # Errors
+    /// As the way's; that the request arrived does not mean that something was cancelled.
+    pub async fn cancel(&self) -> Result<()> {
+        let doing = || safe!("cancelling the statement at {}", self.at);
+        let send = async {
+            let way: &Way = &self.way;
+            let (stream, _) = way.dial().await?;
+            let sent = self.client.cancel_token().cancel_query_raw(stream, way.tls_connect()?).await;
+            sent.map_err(|error| fault::of(&error, doing(), &self.redact, None))
+        };
+        tokio::time::timeout(CANCEL, send).await.map_err(|_| Error::new(Kind::Timeout, doing()).what("the request could not be sent in time"))?
+    }
+}
