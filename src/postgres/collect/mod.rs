@@ -18,9 +18,12 @@ use crate::{
     text::Safe,
 };
 
+/// By this our own statements are known in pg_stat_statements, and left out.
+const OURS: &str = "/*application='obsctl'*/";
+
 /// The rows of a question, each as JSON. One place, so that another connection takes one change.
 pub(super) async fn ask(db: &Postgres, doing: &'static str, sql: &str) -> Result<Vec<String>> {
-    let rows = db.rows(doing.into(), &format!("SELECT row_to_json(q)::text FROM ({sql}) q"), &[]).await?;
+    let rows = db.rows(doing.into(), &format!("SELECT row_to_json(q)::text FROM ({sql}) q {OURS}"), &[]).await?;
     rows.iter()
         .map(|row| row.try_get(0).map_err(|_| Error::new(Kind::Protocol, doing).to(db.provenance()).what("an answer that is no text")))
         .collect()

@@ -8,6 +8,7 @@ use crate::{
     postgres::{
         decode::rows,
         model::{Backend, DatabaseSeen, StatementReading, StatementsExtension},
+        statement::shown::Asker,
     },
     safe,
     text::Redactor,
@@ -61,7 +62,9 @@ pub async fn reading(db: &Postgres, server: &DatabaseSeen, all_databases: bool, 
     );
     let doing = "reading pg_stat_statements";
     let texts = ask(db, doing, &sql).await.map_err(|error| not_loaded(error, server))?;
-    let read = rows::all(texts.iter().map(String::as_str), |text| rows::statement(text, redact));
+    let mut read = rows::all(texts.iter().map(String::as_str), |text| rows::statement(text, redact));
+    let ours = Some(Asker::Application("obsctl".into()));
+    read.rows.retain(|statement| statement.asker != ours);
     let hidden = read.rows.iter().filter(|s| s.query.is_none()).count();
     let (at, reset_at, evictions) = if extension.version >= (1, 9) {
         let sql = format!("SELECT i.stats_reset, i.dealloc FROM {schema}.pg_stat_statements_info i");

@@ -121,8 +121,7 @@ mod tests {
             text("SELECT *\n  FROM \"auth_user\" WHERE password = 'hunter2' AND id = 4711 AND x = $1 -- why 12\n"),
             "SELECT * FROM \"auth_user\" WHERE password = '…' AND id = ? AND x = $1"
         );
-        assert_eq!(text("SELECT $q$secret$q$, E'it\\'s', U&'d', 1.5e3"), "SELECT '…");
-        assert_eq!(text("SELECT $q$secret$q$, 1.5e3"), "SELECT '…', ?");
+        assert_eq!(text("SELECT $q$secret$q$, E'it\\'s', U&'d', 1.5e3"), "SELECT '…', '…', '…', ?");
     }
 
     #[test]

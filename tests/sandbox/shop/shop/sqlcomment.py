@@ -16,8 +16,8 @@ def comment(pairs):
 def say(execute, sql, params, many, context):
     if pairs := asker.get():
         text = comment(pairs)
-        # Where there are parameters, the driver reads a percent sign as the beginning of one.
-        sql = f"{sql} {text.replace('%', '%%') if params else text}"
+        # Where there may be parameters, even none of them, the driver reads a percent sign as the beginning of one.
+        sql = f"{sql} {text if params is None else text.replace('%', '%%')}"
     return execute(sql, params, many, context)
 
 
