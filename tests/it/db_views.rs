@@ -166,7 +166,8 @@ fn slow_ranks_what_was_run_and_suspects_n_plus_one() {
         assert_eq!(first["askers"][0]["name"], "shop.views.report");
         assert!(codes(&answer).contains(&"n-plus-one-suspected"));
         let by_mean = json(&desk, "db slow --by mean");
-        let means: Vec<f64> = by_mean["facts"]["statements"].as_array().expect("a list").iter().filter_map(|s| s["mean_ms"].as_f64()).collect();
+        let means: Vec<f64> =
+            by_mean["facts"]["statements"].as_array().expect("a list").iter().filter_map(|s| s["mean_ms"].as_f64()).collect();
         assert!(means.is_sorted_by(|a, b| a >= b) && by_mean["facts"]["statements"].to_string().contains("pg_sleep"), "{by_mean:#}");
 
         // Saved before, slower after: the same statement, eight times the work.

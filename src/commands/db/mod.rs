@@ -23,12 +23,12 @@ pub struct Args {
     pub database: String,
     /// What is asked of it.
     #[command(subcommand)]
-    pub verb: Verb,
+    pub verb: DbVerb,
 }
 
 /// The verbs.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Verb {
+pub enum DbVerb {
     /// The statements that take the time: in all, or just now
     Slow(slow::Args),
     /// Sessions: what they do, for how long, what they wait for
@@ -52,9 +52,9 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
     let whole = async {
         let opened = open(&args.database, session, out).await?;
         match args.verb {
-            Verb::Slow(args) => slow::run(args, &opened, session, out).await,
-            Verb::Activity(args) => activity::run(args, &opened, session, out).await,
-            Verb::Locks(args) => locks::run(args, &opened, session, out).await,
+            DbVerb::Slow(args) => slow::run(args, &opened, session, out).await,
+            DbVerb::Activity(args) => activity::run(args, &opened, session, out).await,
+            DbVerb::Locks(args) => locks::run(args, &opened, session, out).await,
         }
     };
     // Dropping the connection ends what it asked: each question has a short timeout of its own on the server.

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     answer::{Finding, Hint, Severity},
-    postgres::model::{LockFacts, LockNode, ReplicaState, Seen, Surroundings, TableStats},
+    postgres::model::{Circumstances, LockFacts, LockNode, LookedAt, ReplicaState, TableStats},
     safe,
     text::{Safe, units},
 };
@@ -38,15 +38,15 @@ pub struct Reasons {
 }
 
 /// Judges. `pid`: the session whose statement it is, where there is one; else anybody who is blocked counts.
-pub fn reasons(around: &Surroundings, pid: Option<i32>) -> Reasons {
+pub fn reasons(around: &Circumstances, pid: Option<i32>) -> Reasons {
     let mut found = Reasons::default();
     let now = around.server.observed_at;
     match &around.locks {
-        Seen::Seen(facts) => blocked(facts, pid, now, &mut found),
-        Seen::NotSeen(why) => found.not_seen.push(safe!("whether it is blocked ({})", why)),
+        LookedAt::Seen(facts) => blocked(facts, pid, now, &mut found),
+        LookedAt::NotSeen(why) => found.not_seen.push(safe!("whether it is blocked ({})", why)),
     }
     match &around.activity {
-        Seen::Seen(facts) => {
+        LookedAt::Seen(facts) => {
             let saturation = Saturation::of(facts);
             match saturation.severity() {
                 Some(severity) => {
@@ -60,23 +60,23 @@ pub fn reasons(around: &Surroundings, pid: Option<i32>) -> Reasons {
                 found.not_seen.push(what.into());
             }
         }
-        Seen::NotSeen(why) => found.not_seen.push(safe!("connections ({})", why)),
+        LookedAt::NotSeen(why) => found.not_seen.push(safe!("connections ({})", why)),
     }
     match &around.tables {
-        Seen::Seen(tables) => of_tables(tables, now, around.server.replica, &mut found),
-        Seen::NotSeen(why) => found.not_seen.push(safe!("statistics of its tables ({})", why)),
+        LookedAt::Seen(tables) => of_tables(tables, now, around.server.replica, &mut found),
+        LookedAt::NotSeen(why) => found.not_seen.push(safe!("statistics of its tables ({})", why)),
     }
     match &around.replica {
         None => {}
-        Some(Seen::Seen(state)) => of_replica(state, &mut found),
-        Some(Seen::NotSeen(why)) => found.not_seen.push(safe!("how far the replica is behind ({})", why)),
+        Some(LookedAt::Seen(state)) => of_replica(state, &mut found),
+        Some(LookedAt::NotSeen(why)) => found.not_seen.push(safe!("how far the replica is behind ({})", why)),
     }
     found.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     found
 }
 
 /// The way from a root down to a session.
-fn path<'t>(node: &'t LockNode, pid: i32) -> Option<Vec<&'t LockNode>> {
+fn path(node: &LockNode, pid: i32) -> Option<Vec<&LockNode>> {
     if node.who.pid() == pid {
         return Some(vec![node]);
     }
@@ -245,17 +245,17 @@ mod tests {
         }
     }
 
-    fn calm() -> Surroundings {
-        Surroundings {
+    fn calm() -> Circumstances {
+        Circumstances {
             server: server(),
-            activity: Seen::Seen(ActivityFacts { server: server(), backends: vec![backend(2)], connections: 2 }),
-            locks: Seen::Seen(trees(server(), SeenLocks::default())),
-            tables: Seen::Seen(vec![table()]),
+            activity: LookedAt::Seen(ActivityFacts { server: server(), backends: vec![backend(2)], connections: 2 }),
+            locks: LookedAt::Seen(trees(server(), SeenLocks::default())),
+            tables: LookedAt::Seen(vec![table()]),
             replica: None,
         }
     }
 
-    fn codes(around: &Surroundings, pid: Option<i32>) -> Vec<&'static str> {
+    fn codes(around: &Circumstances, pid: Option<i32>) -> Vec<&'static str> {
         reasons(around, pid).findings.iter().map(|f| f.code).collect()
     }
 
@@ -275,8 +275,8 @@ mod tests {
         holder.state = BackendState::IdleInTransaction;
         let wait = LockWait { on: "row of t".into(), mode: "ShareLock".into(), since: "2026-11-21T20:07:00Z".parse().ok() };
         let waits = vec![RawWait { pid: 2, blockers: vec![7], wait: Some(wait) }];
-        let around = Surroundings {
-            locks: Seen::Seen(trees(server(), SeenLocks { waits, backends: vec![holder, backend(2)], ..SeenLocks::default() })),
+        let around = Circumstances {
+            locks: LookedAt::Seen(trees(server(), SeenLocks { waits, backends: vec![holder, backend(2)], ..SeenLocks::default() })),
             ..calm()
         };
         let found = reasons(&around, Some(2));
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn stale_statistics_are_told_from_young_tables() {
-        let stale = |table: TableStats| codes(&Surroundings { tables: Seen::Seen(vec![table]), ..calm() }, None);
+        let stale = |table: TableStats| codes(&Circumstances { tables: LookedAt::Seen(vec![table]), ..calm() }, None);
         assert_eq!(stale(TableStats { changed_since_analyze: 9000, ..table() }), ["stale-statistics"]);
         assert_eq!(stale(TableStats { planned_rows: 10.0, ..table() }), ["stale-statistics"]);
         assert_eq!(stale(TableStats { planned_rows: 0.0, analyzed_at: None, ..table() }), ["stale-statistics"]);
@@ -299,8 +299,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_looked_at_is_said() {
-        let refused = || Seen::NotSeen("refused".into());
-        let around = Surroundings { locks: refused(), tables: Seen::NotSeen("refused".into()), ..calm() };
+        let refused = || LookedAt::NotSeen("refused".into());
+        let around = Circumstances { locks: refused(), tables: LookedAt::NotSeen("refused".into()), ..calm() };
         let found = reasons(&around, None);
         assert_eq!(found.not_seen.len(), 2);
         assert!(!found.ruled_out.iter().any(|r| r.contains("blocked") || r.contains("stale")));
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn a_replica_is_asked_how_far_it_is() {
         let state = ReplicaState { caught_up: true, replayed_s_ago: Some(9000.0), paused: false, receiving: Some(true), cancelled: 0 };
-        let with = |state| codes(&Surroundings { replica: Some(Seen::Seen(state)), ..calm() }, None);
+        let with = |state| codes(&Circumstances { replica: Some(LookedAt::Seen(state)), ..calm() }, None);
         // Nothing was written for hours: that is no lag.
         assert!(with(state).is_empty());
         assert_eq!(with(ReplicaState { caught_up: false, cancelled: 2, ..state }), ["replica-lags", "recovery-conflicts"]);

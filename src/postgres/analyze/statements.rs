@@ -103,8 +103,9 @@ pub fn rank(readings: &Readings<'_>, by: StatementOrder, limit: usize) -> Statem
         StatementOrder::Io => (r.stats.read + r.stats.temp) as f64,
     };
     ranked.sort_by(|a, b| weight(b).total_cmp(&weight(a)).then_with(|| a.stats.key.cmp(&b.stats.key)));
-    ranked.truncate(limit);
-    StatementFacts { server: server.clone(), span, by, total, statements: ranked, known }
+    let mut suspects = ranked.split_off(limit.min(ranked.len()));
+    suspects.retain(|one| one.n_plus_one);
+    StatementFacts { server: server.clone(), span, by, total, statements: ranked, suspects, known }
 }
 
 fn mean(stats: &StatementStats) -> f64 {
@@ -140,35 +141,29 @@ fn suspect(stats: &StatementStats, total: StatementTotal, span: StatementSpan) -
 /// What the ranking means, the worst first.
 pub fn findings(facts: &StatementFacts) -> Vec<Finding> {
     let mut found = Vec::new();
-    for one in &facts.statements {
+    for one in facts.statements.iter().chain(&facts.suspects) {
         let query = one.stats.query.clone().unwrap_or_else(|| "a statement that is not shown to us".into()).clipped(160);
         let whose: Vec<Safe> = one.askers.iter().map(Asker::says).collect();
         let asked = |finding: Finding| match whose.is_empty() {
             true => finding.evidence(query.clone()),
             false => finding.evidence(query.clone()).evidence(safe!("asked by {}", Safe::join(&whose, ", "))),
         };
+        let subject = match one.askers.first() {
+            Some(asker) => safe!("a statement of {}", asker.says()),
+            None => safe!("statement {}", one.stats.key.queryid),
+        };
+        let runs = units::count(u64::try_from(one.stats.calls).unwrap_or(0));
         let explain = || Hint::Run(safe!("obsctl explain --queryid {}", one.stats.key.queryid));
         if let Some(before) = one.mean_before_ms.filter(|before| one.mean_ms >= SLOW_MEAN_MS && one.mean_ms >= SLOWER * before) {
-            let says = safe!("a run of {} takes {}, {} before", one.stats.key.queryid, ms(one.mean_ms), ms(before));
+            let says = safe!("{} takes {} a run, {} before", subject, ms(one.mean_ms), ms(before));
             found.push(asked(Finding::new("slower-than-before", Severity::Warning, says)).next(explain()));
         } else if one.mean_ms >= SLOW_MEAN_MS && one.stats.calls >= SLOW_CALLS {
-            let says = safe!(
-                "{} runs of {} took {} each: {} of all time",
-                one.stats.calls,
-                one.stats.key.queryid,
-                ms(one.mean_ms),
-                percent(one.share)
-            );
+            let says = safe!("{} ran {} times, {} each: {} of all time", subject, runs, ms(one.mean_ms), percent(one.share));
             found.push(asked(Finding::new("slow-statement", Severity::Warning, says)).next(explain()));
         }
         if one.n_plus_one {
-            let calls = units::count(u64::try_from(one.stats.calls).unwrap_or(0));
-            let says = safe!(
-                "{} runs of {}, {:.1} rows each: perhaps one for each row of another statement (N+1)",
-                calls,
-                one.stats.key.queryid,
-                one.rows_per_call
-            );
+            let rows = one.rows_per_call;
+            let says = safe!("{} ran {} times for {:.1} rows each: perhaps one for each row of another (N+1)", subject, runs, rows);
             let hint = "select_related or prefetch_related where that view or task loops; from here it can only be suspected";
             found.push(asked(Finding::new("n-plus-one-suspected", Severity::Warning, says)).next(Hint::Try(hint.into())));
         }

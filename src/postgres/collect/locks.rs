@@ -52,7 +52,8 @@ pub(super) async fn of(db: &Postgres, server: DatabaseSeen, redact: &Redactor) -
         let pids: Vec<String> = blockers.iter().map(i32::to_string).collect();
         let sql = format!(
             "SELECT DISTINCT l.pid, l.locktype, l.mode, {RELATION} AS relation FROM pg_locks l \
-             WHERE l.granted AND l.pid = ANY ('{{{}}}'::int[]) AND l.locktype <> 'virtualxid'",
+             WHERE l.granted AND l.pid = ANY ('{{{}}}'::int[]) AND l.locktype NOT IN ('virtualxid', 'transactionid') \
+             AND NOT EXISTS (SELECT FROM pg_class i WHERE i.oid = l.relation AND i.relkind IN ('i', 'I'))",
             pids.join(",")
         );
         let texts = ask(db, "reading pg_locks", &sql).await?;

@@ -2,9 +2,9 @@
 //! reads them all the same way, and runs in a transaction of its own that only reads.
 
 pub mod activity;
+pub mod circumstances;
 pub mod locks;
 pub mod statements;
-pub mod surroundings;
 
 use crate::{
     answer::{Coverage, Hint, Missing, Part, Permission, Why},

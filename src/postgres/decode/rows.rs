@@ -197,11 +197,11 @@ struct RawLock {
 }
 
 impl RawLock {
-    /// `relation orders_order`, `row of orders_order`, `transaction`.
+    /// `public.orders_order`, `row of public.orders_order`, `end of a transaction`.
     fn on(&self) -> Option<Safe> {
         let relation = name(self.relation.clone());
         Some(match (self.locktype.as_deref()?, relation) {
-            ("relation", Some(relation)) => safe!("table or index {}", relation),
+            ("relation", Some(relation)) => relation,
             ("tuple", Some(relation)) => safe!("row of {}", relation),
             ("transactionid", _) => "end of a transaction (a row that it changed)".into(),
             ("virtualxid", _) => "end of a transaction (its snapshot)".into(),

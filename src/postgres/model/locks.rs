@@ -65,7 +65,7 @@ impl LockOwner {
 /// A lock that is waited for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LockWait {
-    /// What is locked: `transaction`, `relation orders_order`.
+    /// What is locked: `public.orders_order`, `end of a transaction`.
     pub on: Safe,
     /// `ShareLock`.
     pub mode: Safe,

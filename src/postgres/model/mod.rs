@@ -1,15 +1,16 @@
 //! Plans and sessions in PostgreSQL's own terms. Serialize only: this is public JSON.
 
 mod activity;
+mod circumstances;
 mod database;
 mod locks;
 mod plan;
 mod statements;
-mod surroundings;
 
 use crate::report::Report;
 
 pub use activity::{ActivityFacts, Backend, BackendState, WaitEvent};
+pub use circumstances::{Circumstances, LookedAt, ReplicaState, TableStats};
 pub use database::{DatabaseSeen, StatementsExtension};
 pub use locks::{HeldLock, LockFacts, LockNode, LockOwner, LockWait, PreparedTransaction, RawWait};
 pub use plan::{
@@ -19,7 +20,6 @@ pub use plan::{
 pub use statements::{
     RankedStatement, StatementFacts, StatementKey, StatementOrder, StatementReading, StatementSpan, StatementStats, StatementTotal,
 };
-pub use surroundings::{ReplicaState, Seen, Surroundings, TableStats};
 
 impl Report for StatementFacts {
     const KIND: &'static str = "db.slow";

@@ -18,6 +18,8 @@ pub struct StatementFacts {
     pub total: StatementTotal,
     /// The first ones.
     pub statements: Vec<RankedStatement>,
+    /// Those beyond the first ones that look like one statement for each row of another.
+    pub suspects: Vec<RankedStatement>,
     /// How many there are in all.
     pub known: usize,
 }

@@ -1,6 +1,6 @@
 //! The screen of `obsctl db activity`.
 
-use super::parts::{ending, findings, first_line, headline};
+use super::parts::{brief, ending, findings, first_line, headline};
 use crate::{
     answer::Answer,
     postgres::{
@@ -44,31 +44,34 @@ fn states(doc: &mut Doc, facts: &ActivityFacts, saturation: Saturation) {
         *counts.entry(backend.state).or_default() += 1;
     }
     let each: Vec<Safe> = counts.iter().map(|(state, n)| safe!("{} {}", *n, state.says())).collect();
-    let all = safe!("{} of {} connections, ours among them   {}", saturation.used, saturation.of, Safe::join(&each, "   "));
+    let ours = safe!("{} of {} connections, ours among them", saturation.used, saturation.of);
+    let all: Vec<Safe> = [ours].into_iter().chain(each).collect();
+    let all = Safe::join(&all, "   ");
     doc.wrapped(Line::new().with(Style::Dim, "sessions  ").with(Style::Plain, all), 10);
 }
 
 fn table(doc: &mut Doc, facts: &ActivityFacts, busy: &[&Backend], look: &Look) {
     let now = facts.server.observed_at;
-    let head =
-        [("PID", true), ("FOR", true), ("TRANSACTION", true), ("STATE", false), ("WAITS FOR", false), ("WHO", false), ("STATEMENT", false)];
+    let head = [("PID", true), ("FOR", true), ("IN TX", true), ("STATE, WAITS FOR", false), ("WHO: STATEMENT", false)];
     let head = head.map(|(text, right)| if right { Cell::right(Style::Dim, text) } else { Cell::left(Style::Dim, text) });
     let mut table = Table { head: head.into(), rows: Vec::new() };
     let most = if look.verbose { usize::MAX } else { SHOWN };
     for backend in busy.iter().take(most) {
         let span = |age: Option<jiff::SignedDuration>| age.map_or_else(|| "–".into(), units::duration);
         let transaction = backend.transaction_at.map(|at| now.duration_since(at));
-        let wait = backend.wait.as_ref().map_or_else(|| "–".into(), |wait| safe!("{} {}", wait.class, wait.event));
+        // Between its statements a session always waits for its client: that says nothing.
+        let wait = backend.wait.as_ref().filter(|wait| wait.class.as_str() != "Client");
+        let state =
+            wait.map_or_else(|| backend.state.says().into(), |wait| safe!("{}, {} {}", backend.state.says(), wait.class, wait.event));
         let style = if backend.state.idles_in_transaction() { Style::Warn } else { Style::Plain };
-        let clip = if look.verbose { usize::MAX } else { 160 };
+        let clip = if look.verbose { usize::MAX } else { 110 };
+        let query = backend.query.as_ref().map_or_else(|| "not shown to us".into(), |query| brief(query, clip));
         table.rows.push(vec![
             Cell::right(Style::Plain, Safe::name(backend.pid.to_string())),
             Cell::right(style, span(age(backend, now))),
             Cell::right(Style::Plain, span(transaction)),
-            Cell::left(style, backend.state.says()),
-            Cell::left(Style::Plain, wait),
-            Cell::left(Style::Plain, who(backend)),
-            Cell::left(Style::Plain, backend.query.clone().unwrap_or_else(|| "not shown to us".into()).clipped(clip)),
+            Cell::left(style, state),
+            Cell::left(Style::Plain, safe!("{}: {}", who(backend), query)),
         ]);
     }
     doc.table(table);

@@ -1,6 +1,6 @@
 //! The screen of `obsctl db locks`: each one that holds others up, and below it those who wait, with what for and since when.
 
-use super::parts::{ending, findings, first_line, headline};
+use super::parts::{brief, ending, findings, first_line, headline};
 use crate::{
     answer::Answer,
     postgres::{
@@ -67,7 +67,7 @@ fn draw(doc: &mut Doc, node: &LockNode, last: &mut Vec<bool>, now: Timestamp, lo
     if let (LockOwner::Session(backend), false) = (&node.who, last.is_empty())
         && let Some(query) = &backend.query
     {
-        let query = if look.verbose { query.clone() } else { query.clipped(160) };
+        let query = if look.verbose { query.clone() } else { brief(query, 160) };
         doc.wrapped(Line::new().with(Style::Dim, Safe::name(&below)).with(Style::Dim, query), indent);
     }
     let most = if look.verbose { usize::MAX } else { SHOWN };

@@ -45,12 +45,20 @@ pub(super) fn findings(doc: &mut Doc, all: &[Finding], told: Option<&Finding>, l
             doc.wrapped(Line::new().with(Style::Dim, "      ").with(Style::Dim, line.clone()), 8);
         }
         for hint in finding.next.iter().filter(|hint| !matches!(hint, Hint::Run(_))) {
-            doc.wrapped(Line::new().with(Style::Dim, "try   ").with(Style::Plain, hint_line(hint)), 6);
+            doc.wrapped(Line::plain(hint_line(hint)), 6);
         }
     }
     if all.len() > most {
         doc.line(Line::new().with(Style::Dim, safe!("      and {} more findings (-v)", all.len() - most)));
     }
+}
+
+/// A statement in few characters: the columns that it selects say the least about it.
+pub(super) fn brief(query: &Safe, width: usize) -> Safe {
+    const LIST: usize = 24;
+    let list = query.split_once(" FROM ").filter(|(list, _)| list.starts_with("SELECT ") && list.chars().count() > LIST);
+    let short = list.filter(|(list, _)| !list.contains('(')).map(|(_, rest)| safe!("SELECT … FROM {}", Safe::name(rest)));
+    short.as_ref().unwrap_or(query).clipped(width)
 }
 
 /// What was not seen, and the next commands.

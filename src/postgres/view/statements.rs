@@ -1,6 +1,6 @@
 //! The screen of `obsctl db slow`.
 
-use super::parts::{ending, findings, first_line, headline};
+use super::parts::{brief, ending, findings, first_line, headline};
 use crate::{
     answer::Answer,
     postgres::{
@@ -84,7 +84,8 @@ fn row(one: &RankedStatement, compared: bool, look: &Look) -> Vec<Cell> {
     let blocks = u64::try_from(stats.read.saturating_add(stats.temp)).unwrap_or(0);
     cells.push(Cell::right(Style::Plain, if blocks == 0 { "–".into() } else { units::bytes(blocks.saturating_mul(BLOCK)) }));
     let clip = if look.verbose { usize::MAX } else { 120 };
-    let query = stats.query.clone().unwrap_or_else(|| "not shown to us".into()).clipped(clip);
+    let query = stats.query.clone().unwrap_or_else(|| "not shown to us".into());
+    let query = brief(&query, clip);
     let whose: Vec<Safe> = one.askers.iter().map(Asker::says).collect();
     let whose = if whose.is_empty() { Safe::EMPTY } else { safe!("  ← {}", Safe::join(&whose, ", ")) };
     let nested = if stats.key.toplevel { "" } else { "  (inside a function)" };

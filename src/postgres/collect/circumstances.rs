@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     postgres::{
         decode::rows,
-        model::{Seen, Surroundings, TableStats},
+        model::{Circumstances, LookedAt, TableStats},
     },
     text::{Redactor, Safe},
 };
@@ -34,7 +34,7 @@ const REPLICA: &str = "SELECT pg_last_wal_receive_lsn() IS NOT DISTINCT FROM pg_
 ///
 /// # Errors
 /// The server cannot be asked at all.
-pub async fn surroundings(db: &Postgres, tables: &[u32], redact: &Redactor) -> Result<Surroundings> {
+pub async fn circumstances(db: &Postgres, tables: &[u32], redact: &Redactor) -> Result<Circumstances> {
     let server = super::server(db).await?;
     let locks = seen(locks::of(db, server.clone(), redact).await.map(|(facts, _)| facts));
     let activity = seen(activity::of(db, server.clone(), redact).await.map(|(facts, _)| facts));
@@ -43,7 +43,7 @@ pub async fn surroundings(db: &Postgres, tables: &[u32], redact: &Redactor) -> R
         true => Some(seen(ask_one(db, "asking how far the replica is", REPLICA, rows::replica).await)),
         false => None,
     };
-    Ok(Surroundings { server, activity, locks, tables, replica })
+    Ok(Circumstances { server, activity, locks, tables, replica })
 }
 
 /// Statistics of these tables.
@@ -74,9 +74,9 @@ pub async fn tables_named(db: &Postgres, names: &[Safe]) -> Result<Vec<u32>> {
     Ok(found)
 }
 
-fn seen<T>(got: Result<T, Error>) -> Seen<T> {
+fn seen<T>(got: Result<T, Error>) -> LookedAt<T> {
     match got {
-        Ok(value) => Seen::Seen(value),
-        Err(error) => Seen::NotSeen(error.says()),
+        Ok(value) => LookedAt::Seen(value),
+        Err(error) => LookedAt::NotSeen(error.says()),
     }
 }

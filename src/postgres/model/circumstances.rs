@@ -5,10 +5,10 @@ use crate::text::Safe;
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// A part of the surroundings: seen, or why not.
+/// A part of the circumstances: seen, or why not.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Seen<T> {
+pub enum LookedAt<T> {
     /// What is there.
     Seen(T),
     /// Why it could not be looked at, in a few words.
@@ -17,17 +17,17 @@ pub enum Seen<T> {
 
 /// What was looked at around a statement.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Surroundings {
+pub struct Circumstances {
     /// The server.
     pub server: DatabaseSeen,
     /// Sessions.
-    pub activity: Seen<ActivityFacts>,
+    pub activity: LookedAt<ActivityFacts>,
     /// Who waits for whom.
-    pub locks: Seen<LockFacts>,
+    pub locks: LookedAt<LockFacts>,
     /// The tables that the statement reads.
-    pub tables: Seen<Vec<TableStats>>,
+    pub tables: LookedAt<Vec<TableStats>>,
     /// How it stands with the primary. None: it is the primary.
-    pub replica: Option<Seen<ReplicaState>>,
+    pub replica: Option<LookedAt<ReplicaState>>,
 }
 
 /// How a table's statistics and its cache stand.
