@@ -239,7 +239,7 @@ impl Cursor<'_> {
             length += 1;
         }
         let odd = |b: &u8| matches!(*b, b'~' | b'!' | b'@' | b'#' | b'%' | b'^' | b'&' | b'|' | b'`' | b'?');
-        while length > 1 && matches!(self.peek(length - 1), b'+' | b'-') && !self.bytes.iter().skip(self.at).take(length).any(&odd) {
+        while length > 1 && matches!(self.peek(length - 1), b'+' | b'-') && !self.bytes.iter().skip(self.at).take(length).any(odd) {
             length -= 1;
         }
         self.at += length;
