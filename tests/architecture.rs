@@ -40,7 +40,7 @@ const SYSTEMS: &[&str] = &["logs", "postgres", "celery", "health", "watch", "not
 const RESERVED: &[(&str, &[&str])] = &[("session", &["checks", "request", "commands", "main"])];
 
 /// Rooms of a system's folder that only compute.
-const PURE_ROOMS: &[&str] = &["model", "decode", "flow", "analyze", "rules", "view"];
+const PURE_ROOMS: &[&str] = &["model", "decode", "flow", "analyze", "rules", "screen", "statement", "view"];
 
 const LINES: usize = 500;
 const LINES_OF: &[(&str, usize)] = &[("src/commands", 200)];

@@ -2,8 +2,8 @@
 //! Reads no file, opens no connection.
 
 use super::{
-    Action, Address, AddressParts, App, Broker, Endpoint, Environment, KubeTarget, Origin, Results, SecretRef, Setting, Sourced,
-    TlsSettings, Vars, Via,
+    Action, Address, AddressParts, App, Broker, Endpoint, Environment, KubeTarget, LibpqFiles, Origin, Results, SecretRef, Setting,
+    Sourced, TlsSettings, Vars, Via,
     file::{At, Place, RawApp, RawEnvironment, RawKube, RawResults, shown},
     nearest,
     reference::RawValue,
@@ -170,6 +170,7 @@ impl<'a> Builder<'a> {
             trusted: self.trusted,
             settings: std::mem::take(&mut self.settings),
             warnings: Vec::new(),
+            libpq: LibpqFiles::of(self.vars),
         }
     }
 
@@ -230,6 +231,7 @@ impl<'a> Builder<'a> {
             trusted: self.trusted,
             settings: std::mem::take(&mut self.settings),
             warnings,
+            libpq: LibpqFiles::of(self.vars),
         }
     }
 

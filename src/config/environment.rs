@@ -38,6 +38,24 @@ pub struct Environment {
     pub settings: Vec<Setting>,
     /// What its user should know before trusting the answer: a variable that overrides the named environment.
     pub warnings: Vec<Safe>,
+    /// The files of libpq in the user's home.
+    pub libpq: LibpqFiles,
+}
+
+/// Files that libpq reads by itself: `PGPASSFILE` or `~/.pgpass`, `PGSERVICEFILE` or `~/.pg_service.conf`.
+#[derive(Clone, Debug, Default)]
+pub struct LibpqFiles {
+    /// Passwords by host.
+    pub passfile: Option<PathBuf>,
+    /// Named services.
+    pub servicefile: Option<PathBuf>,
+}
+
+impl LibpqFiles {
+    pub(super) fn of(vars: &super::Vars) -> Self {
+        let file = |variable, name| vars.path(variable).or_else(|| Some(vars.home()?.join(name)));
+        Self { passfile: file("PGPASSFILE", ".pgpass"), servicefile: file("PGSERVICEFILE", ".pg_service.conf") }
+    }
 }
 
 impl Environment {

@@ -24,11 +24,11 @@ pub use broker::{Broker, QueueThresholds, Transport};
 pub use broker_url::{BrokerAddress, BrokerUrl, UrlTls, Verify, host_port};
 pub use check::{Check, Checked, check};
 pub use endpoint::{Address, AddressParts, Endpoint, SecretRef, TlsSettings, Via};
-pub use environment::{App, Environment, KubeTarget, LogGlob, Results, Setting};
+pub use environment::{App, Environment, KubeTarget, LibpqFiles, LogGlob, Results, Setting};
 pub use file::schema;
 pub use merge::{Inputs, Origin, Sourced, Vars, load, names};
 pub use nearest::nearest;
-pub use postgres_url::{PostgresUrl, SslMode};
+pub use postgres_url::{PostgresUrl, SslMode, WantedHost};
 pub use trust::{Action, TrustPlan, plan_trust, state_folder};
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ mod docs;
 #[cfg(test)]
 mod generated;
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
 mod profiles;
 #[cfg(test)]
 mod queue;

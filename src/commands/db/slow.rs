@@ -89,7 +89,7 @@ fn during(text: &str) -> std::result::Result<jiff::SignedDuration, String> {
 pub(super) async fn run(args: Args, opened: &Opened, session: &Session, out: &mut Out) -> Result<ExitStatus> {
     let saved = args.diff.as_deref().map(read).transpose()?;
     let (db, redact) = (&opened.db, &session.redact);
-    let server = collect::server(db).await?;
+    let server = collect::database_seen(db).await?;
     let mut from = None;
     if let Some(apart) = args.during {
         let (first, _) = collect::statements::reading(db, &server, args.all_databases, redact).await?;

@@ -31,12 +31,22 @@ pub struct BurstAsk<'a> {
     pub sql: &'a str,
     /// The values of its parameters.
     pub parameters: Vec<(&'a (dyn ToSql + Sync), Type)>,
+    /// Whether it is only parsed and never run.
+    pub only_parsed: bool,
 }
 
 impl<'a> BurstAsk<'a> {
     /// A statement without parameters.
     pub fn plain(sql: &'a str) -> Self {
-        Self { sql, parameters: Vec::new() }
+        Self::with(sql, Vec::new())
+    }
+    /// A statement with parameters.
+    pub fn with(sql: &'a str, parameters: Vec<(&'a (dyn ToSql + Sync), Type)>) -> Self {
+        Self { sql, parameters, only_parsed: false }
+    }
+    /// A statement that the server is to parse and nothing else.
+    pub fn parsed(sql: &'a str) -> Self {
+        Self { only_parsed: true, ..Self::plain(sql) }
     }
 }
 
@@ -97,7 +107,12 @@ impl Postgres {
     /// # Errors
     /// `Timeout` when not all answers came in time: the session is of no more use then. What the server refused stands in its place.
     pub async fn burst(&self, doing: &Safe, asks: &[BurstAsk<'_>], patience: Duration) -> Result<Vec<Result<Vec<Row>, BurstFault>>> {
-        let answers = join_all(asks.iter().map(|ask| self.client.query_typed(ask.sql, &ask.parameters)));
+        let answers = join_all(asks.iter().map(|ask| async {
+            if ask.only_parsed {
+                return self.client.prepare(ask.sql).await.map(|_| Vec::new());
+            }
+            self.client.query_typed(ask.sql, &ask.parameters).await
+        }));
         let answers = tokio::time::timeout(patience, answers).await.map_err(|_| {
             Error::new(Kind::Timeout, doing.clone()).to(self.provenance()).what(safe!("no answer within {} s", patience.as_secs()))
         })?;
@@ -131,10 +146,12 @@ impl Postgres {
         let doing = || safe!("cancelling the statement at {}", self.at);
         let send = async {
             let way: &Way = &self.way;
-            let (stream, _) = way.dial().await?;
-            let sent = self.client.cancel_token().cancel_query_raw(stream, way.tls_connect()?).await;
+            let (stream, _) = way.dial(&self.host).await?;
+            let sent = self.client.cancel_token().cancel_query_raw(stream, way.tls_connect(&self.host.0)?).await;
             sent.map_err(|error| fault::of(&error, doing(), &self.redact, None))
         };
-        tokio::time::timeout(CANCEL, send).await.map_err(|_| Error::new(Kind::Timeout, doing()).what("the request could not be sent in time"))?
+        tokio::time::timeout(CANCEL, send)
+            .await
+            .map_err(|_| Error::new(Kind::Timeout, doing()).what("the request could not be sent in time"))?
     }
 }

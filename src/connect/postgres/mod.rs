@@ -3,6 +3,7 @@
 
 mod burst;
 mod fault;
+mod files;
 
 pub use burst::{BurstAsk, BurstFault, TREE};
 
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     answer::{Hint, Provenance},
-    config::{Address, Endpoint, Origin, PostgresUrl, SslMode, UrlTls, Verify, Via},
+    config::{Address, Endpoint, Origin, PostgresUrl, SslMode, UrlTls, Verify, Via, WantedHost, host_port},
     error::{Error, Kind, Result},
     safe,
     text::{Redactor, Safe},
@@ -59,6 +60,7 @@ struct Way {
     guarded: bool,
     cluster: Option<Arc<Cluster>>,
     redact: Redactor,
+    passfile: Option<PathBuf>,
 }
 
 impl PostgresLink {
@@ -94,7 +96,13 @@ impl PostgresLink {
                 (url, Origin::Discovered(found.at))
             }
         };
-        let mut url = url;
+        let libpq = &around.env.libpq;
+        let mut url = match url.service.clone() {
+            Some(name) => files::service(&name, url, libpq.servicefile.as_deref().filter(|_| around.env.trusted))?,
+            None => url,
+        };
+        // An untrusted file could name any host: a password of the user's own must not go there.
+        let passfile = url.passfile.clone().or_else(|| libpq.passfile.clone()).filter(|_| around.env.trusted);
         // Anything said of TLS asks for it, and for its verification.
         if endpoint.tls.says_anything() {
             url.ssl = if endpoint.tls.verify == Some(false) { SslMode::Require } else { SslMode::VerifyFull };
@@ -109,11 +117,11 @@ impl PostgresLink {
         if url.ssl == SslMode::Require && verify == Verify::Nothing && endpoint.tls.verify.is_none() {
             warnings.push("the server's certificate is not verified: that is what sslmode=require means; verify-full verifies it".into());
         }
-        let said = UrlTls { verify, ca: url.ca.clone(), ..UrlTls::default() };
+        let said = UrlTls { verify, ca: url.ca.clone(), cert: url.cert.clone(), key: url.key.clone() };
         let tls = Tls::new(&endpoint.tls, Some(&said), around.secrets, around.env.trusted, &mut warnings).await?;
         let guarded = around.is_guarded(&endpoint.address, &[]);
         let (cluster, redact) = (around.cluster.clone(), around.redact.clone());
-        Ok(Self { from, warnings, way: Arc::new(Way { url, via: endpoint.via, tls, hint, guarded, cluster, redact }) })
+        Ok(Self { from, warnings, way: Arc::new(Way { url, via: endpoint.via, tls, hint, guarded, cluster, redact, passfile }) })
     }
 
     /// Where it is: `db:5432/shop`. Never a password.
@@ -126,47 +134,107 @@ impl PostgresLink {
         self.way.cluster.as_ref()
     }
 
-    /// Connects, and says who we are.
+    /// Connects, and says who we are: to the one host, or among several to the one that is meant; a replica is preferred where that is
+    /// not said.
     ///
     /// # Errors
     /// `Unreachable`, `Tls`, `Timeout`; `Auth` for a wrong password; `NotFound` for no such database.
     pub async fn open(&self) -> Result<Postgres> {
-        let (stream, route) = self.way.dial().await?;
+        let hosts = self.way.url.hosts();
+        if let [only] = hosts.as_slice()
+            && self.way.url.wanted == WantedHost::Any
+        {
+            return self.open_at(only).await;
+        }
+        let (mut second, mut fault) = (None, None);
+        for host in &hosts {
+            let pg = match self.open_at(host).await {
+                Ok(pg) => pg,
+                // The next host would say the same of a wrong password.
+                Err(error) if error.kind() == Kind::Auth => return Err(error),
+                Err(error) => {
+                    fault.get_or_insert(error);
+                    continue;
+                }
+            };
+            let rows = pg.rows(safe!("asking whether it is a replica"), "SELECT pg_catalog.pg_is_in_recovery()", &[]).await?;
+            let replica = rows.first().is_some_and(|row| row.get::<_, bool>(0));
+            match (self.way.url.wanted, replica) {
+                (WantedHost::Any | WantedHost::Replica, true) | (WantedHost::Primary, false) => return Ok(pg),
+                (WantedHost::Any, false) => second = second.or(Some(pg)),
+                (WantedHost::Primary, true) | (WantedHost::Replica, false) => {}
+            }
+        }
+        second.ok_or_else(|| {
+            fault.unwrap_or_else(|| {
+                Error::new(Kind::Unreachable, safe!("connecting to PostgreSQL at {}", self.at()))
+                    .what("none of its hosts is what target_session_attrs asks for")
+            })
+        })
+    }
+
+    async fn open_at(&self, at: &(String, u16)) -> Result<Postgres> {
+        match self.greet(at, true).await {
+            // PgBouncer takes few startup parameters, and says so.
+            Err(error) if self.way.url.options.is_some() && error.says().contains("unsupported startup parameter") => {
+                self.greet(at, false).await
+            }
+            other => other,
+        }
+    }
+
+    async fn greet(&self, at: &(String, u16), options: bool) -> Result<Postgres> {
+        let (stream, route) = self.way.dial(at).await?;
+        let url = &self.way.url;
         let mut config = Config::new();
         // The default user is the one of this machine, which nobody means.
-        config.user(self.way.url.user.as_deref().unwrap_or("postgres")).application_name("obsctl");
-        if let Some(password) = &self.way.url.password {
-            config.password(password.expose_secret());
+        let user = url.user.as_deref().unwrap_or("postgres");
+        config.user(user).application_name("obsctl");
+        match &url.password {
+            Some(password) => _ = config.password(password.expose_secret()),
+            None => {
+                let found =
+                    self.way.passfile.as_deref().and_then(|f| files::password(f, at, url.database.as_deref().unwrap_or(user), user));
+                if let Some(password) = found {
+                    config.password(password.expose_secret());
+                }
+            }
         }
-        if let Some(database) = &self.way.url.database {
+        if let Some(database) = &url.database {
             config.dbname(database);
         }
-        config.ssl_mode(match self.way.url.ssl {
+        if let Some(settings) = url.options.as_ref().filter(|_| options) {
+            config.options(settings);
+        }
+        config.ssl_mode(match url.ssl {
             SslMode::Disable => WireSsl::Disable,
-            SslMode::Prefer if self.way.url.host.starts_with('/') => WireSsl::Disable,
+            _ if at.0.starts_with('/') => WireSsl::Disable,
             SslMode::Prefer => WireSsl::Prefer,
             SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => WireSsl::Require,
         });
-        let doing = safe!("connecting to PostgreSQL at {}", self.at());
-        let tls = self.way.tls_connect()?;
+        let says = host_port(&at.0, at.1);
+        let doing = safe!("connecting to PostgreSQL at {}", says);
+        let tls = self.way.tls_connect(&at.0)?;
         let connected = tokio::time::timeout(CONNECT, config.connect_raw(stream, tls)).await;
         let (client, connection) = match connected {
             Err(_) => {
                 return Err(Error::new(Kind::Timeout, doing).what(safe!("no answer within {} s", CONNECT.as_secs())));
             }
-            Ok(Err(error)) => return Err(fault::of(&error, doing, &self.way.redact, Some((&self.way.tls, &self.way.url.host)))),
+            Ok(Err(error)) => return Err(fault::of(&error, doing, &self.way.redact, Some((&self.way.tls, &at.0)))),
             Ok(Ok(both)) => both,
         };
         let heard = Arc::new(Heard::default());
         let mut driver = JoinSet::new();
         driver.spawn(burst::drive(connection, heard.clone()));
+        let database = url.database.as_ref().map(|name| safe!("/{}", Safe::name(name))).unwrap_or_default();
         Ok(Postgres {
             client,
             _driver: driver,
             heard,
             way: self.way.clone(),
+            host: at.clone(),
             opened: Instant::now(),
-            at: self.at(),
+            at: safe!("{}{}", says, database),
             route: route.says(),
             redact: self.way.redact.clone(),
         })
@@ -175,15 +243,14 @@ impl PostgresLink {
 
 impl Way {
     /// TLS as this database's address means it.
-    fn tls_connect(&self) -> Result<<MakeRustlsConnect as MakeTlsConnect<Box<dyn Duplex>>>::TlsConnect> {
-        let name = if self.url.host.starts_with('/') { "localhost" } else { &self.url.host };
+    fn tls_connect(&self, host: &str) -> Result<<MakeRustlsConnect as MakeTlsConnect<Box<dyn Duplex>>>::TlsConnect> {
+        let name = if host.starts_with('/') { "localhost" } else { host };
         let mut maker = MakeRustlsConnect::new(self.tls.config().as_ref().clone());
         MakeTlsConnect::<Box<dyn Duplex>>::make_tls_connect(&mut maker, name)
             .map_err(|_| Error::new(Kind::Tls, "setting up TLS").what("its name is none that a certificate could have"))
     }
 
-    async fn dial(&self) -> Result<(Box<dyn Duplex>, Route)> {
-        let PostgresUrl { host, port, .. } = &self.url;
+    async fn dial(&self, (host, port): &(String, u16)) -> Result<(Box<dyn Duplex>, Route)> {
         if host.starts_with('/') {
             if self.hint.for_pods {
                 return Err(Error::new(Kind::Config, "connecting to PostgreSQL")
@@ -209,6 +276,7 @@ pub struct Postgres {
     _driver: JoinSet<()>,
     heard: Arc<Heard>,
     way: Arc<Way>,
+    host: (String, u16),
     opened: Instant,
     at: Safe,
     route: Safe,

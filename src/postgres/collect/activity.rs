@@ -1,6 +1,6 @@
 //! Sessions, from pg_stat_activity.
 
-use super::{ask, coverage, server};
+use super::look::{ask, coverage, database_seen};
 use crate::{
     answer::Coverage,
     connect::postgres::Postgres,
@@ -30,7 +30,7 @@ fn sql(version_num: u32) -> String {
 /// # Errors
 /// As `Postgres::rows`.
 pub async fn activity(db: &Postgres, redact: &Redactor) -> Result<(ActivityFacts, Coverage)> {
-    let server = server(db).await?;
+    let server = database_seen(db).await?;
     of(db, server, redact).await
 }
 

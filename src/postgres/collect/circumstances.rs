@@ -1,7 +1,10 @@
 //! What surrounds a statement: one look at sessions, locks, the tables that it reads, and the replica's state. A part that cannot be read
 //! is said to be not seen; the others still are.
 
-use super::{activity, ask, ask_one, locks};
+use super::{
+    activity, locks,
+    look::{ask, ask_one},
+};
 use crate::{
     connect::postgres::Postgres,
     error::{Error, Result},
@@ -35,7 +38,7 @@ const REPLICA: &str = "SELECT pg_last_wal_receive_lsn() IS NOT DISTINCT FROM pg_
 /// # Errors
 /// The server cannot be asked at all.
 pub async fn circumstances(db: &Postgres, tables: &[u32], redact: &Redactor) -> Result<Circumstances> {
-    let server = super::server(db).await?;
+    let server = super::look::database_seen(db).await?;
     let locks = seen(locks::of(db, server.clone(), redact).await.map(|(facts, _)| facts));
     let activity = seen(activity::of(db, server.clone(), redact).await.map(|(facts, _)| facts));
     let tables = seen(tables_of(db, tables).await);

@@ -1,6 +1,9 @@
 //! Who waits for whom, from pg_locks and pg_blocking_pids.
 
-use super::{activity, ask, server, worst};
+use super::{
+    activity,
+    look::{ask, database_seen, worst},
+};
 use crate::{
     answer::{Coverage, Part},
     connect::postgres::Postgres,
@@ -34,7 +37,7 @@ fn waits(version_num: u32) -> String {
 /// # Errors
 /// As `Postgres::rows`.
 pub async fn locks(db: &Postgres, redact: &Redactor) -> Result<(LockFacts, Coverage)> {
-    let server = server(db).await?;
+    let server = database_seen(db).await?;
     of(db, server, redact).await
 }
 
@@ -66,7 +69,7 @@ pub(super) async fn of(db: &Postgres, server: DatabaseSeen, redact: &Redactor) -
     }
     coverage.searched.push(Part { system: "postgresql", name: "pg_locks".into() });
     if let Some(bad) = worst(&waits, &held) {
-        coverage.join(super::coverage(&activity.server, &[], 0, Some(bad)));
+        coverage.join(super::look::coverage(&activity.server, &[], 0, Some(bad)));
     }
     let seen = SeenLocks { waits: waits.rows, held: held.rows, prepared: prepared.rows, backends: activity.backends };
     Ok((trees(activity.server, seen), coverage))

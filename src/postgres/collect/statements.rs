@@ -1,6 +1,6 @@
 //! Readings of pg_stat_statements. Its columns go by the version of the EXTENSION, which an upgrade of the server leaves behind.
 
-use super::{ask, ask_one, coverage, quoted};
+use super::look::{ask, ask_one, coverage, quoted};
 use crate::{
     answer::{Coverage, Hint},
     connect::postgres::Postgres,
@@ -69,9 +69,9 @@ pub async fn reading(db: &Postgres, server: &DatabaseSeen, all_databases: bool, 
     let (at, reset_at, evictions) = if extension.version >= (1, 9) {
         let sql = format!("SELECT i.stats_reset, i.dealloc FROM {schema}.pg_stat_statements_info i");
         let (reset_at, evictions) = ask_one(db, doing, &sql, rows::reset).await?;
-        (super::server(db).await?.observed_at, reset_at, evictions)
+        (super::look::database_seen(db).await?.observed_at, reset_at, evictions)
     } else {
-        (super::server(db).await?.observed_at, None, None)
+        (super::look::database_seen(db).await?.observed_at, None, None)
     };
     let coverage = coverage(server, &["pg_stat_statements"], hidden, read.bad);
     Ok((StatementReading { at, reset_at, evictions, statements: read.rows }, coverage))

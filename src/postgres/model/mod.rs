@@ -5,6 +5,7 @@ mod circumstances;
 mod database;
 mod locks;
 mod plan;
+mod server;
 mod statements;
 
 use crate::report::Report;
@@ -17,6 +18,7 @@ pub use plan::{
     Actual, BlockCounts, Buffers, Expression, HashUse, HeapBlocks, IoTime, Jit, NodeId, Plan, PlanNode, PlanWorker, Relationship, Removed,
     SortUse, Trigger, Workers,
 };
+pub use server::ServerFacts;
 pub use statements::{
     RankedStatement, StatementFacts, StatementKey, StatementOrder, StatementReading, StatementSpan, StatementStats, StatementTotal,
 };

@@ -58,7 +58,8 @@ impl Vouched {
         Self(names.into_iter().map(|n| n.trim_end_matches("()").to_owned()).collect())
     }
 
-    fn holds(&self, function: &FunctionFacts) -> bool {
+    /// Whether this function was named.
+    pub fn holds(&self, function: &FunctionFacts) -> bool {
         self.0.contains(&function.name) || self.0.contains(&format!("{}.{}", function.schema, function.name))
     }
 }
@@ -72,6 +73,10 @@ pub struct Objection {
     pub why: Safe,
     /// Whether `--allow-function` lifts it.
     pub can_be_allowed: bool,
+    /// Whether only a run calls it: planning never calls what is VOLATILE.
+    pub only_when_run: bool,
+    /// Whether it is `nextval`, which the default of a column calls.
+    pub advances_sequence: bool,
 }
 
 impl Objection {
@@ -91,9 +96,17 @@ pub fn objections(reached: &[FunctionFacts], called: &[FunctionFacts], vouched: 
 }
 
 fn objection(function: &FunctionFacts, bodies: &Bodies, vouched: &Vouched) -> Option<Objection> {
-    let never = |why: Safe| Some(Objection { function: function.qualified(), why, can_be_allowed: false });
-    let ask = |why: Safe| (!vouched.holds(function)).then(|| Objection { function: function.qualified(), why, can_be_allowed: true });
     let volatile = function.volatility != "i" && function.volatility != "s";
+    let object = |why: Safe, can_be_allowed: bool| Objection {
+        function: function.qualified(),
+        why,
+        can_be_allowed,
+        // The planner calls estimators, which are written in C, however they are declared.
+        only_when_run: volatile && (function.is_builtin() || function.language != "c"),
+        advances_sequence: function.is_builtin() && function.name == "nextval",
+    };
+    let never = |why: Safe| Some(object(why, false));
+    let ask = |why: Safe| (!vouched.holds(function)).then(|| object(why, true));
     if function.is_builtin() {
         if lists::NOT_INERT.iter().any(|(oid, _)| *oid == function.oid) {
             return never(lists::why_not_inert(function.oid).into());
@@ -126,6 +139,9 @@ fn objection(function: &FunctionFacts, bodies: &Bodies, vouched: &Vouched) -> Op
     }
     if function.security_definer {
         return never("it is SECURITY DEFINER: it runs with rights that the limits here do not cover".into());
+    }
+    if function.extension.is_some() && function.language == "c" && function.owner_is_superuser {
+        return ask("it is a part of an extension that is not among those known to do what they say".into());
     }
     if !function.language_is_trusted {
         return never(safe!(
@@ -285,6 +301,9 @@ mod tests {
         assert_eq!(judged(&citext, &[]), None);
         assert_eq!(judged(&FunctionFacts { language: "sql".into(), ..citext.clone() }, &[]), Some(true));
         assert_eq!(judged(&FunctionFacts { owner_is_superuser: false, language_is_trusted: false, ..citext.clone() }, &[]), Some(false));
-        assert_eq!(judged(&FunctionFacts { volatility: "v".into(), language_is_trusted: false, ..citext }, &[]), Some(false));
+        let unknown = FunctionFacts { extension: Some("timescaledb".into()), language_is_trusted: false, ..citext.clone() };
+        for f in [FunctionFacts { volatility: "v".into(), language_is_trusted: false, ..citext }, unknown] {
+            assert_eq!((judged(&f, &[]), judged(&f, &["citext_eq"])), (Some(true), None));
+        }
     }
 }

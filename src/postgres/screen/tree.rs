@@ -56,7 +56,8 @@ fn names_function(field: &str) -> bool {
     let other = ["type", "collid", "format", "retset", "variadic", "funcs", "funcname"];
     let named =
         field.contains("func") || field.contains("Func") || field.ends_with("fnoid") || field.contains("handler") || field.contains("proc");
-    named && !other.iter().any(|end| field.ends_with(end))
+    let counts = ["funccol", "funcparams", "funcordinality"];
+    named && !other.iter().any(|end| field.ends_with(end)) && !counts.iter().any(|start| field.starts_with(start))
 }
 
 fn names_operator(field: &str) -> bool {
