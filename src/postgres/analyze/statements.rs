@@ -20,6 +20,12 @@ use std::collections::BTreeMap;
 const SLOW_MEAN_MS: f64 = 20.0;
 /// … of at least so many runs.
 const SLOW_CALLS: i64 = 100;
+/// However few its runs: a statement with a mean from here on …
+const LONG_MEAN_MS: f64 = 500.0;
+/// … that takes this part of all time.
+const LONG_SHARE: f64 = 0.2;
+/// A run that touches fewer blocks has no work for half a second: it waited.
+const FEW_BLOCKS: f64 = 500.0;
 /// From so many runs on one row each is suspicious; in a span of seconds a tenth of it.
 const MANY_CALLS: i64 = 1000;
 /// … where they are this part of all runs.
@@ -157,9 +163,18 @@ pub fn findings(facts: &StatementFacts) -> Vec<Finding> {
         if let Some(before) = one.mean_before_ms.filter(|before| one.mean_ms >= SLOW_MEAN_MS && one.mean_ms >= SLOWER * before) {
             let says = safe!("{} takes {} a run, {} before", subject, ms(one.mean_ms), ms(before));
             found.push(asked(Finding::new("slower-than-before", Severity::Warning, says)).next(explain()));
-        } else if one.mean_ms >= SLOW_MEAN_MS && one.stats.calls >= SLOW_CALLS {
+        } else if slow(one) {
             let says = safe!("{} ran {} times, {} each: {} of all time", subject, runs, ms(one.mean_ms), percent(one.share));
-            found.push(asked(Finding::new("slow-statement", Severity::Warning, says)).next(explain()));
+            let finding = asked(Finding::new("slow-statement", Severity::Warning, says));
+            found.push(match waited(one) {
+                Some(blocks) => finding
+                    .evidence(safe!(
+                        "a run touches {:.0} blocks: most of its time was waiting, for locks most likely, which counts here too",
+                        blocks
+                    ))
+                    .next(Hint::Run("obsctl db locks".into())),
+                None => finding.next(explain()),
+            });
         }
         if one.n_plus_one {
             let rows = one.rows_per_call;
@@ -169,6 +184,19 @@ pub fn findings(facts: &StatementFacts) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// By PgHero's rule, or because a few runs take a good part of all time.
+fn slow(one: &RankedStatement) -> bool {
+    let often = one.mean_ms >= SLOW_MEAN_MS && one.stats.calls >= SLOW_CALLS;
+    often || (one.mean_ms >= LONG_MEAN_MS && one.share >= LONG_SHARE)
+}
+
+/// The blocks of a run, where they are too few for its time.
+fn waited(one: &RankedStatement) -> Option<f64> {
+    let stats = &one.stats;
+    let blocks = per_call(stats.hit.saturating_add(stats.read).saturating_add(stats.temp), stats.calls);
+    (one.mean_ms >= LONG_MEAN_MS && blocks < FEW_BLOCKS && one.rows_per_call < FEW_BLOCKS).then_some(blocks)
 }
 
 /// Notes about a span: the figures are of less than they seem.
@@ -283,6 +311,15 @@ mod tests {
         let facts = ranked(&now, None, StatementOrder::Total);
         let codes: Vec<_> = findings(&facts).iter().map(|f| f.code).collect();
         assert_eq!(codes, ["slow-statement", "n-plus-one-suspected"]);
+    }
+
+    #[test]
+    fn a_few_long_runs_that_touch_little_have_waited() {
+        let update = StatementStats { hit: 40, ..stats(1, 4, 117_000.0, 4, "UPDATE p SET n = n - $1 WHERE id = $2") };
+        let report = StatementStats { hit: 40_000, ..stats(2, 4, 60_000.0, 4, "SELECT count(*) FROM big") };
+        let facts = ranked(&reading(vec![update, report]), None, StatementOrder::Total);
+        let waited: Vec<bool> = findings(&facts).iter().map(|f| f.evidence.iter().any(|e| e.contains("waiting"))).collect();
+        assert_eq!(waited, [true, false]);
     }
 
     #[test]

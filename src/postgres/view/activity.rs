@@ -58,7 +58,7 @@ fn table(doc: &mut Doc, facts: &ActivityFacts, busy: &[&Backend], look: &Look) {
     let most = if look.verbose { usize::MAX } else { SHOWN };
     for backend in busy.iter().take(most) {
         let span = |age: Option<jiff::SignedDuration>| age.map_or_else(|| "–".into(), units::duration);
-        let transaction = backend.transaction_at.map(|at| now.duration_since(at));
+        let transaction = backend.transaction_at.map(|at| now.duration_since(at).max(jiff::SignedDuration::ZERO));
         // Between its statements a session always waits for its client: that says nothing.
         let wait = backend.wait.as_ref().filter(|wait| wait.class.as_str() != "Client");
         let state =

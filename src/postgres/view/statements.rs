@@ -24,7 +24,7 @@ pub fn statements(answer: &Answer<StatementFacts>, place: &Where, look: &Look, d
     let over = span(facts.span, facts.server.observed_at);
     let calm = match facts.statements.first() {
         None => safe!("no statement was run {}.", over),
-        Some(_) => "no statement is slow by PgHero's rule (20 ms a run, 100 runs).".into(),
+        Some(_) => "no statement is slow (PgHero: 20 ms a run, 100 runs), and none takes much of the time in few runs.".into(),
     };
     let told = headline(&mut doc, answer, calm);
     doc.gap();
