@@ -25,6 +25,8 @@ pub enum Command {
     Explain(Box<commands::explain::Args>),
     /// Where every Celery task is, and whether that is bad
     Queue(commands::queue::Args),
+    /// What a database is busy with: slow statements, sessions, locks
+    Db(commands::db::Args),
     /// What the configuration says, whether it is good, and the leave to act
     Config(commands::config::Args),
 }

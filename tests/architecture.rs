@@ -52,6 +52,7 @@ const REPEATED_TYPES: &[&str] = &["Args"];
 const MARKED: &[(&str, &[&str])] = &[
     ("src/commands/queue/looks.rs", METHODS),
     ("benches/plan.rs", &["disallowed_methods", "disallowed_macros"]),
+    ("src/commands/db/slow.rs", METHODS),
     ("src/commands/setup.rs", METHODS),
     ("src/config/merge.rs", METHODS),
     ("src/connect/kube/mod.rs", METHODS),

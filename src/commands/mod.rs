@@ -3,6 +3,7 @@
 pub mod complete;
 pub mod config;
 pub mod explain;
+pub mod db;
 pub mod logs;
 pub mod queue;
 pub mod setup;

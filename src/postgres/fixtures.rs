@@ -1,6 +1,9 @@
 //! Real plans for the tests of this folder; `tests/fixtures/plans/PROVENANCE.md` says where they come from.
 
-use super::{decode, model::Plan};
+use super::{
+    decode,
+    model::{Backend, BackendState, DatabaseSeen, Plan},
+};
 use crate::text::Redactor;
 use std::{fs, path::PathBuf};
 
@@ -17,6 +20,47 @@ pub(super) fn plan(name: &str) -> Plan {
 /// The plan of this name of every version.
 pub(super) fn of_all_versions(name: &str) -> Vec<Plan> {
     ["pg14", "pg15", "pg16", "pg17", "pg18"].map(|version| plan(&format!("{version}/{name}"))).into()
+}
+
+/// A server at ten past eight.
+pub(super) fn server() -> DatabaseSeen {
+    DatabaseSeen {
+        observed_at: "2026-11-21T20:10:00Z".parse().expect("a time"),
+        version: "15.8".into(),
+        version_num: 150_008,
+        replica: false,
+        role: "obsctl_ro".into(),
+        sees_all: true,
+        database: "shop".into(),
+        max_connections: 40,
+        reserved_connections: 3,
+        started_at: "2026-11-20T20:00:00Z".parse().expect("a time"),
+        statements: None,
+    }
+}
+
+/// A client's session that does what it does since eight.
+pub(super) fn backend(pid: i32) -> Backend {
+    let eight = "2026-11-21T20:00:00Z".parse().ok();
+    Backend {
+        pid,
+        leader: None,
+        kind: "client backend".into(),
+        role: Some("app".into()),
+        database: Some("shop".into()),
+        application: Some("web".into()),
+        client: None,
+        state: BackendState::Active,
+        connected_at: eight,
+        transaction_at: eight,
+        statement_at: eight,
+        state_at: eight,
+        wait: None,
+        xmin_age: None,
+        query_id: None,
+        query: Some("SELECT $1".into()),
+        asker: None,
+    }
 }
 
 /// The JSON of all plans of all versions.

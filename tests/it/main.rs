@@ -14,6 +14,8 @@ mod completions;
 #[cfg(test)]
 mod databases;
 #[cfg(test)]
+mod db_views;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod explain;

@@ -178,6 +178,28 @@ def rotated(_shop, _seed, _options):
     yield "0ddba11c-0000-4000-8000-000000000001", [], "chatty's lines of this request lie in a rotated file"
 
 
+def repeat(shop, seed, name, count, path):
+    for n in range(count):
+        status, answer = shop.call("GET", path(n), request_id(seed, name, n), n=n)
+        if status != 200:
+            raise Failed(f"{path(n)} answered {status}: {answer}")
+
+
+def n_plus_one(shop, seed, _options):
+    repeat(shop, seed, "n-plus-one", 20, lambda _: "/api/orders/customers/?limit=200")
+    yield request_id(seed, "n-plus-one"), [], "orders.views.customers asks for each customer by itself: 4000 statements of one row"
+
+
+def slow_report(shop, seed, _options):
+    repeat(shop, seed, "slow-report", 120, lambda n: f"/api/products/{20 + n}/sales/")
+    yield request_id(seed, "slow-report"), [], "products.views.sales reads the whole of shop_orderitem: no index leads with product_id"
+
+
+def disk_sort(shop, seed, _options):
+    repeat(shop, seed, "disk-sort", 4, lambda n: f"/api/orders/ranking/?start={300_000 + n}")
+    yield request_id(seed, "disk-sort"), [], "orders.views.ranking sorts 300000 rows of shop_orderitem on disk"
+
+
 class Broker:
     """The broker as an operator with redis-cli sees it, and a publisher that is no part of the shop."""
 
@@ -306,6 +328,55 @@ def make_room(_shop, broker, _tasks):
     broker.cache.delete(*[f"ballast:{n}" for n in range(200)])
 
 
+BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = current_user"
+IDLES = "SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction' AND usename = current_user AND query LIKE '%shop_product%'"
+
+
+def lock_pileup(shop, _broker, seed, options):
+    rid = request_id(seed, "lock-pileup-import")
+    status, answer = shop.call("POST", "/api/products/import/", rid, {"seconds": options.slow_seconds})
+    if status != 202:
+        raise Failed(f"import answered {status}")
+    shop.wait("the import holds its row", lambda: shop.database.execute(IDLES).fetchone())
+    yield rid, shop.tasks(answer["tasks"]), "products.import_prices idles in its transaction and has the row of product 7 locked"
+    reserved = {}
+
+    def piled():
+        # A worker fetches more than it has slots for: what lies there waits unseen, so more are sent until three are blocked.
+        if len(reserved) < 9:
+            rid = request_id(seed, "lock-pileup", len(reserved))
+            reserved[rid] = shop.checkout(rid)["tasks"][0]
+        return shop.database.execute(BLOCKED).fetchone()[0] >= 3
+
+    shop.wait("three writers are blocked", piled)
+    for rid, task in reserved.items():
+        yield rid, shop.tasks([task]), "orders.reserve_stock waits for the row of product 7, or behind one that does"
+
+
+def end_pileup(shop, _broker, tasks):
+    shop.database.execute(
+        "UPDATE django_celery_results_taskresult SET status = 'REVOKED' WHERE task_id = ANY(%s) AND task_name = 'products.import_prices'", [tasks]
+    )
+    for (pid,) in shop.database.execute(IDLES).fetchall():
+        shop.database.execute("SELECT pg_terminate_backend(%s)", [pid])
+    if tasks:
+        shop.wait_tasks(tasks)
+
+
+def stale_statistics(shop, _broker, seed, _options):
+    shop.database.execute(
+        "INSERT INTO shop_pricelistentry (supplier, product_id, price)"
+        " SELECT CASE WHEN n % 50 = 0 THEN 'Other ' || n ELSE 'Acme' END, 1 + n % 2000, 5 + n % 90 FROM generate_series(1, 60000) n"
+    )
+    repeat(shop, seed, "stale-statistics", 5, lambda _: "/api/products/prices/?supplier=Acme")
+    what = "the planner knows nothing of the 60000 rows of shop_pricelistentry: it was analyzed when it was empty, and autovacuum is off for it"
+    yield request_id(seed, "stale-statistics"), [], what
+
+
+def forget_prices(shop, _broker, _tasks):
+    shop.database.execute("DELETE FROM shop_pricelistentry")
+
+
 # What harms the sandbox, and how it becomes well again.
 HARMS = {
     "lost-worker": (lost_worker, find_worker),
@@ -313,6 +384,8 @@ HARMS = {
     "dead-beat": (dead_beat, await_beat),
     "hoarding": (hoarding, share_out),
     "eviction": (eviction, make_room),
+    "lock-pileup": (lock_pileup, end_pileup),
+    "stale-statistics": (stale_statistics, forget_prices),
 }
 
 FAULTS = {
@@ -323,6 +396,9 @@ FAULTS = {
     "crash-loop": crash_loop,
     "oom": oom,
     "rotated": rotated,
+    "n-plus-one": n_plus_one,
+    "slow-report": slow_report,
+    "disk-sort": disk_sort,
 }
 PODS_ONLY = ("crash-loop", "oom", "rotated")
 

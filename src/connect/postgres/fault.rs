@@ -13,7 +13,7 @@ use tokio_postgres::error::SqlState;
 
 /// The driver's error as ours; `tls` is at hand while the connection is made.
 pub(super) fn of(error: &tokio_postgres::Error, doing: Safe, redact: &Redactor, tls: Option<(&Tls, &str)>) -> Error {
-    let Some(server) = error.as_db_error() else { return of_wire(error, doing, redact, tls) };
+    let Some(server) = error.as_db_error() else { return of_wire(error, doing, tls) };
     let code = server.code();
     let kind = match code.code() {
         "28P01" | "28000" => Kind::Auth,
@@ -44,7 +44,7 @@ pub(super) fn of(error: &tokio_postgres::Error, doing: Safe, redact: &Redactor, 
 }
 
 /// No word of the server: the stream, TLS or the driver.
-fn of_wire(error: &tokio_postgres::Error, doing: Safe, redact: &Redactor, tls: Option<(&Tls, &str)>) -> Error {
+fn of_wire(error: &tokio_postgres::Error, doing: Safe, tls: Option<(&Tls, &str)>) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
     let mut text = error.to_string();
     while let Some(inner) = cause {

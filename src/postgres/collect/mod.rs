@@ -1,16 +1,22 @@
-//! What a live PostgreSQL says: about itself, about what a statement reaches, and the plans. Every statement is part of a short transaction
+//! What a live PostgreSQL says: about itself, its sessions and statistics, about what a statement reaches, and the plans. Every statement is part of a short transaction
 //! that ends with ROLLBACK; our own are asked with nothing but `pg_catalog` in the search path.
 
 mod advice;
+pub mod activity;
 mod catalog;
+pub mod circumstances;
 pub mod explain;
+pub mod locks;
+mod look;
 mod samples;
 mod server;
 pub mod source;
+pub mod statements;
 mod transaction;
 mod trial;
 
 pub use explain::{Analysis, Explained, Explainer, Request, Values, ValuesFrom};
+pub use look::{coverage, database_seen, grant};
 pub use server::server_facts;
 pub use transaction::Limits;
 pub use trial::TriedIndex;

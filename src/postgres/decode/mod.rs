@@ -3,3 +3,4 @@
 pub mod plan;
 pub mod saved;
 pub mod shared;
+pub mod rows;

@@ -3,6 +3,7 @@
 
 pub mod comment;
 pub mod lexer;
+pub mod shown;
 
 use crate::{
     answer::Hint,

@@ -136,6 +136,11 @@ impl Redactor {
         self
     }
 
+    /// Whether it hides nothing.
+    pub fn shows_sensitive(&self) -> bool {
+        self.0.shows
+    }
+
     /// Never hides the ID that is being searched for, given whole or by its beginning: a value that is this, or (from six bytes on) a
     /// single word that begins with this. A longer text that merely holds it is hidden as ever.
     pub fn keeping(mut self, searched: &[u8]) -> Self {

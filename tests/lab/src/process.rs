@@ -324,6 +324,8 @@ impl Process {
                 empty(group)
             });
             if empty.is_ok() {
+                // Of the first process nothing may be left but its status, which is taken here.
+                let _ = self.child.wait();
                 self.ended = true;
                 return Ok(());
             }

@@ -42,6 +42,25 @@ fn every_harm_is_planted_and_undone() {
     harmed.restore().unwrap();
     assert!(ask(&["INFO", "memory"]).contains("maxmemory_policy:noeviction"));
 
+    let psql = |sql: &str| {
+        let url = std::fs::read_to_string(sandbox.secret("oncall-env", "ADMIN_DATABASE_URL")).unwrap();
+        Start::new("psql", "/usr/bin/psql").args(["-XAtqc", sql, &url]).output().unwrap().trim_end().to_owned()
+    };
+    let blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    let harmed = traffic.harm("lock-pileup", &["--slow-seconds", "120"]).unwrap();
+    assert_eq!(psql(blocked), "3");
+    harmed.restore().unwrap();
+    assert_eq!(psql(blocked), "0");
+
+    let changed = "SELECT n_mod_since_analyze >= 60000 FROM pg_stat_user_tables WHERE relname = 'shop_pricelistentry'";
+    let harmed = traffic.harm("stale-statistics", &[]).unwrap();
+    eventually(Duration::from_secs(30), || match psql(changed).as_str() {
+        "t" => Ok(()),
+        other => Err(format!("the counters say {other:?}")),
+    });
+    harmed.restore().unwrap();
+    assert_eq!(psql("SELECT count(*) FROM shop_pricelistentry"), "0");
+
     let harmed = traffic.harm("hoarding", &["--slow-seconds", "60"]).unwrap();
     let held = harmed.tasks("held by celery-reindex").len();
     assert!(held >= 10, "{held}");

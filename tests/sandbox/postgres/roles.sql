@@ -2,6 +2,7 @@
 CREATE ROLE shop_owner LOGIN PASSWORD :'owner';
 CREATE ROLE shop_app LOGIN PASSWORD :'app';
 CREATE ROLE shop_readonly LOGIN PASSWORD :'readonly' IN ROLE pg_monitor;
+CREATE ROLE shop_replica LOGIN REPLICATION PASSWORD :'replica';
 ALTER ROLE postgres PASSWORD :'admin';
 CREATE DATABASE shop OWNER shop_owner;
 -- Seeding leaves out the checks of foreign keys.

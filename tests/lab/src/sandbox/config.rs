@@ -21,7 +21,10 @@ pub fn local(logs: &Path, urls: &[String], secrets: &Path) -> String {
     }
     let _ = write!(
         text,
-        "    postgres: {{main: {{url: {{file: {secrets}/DATABASE_URL}}}}}}\n    \
+        "    postgres:\n      \
+         main: {{url: {{file: {secrets}/DATABASE_URL}}}}\n      \
+         oncall: {{url: {{file: {secrets}/oncall-env/DATABASE_URL}}}}\n      \
+         replica: {{url: {{file: {secrets}/oncall-env/REPLICA_DATABASE_URL}}}}\n    \
          broker: {{url: {{file: {secrets}/CELERY_BROKER_URL}}}}\n    \
          results: {{django_db: main}}\n"
     );
@@ -39,7 +42,10 @@ pub fn pods(context: &str, namespace: &str) -> String {
         let _ = writeln!(text, "      {app}: {{selector: app={app}}}");
     }
     text.push_str(
-        "    postgres: {main: {url: {secret: backend-env, key: DATABASE_URL}}}\n    \
+        "    postgres:\n      \
+         main: {url: {secret: backend-env, key: DATABASE_URL}}\n      \
+         oncall: {url: {secret: oncall-env, key: DATABASE_URL}}\n      \
+         replica: {url: {secret: oncall-env, key: REPLICA_DATABASE_URL}}\n    \
          broker: {url: {secret: backend-env, key: CELERY_BROKER_URL}}\n    \
          results: {django_db: main}\n",
     );
@@ -63,10 +69,13 @@ mod tests {
              \x20     celery: {files: ['/d/logs/celery-[0-9]*.log']}\n\
              \x20     celery-mail: {files: ['/d/logs/celery-mail-[0-9]*.log']}\n\
              \x20     celery-beat: {files: ['/d/logs/celery-beat-[0-9]*.log']}\n\
-             \x20   postgres: {main: {url: {file: /d/secrets/DATABASE_URL}}}\n\
+             \x20   postgres:\n\
+             \x20     main: {url: {file: /d/secrets/DATABASE_URL}}\n\
+             \x20     oncall: {url: {file: /d/secrets/oncall-env/DATABASE_URL}}\n\
+             \x20     replica: {url: {file: /d/secrets/oncall-env/REPLICA_DATABASE_URL}}\n\
              \x20   broker: {url: {file: /d/secrets/CELERY_BROKER_URL}}\n\
              \x20   results: {django_db: main}\n"
         );
-        assert!(super::pods("lab", "shop").contains("\n    postgres: {main:"));
+        assert!(super::pods("lab", "shop").contains("\n      replica: {url:"));
     }
 }

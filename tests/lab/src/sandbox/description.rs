@@ -46,6 +46,9 @@ pub struct Part {
     /// It works on a copy of the initialised data folder.
     #[serde(default)]
     pub data: bool,
+    /// It has an empty folder, `{scratch}`, that belongs to its user.
+    #[serde(default)]
+    pub scratch: bool,
     /// It refuses to run as root.
     pub user: Option<String>,
     #[serde(default)]

@@ -35,7 +35,7 @@ struct Harm {
     restore: &'static [Step],
 }
 
-const HARMS: [Harm; 5] = [
+const HARMS: [Harm; 7] = [
     Harm { name: "lost-worker", plant: &[Step::Messages, Step::Lose("celery-mail")], restore: &[Step::On("celery-mail"), Step::Messages] },
     Harm { name: "orphan-queue", plant: &[Step::Messages], restore: &[Step::Messages] },
     Harm { name: "dead-beat", plant: &[Step::Messages, Step::Off("celery-beat")], restore: &[Step::On("celery-beat"), Step::Messages] },
@@ -45,6 +45,8 @@ const HARMS: [Harm; 5] = [
         restore: &[Step::Off("celery-reindex"), Step::Messages],
     },
     Harm { name: "eviction", plant: &[Step::Messages], restore: &[Step::Messages] },
+    Harm { name: "lock-pileup", plant: &[Step::Messages], restore: &[Step::Messages] },
+    Harm { name: "stale-statistics", plant: &[Step::Messages], restore: &[Step::Messages] },
 ];
 
 /// Whether this is the name of one, to be planted by [`Traffic::harm`].

@@ -18,6 +18,7 @@ use super::traffic::{Seeds, Target, Traffic};
 use super::{Profile, config};
 use crate::failure::{Doing, Failure, Result};
 use crate::ports;
+use crate::postgres::binaries::own;
 use crate::process::{Process, Start};
 use crate::run::Run;
 
@@ -240,6 +241,9 @@ impl<'a> Plan<'a> {
                 know(&part.name, format!("127.0.0.1:{port}"));
                 know(&format!("{}.host", part.name), "127.0.0.1".to_owned());
                 know(&format!("{}.port", part.name), port.to_string());
+                if part.scratch {
+                    know("scratch", run.dir().join(&part.name).display().to_string());
+                }
                 programs.push(Program { part, name: format!("{}-{number}", part.name), port });
             }
             if part.replicas == 0 {
@@ -271,6 +275,9 @@ impl<'a> Plan<'a> {
             }
             if program.part.data {
                 parts.copy_data(&run.dir().join(&program.part.name))?;
+            }
+            if program.part.scratch {
+                own(&run.folder(&program.part.name)?)?;
             }
             processes.push(self.command(program)?.spawn(run)?);
         }

@@ -9,6 +9,8 @@ use crate::failure::Result;
 
 /// The path of the data folder in its pod.
 const DATA: &str = "/data/pg";
+/// The path of the empty folder in its pod.
+const SCRATCH: &str = "/data";
 /// Any number but root's: nobody of that number exists, as in most images.
 const USER: u32 = 10_001;
 
@@ -38,6 +40,7 @@ pub fn values(description: &Description, profile: Profile) -> Values {
     know("hosts", String::new());
     know("bind", "0.0.0.0".to_owned());
     know("data", DATA.to_owned());
+    know("scratch", SCRATCH.to_owned());
     for part in description.parts(Where::Pods) {
         let port = part.port.unwrap_or_default();
         know(&part.name, format!("{}:{port}", part.name));
@@ -140,7 +143,7 @@ fn container(description: &Description, part: &Part, values: &Values, place: &Pl
     });
     let mut mounts: Vec<Value> = folders(place).map(|(name, path)| json!({"name": name, "mountPath": path, "readOnly": true})).collect();
     mounts.extend(part.mounts.iter().map(|(path, map)| json!({"name": map, "mountPath": path})));
-    if part.data {
+    if part.data || part.scratch {
         mounts.push(json!({"name": "data", "mountPath": "/data"}));
     }
     let mut container = json!({
@@ -196,6 +199,8 @@ fn volumes(part: &Part, place: &Place) -> Vec<Value> {
     volumes.extend(part.mounts.values().map(|map| json!({"name": map, "configMap": {"name": map}})));
     if part.data {
         volumes.push(json!({"name": "template", "hostPath": {"path": place.template, "type": "Directory"}}));
+    }
+    if part.data || part.scratch {
         volumes.push(json!({"name": "data", "emptyDir": {}}));
     }
     volumes

@@ -24,6 +24,22 @@ def index(request):
     return JsonResponse({"orders": list(orders)})
 
 
+@require_GET
+def customers(request):
+    """The latest orders with their customers: each customer is asked for by itself."""
+    limit = min(int(request.GET.get("limit", 200)), 1000)
+    orders = Order.objects.order_by("-id")[:limit]
+    return JsonResponse({"orders": [{"id": order.pk, "customer": order.customer.name} for order in orders]})
+
+
+@require_GET
+def ranking(request):
+    """A page far down the list of all items by price: everything before it is sorted too, and does not fit into work_mem."""
+    start = int(request.GET.get("start", 300_000))
+    items = OrderItem.objects.order_by("price", "quantity", "-id").values("id", "order_id", "price")[start : start + 10]
+    return JsonResponse({"items": list(items)})
+
+
 @require_POST
 def checkout(request):
     """Takes an order; its stock is reserved and its receipt mailed by workers."""

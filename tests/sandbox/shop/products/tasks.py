@@ -1,8 +1,11 @@
 """What beat asks for."""
 
+import time
+
 from celery import shared_task
 from django.core.cache import cache
-from django.db.models import Sum
+from django.db import transaction
+from django.db.models import F, Sum
 
 from shop.events import get_log
 
@@ -17,3 +20,13 @@ def refresh_stock():
     cache.set("stock", total, 60)
     log.event("info", "stock_refreshed", total=total)
     return total
+
+
+@shared_task(name="products.import_prices")
+def import_prices(seconds):
+    """Changes a product, and then waits for the supplier with the row locked and the transaction open."""
+    with transaction.atomic():
+        Product.objects.filter(pk=7).update(price=F("price"))
+        log.event("info", "supplier_asked")
+        time.sleep(seconds)
+    log.event("info", "prices_imported")

@@ -1,12 +1,14 @@
 """The products' API."""
 
 from django.http import JsonResponse
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from orders.models import OrderItem
 from shop.events import get_log
+from shop.http import BadRequest, bad_request, read_json
 
-from .models import Product
+from .models import PriceListEntry, Product
+from .tasks import import_prices
 
 log = get_log(__name__)
 
@@ -32,3 +34,23 @@ def margin(_request, product_id):
     """Breaks for a product without a price: the traceback that every log has."""
     product = Product.objects.get(pk=product_id)
     return JsonResponse({"product": product_id, "margin": float(100 / product.price)})
+
+
+@require_GET
+def prices(request):
+    """What a supplier asks for the products that are cheap with us."""
+    cheap = Product.objects.filter(price__lt=20).values("pk")
+    entries = PriceListEntry.objects.filter(supplier=request.GET.get("supplier", ""), product_id__in=cheap)
+    return JsonResponse({"entries": entries.count()})
+
+
+@require_POST
+def price_import(request):
+    """Asks for an import of prices, which asks the supplier in the middle of a transaction."""
+    try:
+        seconds = float(read_json(request).get("seconds", 40))
+    except (BadRequest, ValueError) as error:
+        return bad_request(error)
+    task = import_prices.apply_async((seconds,), priority=0)
+    log.event("info", "task_enqueued", task_id=task.id, task_name=import_prices.name)
+    return JsonResponse({"tasks": [task.id]}, status=202)

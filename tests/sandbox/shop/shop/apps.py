@@ -5,3 +5,6 @@ from django.apps import AppConfig
 
 class ShopConfig(AppConfig):
     name = "shop"
+
+    def ready(self):
+        from . import sqlcomment  # noqa: F401  (connects its signals)

@@ -1,6 +1,7 @@
 """Settings: everything that differs between environments comes from the environment."""
 
 import os
+import sys
 from pathlib import Path
 
 import dj_database_url
@@ -45,6 +46,7 @@ LOG_MIDDLEWARE = {
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "shop.middleware.RequestIdMiddleware",
+    "shop.sqlcomment.Middleware",
     "django.middleware.security.SecurityMiddleware",
     "customers.middleware.TokenMiddleware",
     *LOG_MIDDLEWARE,
@@ -59,6 +61,9 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 DATABASES = {"default": dj_database_url.parse(os.environ["DATABASE_URL"], conn_max_age=60)}
+# Whose session it is, for whoever looks into pg_stat_activity: shop-gunicorn, shop-celery, shop-manage.py.
+PROGRAM = next((name for name in ("gunicorn", "celery") if any(name in word for word in sys.argv[:1])), Path(sys.argv[0]).name)
+DATABASES["default"].setdefault("OPTIONS", {})["application_name"] = f"shop-{PROGRAM}"
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
