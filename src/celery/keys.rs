@@ -78,14 +78,7 @@ pub enum KeyKind {
 impl From<&Transport> for Keys {
     fn from(transport: &Transport) -> Self {
         let Transport { key_prefix, sep, priority_steps, unacked_key, unacked_index_key, visibility_timeout, .. } = transport.clone();
-        Self {
-            prefix: key_prefix,
-            sep,
-            steps: priority_steps,
-            unacked: unacked_key,
-            unacked_index: unacked_index_key,
-            visibility_timeout,
-        }
+        Self { prefix: key_prefix, sep, steps: priority_steps, unacked: unacked_key, unacked_index: unacked_index_key, visibility_timeout }
     }
 }
 

@@ -2,8 +2,8 @@
 
 pub mod complete;
 pub mod config;
-pub mod explain;
 pub mod db;
+pub mod explain;
 pub mod logs;
 pub mod queue;
 pub mod setup;

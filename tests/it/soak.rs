@@ -14,13 +14,8 @@ const FACTOR: u64 = 12;
 
 /// `thresholds:` of the broker, in the sandbox's time.
 fn scaled() -> String {
-    let defaults = [
-        ("oldest_warning", 120),
-        ("oldest_failed", 600),
-        ("growing_oldest_failed", 300),
-        ("empty_in_warning", 600),
-        ("stuck_after", 60),
-    ];
+    let defaults =
+        [("oldest_warning", 120), ("oldest_failed", 600), ("growing_oldest_failed", 300), ("empty_in_warning", 600), ("stuck_after", 60)];
     let each: Vec<String> = defaults.iter().map(|(name, seconds)| format!("{name}: {}s", seconds / FACTOR)).collect();
     format!("{{{}}}", each.join(", "))
 }

@@ -34,7 +34,13 @@ pub struct Ran {
 
 /// `obsctl` with this kubeconfig; the words are split at spaces.
 pub fn obsctl(kubeconfig: &Path, words: &str) -> Obsctl {
-    Obsctl { kubeconfig: kubeconfig.to_owned(), words: words.split_whitespace().map(str::to_owned).collect(), vars: Vec::new(), pipe: "", files: Vec::new() }
+    Obsctl {
+        kubeconfig: kubeconfig.to_owned(),
+        words: words.split_whitespace().map(str::to_owned).collect(),
+        vars: Vec::new(),
+        pipe: "",
+        files: Vec::new(),
+    }
 }
 
 impl Obsctl {

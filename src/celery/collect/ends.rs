@@ -95,7 +95,8 @@ impl Collector<'_> {
             }
             Place::Next(name) => {
                 if let Some(queue) = lengths.queues.get_mut(&name) {
-                    queue.next = reply.list().iter().filter_map(Reply::bytes).filter_map(|raw| envelope::envelope(raw, redact).ok()).collect();
+                    queue.next =
+                        reply.list().iter().filter_map(Reply::bytes).filter_map(|raw| envelope::envelope(raw, redact).ok()).collect();
                 }
             }
             Place::Held => {

@@ -56,17 +56,7 @@ pub struct Collector<'r> {
 impl<'r> Collector<'r> {
     /// For these queues; none: for all that there are, also those that an earlier run saw.
     pub fn new(redis: &'r Redis, keys: Keys, named: BTreeMap<String, KnownBy>, remembered: Vec<String>) -> Self {
-        Self {
-            redis,
-            keys,
-            named,
-            remembered,
-            names: Names::default(),
-            samples: 0,
-            clock: None,
-            coverage: Coverage::default(),
-            sent: None,
-        }
+        Self { redis, keys, named, remembered, names: Names::default(), samples: 0, clock: None, coverage: Coverage::default(), sent: None }
     }
 
     /// Keeps what is sent, for `sent`.

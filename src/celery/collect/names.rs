@@ -109,11 +109,8 @@ impl Collector<'_> {
     fn read_inventory(&mut self, reply: Option<&Reply>) {
         match reply.and_then(Reply::scan) {
             Some((cursor, found)) => {
-                let mut workers: Vec<Safe> = found
-                    .iter()
-                    .filter_map(Reply::bytes)
-                    .filter_map(|raw| decode::binding::worker(raw, &self.keys.sep).ok())
-                    .collect();
+                let mut workers: Vec<Safe> =
+                    found.iter().filter_map(Reply::bytes).filter_map(|raw| decode::binding::worker(raw, &self.keys.sep).ok()).collect();
                 workers.sort();
                 workers.dedup();
                 self.names.inventory = Inventory { workers, more: cursor != 0 };

@@ -13,7 +13,7 @@ use tokio_postgres::error::SqlState;
 
 /// The driver's error as ours; `tls` is at hand while the connection is made.
 pub(super) fn of(error: &tokio_postgres::Error, doing: Safe, redact: &Redactor, tls: Option<(&Tls, &str)>) -> Error {
-    let Some(server) = error.as_db_error() else { return of_wire(error, doing, tls) };
+    let Some(server) = error.as_db_error() else { return of_wire(error, doing, redact, tls) };
     let code = server.code();
     let kind = match code.code() {
         "28P01" | "28000" => Kind::Auth,
@@ -44,9 +44,8 @@ pub(super) fn of(error: &tokio_postgres::Error, doing: Safe, redact: &Redactor, 
 }
 
 /// No word of the server: the stream, TLS or the driver.
-fn of_wire(error: &tokio_postgres::Error, doing: Safe, tls: Option<(&Tls, &str)>) -> Error {
+fn of_wire(error: &tokio_postgres::Error, doing: Safe, redact: &Redactor, tls: Option<(&Tls, &str)>) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
-    let mut text = error.to_string();
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
             let is_tls = io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
@@ -55,11 +54,16 @@ fn of_wire(error: &tokio_postgres::Error, doing: Safe, tls: Option<(&Tls, &str)>
                 None => Error::new(Kind::Unreachable, doing).what(safe!("the connection broke: {}", Safe::name(io.to_string()))),
             };
         }
-        text.push_str(&format!(": {inner}"));
         cause = inner.source();
     }
     if error.is_closed() {
         return Error::new(Kind::Unreachable, doing).what("the connection is closed");
+    }
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(&format!(": {inner}"));
+        cause = inner.source();
     }
     // The driver's fixed words, and what they stand for.
     let (kind, what): (Kind, Safe) = if text.contains("server does not support TLS") {

@@ -1,8 +1,8 @@
 //! What a live PostgreSQL says: about itself, its sessions and statistics, about what a statement reaches, and the plans. Every statement is part of a short transaction
 //! that ends with ROLLBACK; our own are asked with nothing but `pg_catalog` in the search path.
 
-mod advice;
 pub mod activity;
+mod advice;
 mod catalog;
 pub mod circumstances;
 pub mod explain;

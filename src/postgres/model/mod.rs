@@ -20,10 +20,10 @@ pub use plan::{
     SortUse, Trigger, Workers,
 };
 pub use server::PgServer;
-pub use table::{ColumnFacts, IndexFacts, TableFacts};
 pub use statements::{
     RankedStatement, StatementFacts, StatementKey, StatementOrder, StatementReading, StatementSpan, StatementStats, StatementTotal,
 };
+pub use table::{ColumnFacts, IndexFacts, TableFacts};
 
 impl Report for StatementFacts {
     const KIND: &'static str = "db.slow";

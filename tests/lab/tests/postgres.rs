@@ -59,11 +59,8 @@ fn a_session_holds_a_lock_and_the_log_tells_what_was_sent() {
 
 #[test]
 fn tls_and_certificates_are_verified() {
-    let options = PostgresOptions {
-        tls: true,
-        hba: vec!["hostssl all certified 127.0.0.1/32 cert".into()],
-        config: vec!["work_mem = 333kB".into()],
-    };
+    let options =
+        PostgresOptions { tls: true, hba: vec!["hostssl all certified 127.0.0.1/32 cert".into()], config: vec!["work_mem = 333kB".into()] };
     let server = get().postgres_with(Major::V15, &options);
     assert_eq!(server.psql("postgres", "SHOW work_mem"), "333kB");
     server.role("app", "App-1", "GRANT pg_monitor TO app");

@@ -80,7 +80,8 @@ fn held_by_the_dead(facts: &DepthFacts, last: &Sample) -> Option<Finding> {
             units::plural(usize::try_from(count).unwrap_or(usize::MAX), "delivered task", "delivered tasks"),
             few(silent)
         );
-        let mut finding = Finding::new("held-by-dead-worker", Severity::Warning, says).evidence(safe!("the oldest was delivered {} ago", shown(held)));
+        let mut finding =
+            Finding::new("held-by-dead-worker", Severity::Warning, says).evidence(safe!("the oldest was delivered {} ago", shown(held)));
         if let Some(at) = facts.delivered.redelivery {
             finding = finding.evidence(safe!("given back {}", until(at, last.at)));
         }
@@ -134,7 +135,11 @@ fn overdue(facts: &DepthFacts) -> Option<Finding> {
     );
     Some(
         Finding::new("redelivery-overdue", Severity::Warning, says)
-            .evidence(safe!("delivered longer ago than the visibility timeout of {}{}", shown(facts.delivered.visibility_timeout_s), assumed))
+            .evidence(safe!(
+                "delivered longer ago than the visibility timeout of {}{}",
+                shown(facts.delivered.visibility_timeout_s),
+                assumed
+            ))
             .next(ask()),
     )
 }
@@ -155,11 +160,7 @@ fn twice_by_eta(looked: &Looked<'_>, last: &Sample) -> Option<Finding> {
     });
     let queued: Vec<&TaskMessage> = next.filter(waiting).collect();
     let task = held.first().and_then(|h| h.message.as_ref()).or(queued.first().copied())?;
-    let says = safe!(
-        "{} will run twice: its ETA is later than the visibility timeout of {}",
-        task.task,
-        units::duration(timeout)
-    );
+    let says = safe!("{} will run twice: its ETA is later than the visibility timeout of {}", task.task, units::duration(timeout));
     Some(
         Finding::new("duplicates-to-come", Severity::Warning, says)
             .evidence(safe!("task {}, {} of {} delivered ones that were looked at", task.id, held.len(), last.delivered.oldest.len()))
@@ -176,7 +177,12 @@ fn twice_by_running(facts: &DepthFacts, last: &Sample) -> Option<Finding> {
         return None;
     }
     let task = held.message.as_ref().map_or_else(|| "a task".into(), |message| message.task.clone());
-    let says = safe!("{} was delivered {} ago and is given to another worker in {}: if it runs still, it runs twice", task, shown(s), shown(timeout - s));
+    let says = safe!(
+        "{} was delivered {} ago and is given to another worker in {}: if it runs still, it runs twice",
+        task,
+        shown(s),
+        shown(timeout - s)
+    );
     Some(
         Finding::new("redelivery-near", Severity::Warning, says)
             .evidence(safe!("visibility timeout {}", shown(timeout)))
@@ -189,7 +195,11 @@ fn twice_by_running(facts: &DepthFacts, last: &Sample) -> Option<Finding> {
 fn ghosts(facts: &DepthFacts) -> Option<Finding> {
     let silent = &facts.workers.silent;
     (!silent.is_empty()).then(|| {
-        let says = safe!("not heard in {:.1} s: {} (dead, wedged, or a solo pool at work)", facts.workers.listened_s.unwrap_or_default(), few(silent));
+        let says = safe!(
+            "not heard in {:.1} s: {} (dead, wedged, or a solo pool at work)",
+            facts.workers.listened_s.unwrap_or_default(),
+            few(silent)
+        );
         Finding::new("silent-workers", Severity::Info, says).next(ask())
     })
 }
@@ -250,7 +260,10 @@ fn other_prefix(facts: &DepthFacts, looked: &Looked<'_>) -> Option<Finding> {
     } else {
         safe!("Celery's keys begin with {} here, {}", prefix, ours)
     };
-    Some(Finding::new("other-prefix", severity, says).next(Hint::Set(safe!("broker.key_prefix: '{}', as the application's global_keyprefix", prefix))))
+    Some(
+        Finding::new("other-prefix", severity, says)
+            .next(Hint::Set(safe!("broker.key_prefix: '{}', as the application's global_keyprefix", prefix))),
+    )
 }
 
 /// A list whose name is another queue's with a digit behind it is that queue's priority, with another separator.
@@ -262,7 +275,12 @@ fn other_separator(facts: &DepthFacts, looked: &Looked<'_>) -> Option<Finding> {
         let rest = name.strip_prefix(next.routing_key.as_str()).filter(|rest| !rest.is_empty())?;
         let sep = rest.trim_end_matches(|c: char| c.is_ascii_digit());
         let says = (sep.len() < rest.len() && !sep.is_empty()).then(|| {
-            safe!("{} looks like priority {} of {}, with another separator", queue.name, Safe::name(rest.trim_start_matches(sep)), next.routing_key)
+            safe!(
+                "{} looks like priority {} of {}, with another separator",
+                queue.name,
+                Safe::name(rest.trim_start_matches(sep)),
+                next.routing_key
+            )
         })?;
         Some(
             Finding::new("other-separator", Severity::Warning, says)
@@ -274,9 +292,11 @@ fn other_separator(facts: &DepthFacts, looked: &Looked<'_>) -> Option<Finding> {
 fn leaked(facts: &DepthFacts) -> Option<Finding> {
     let n = facts.beside.replies;
     (n >= LEAKED).then(|| {
-        let says = safe!("{} lists of answers of the control bus were left behind (kombu#294): each costs memory for ever", units::count(n));
-        Finding::new("leaked-replies", Severity::Info, says)
-            .next(Hint::Try("redis-cli --scan --pattern '*.reply.celery.pidbox': those older than any celery inspect may be deleted".into()))
+        let says =
+            safe!("{} lists of answers of the control bus were left behind (kombu#294): each costs memory for ever", units::count(n));
+        Finding::new("leaked-replies", Severity::Info, says).next(Hint::Try(
+            "redis-cli --scan --pattern '*.reply.celery.pidbox': those older than any celery inspect may be deleted".into(),
+        ))
     })
 }
 
@@ -290,8 +310,12 @@ fn unknown_names(facts: &DepthFacts) -> Option<Finding> {
         None => safe!("queues there: {}", few(&facts.beside.others)),
     };
     Some(
-        Finding::new("queue-names", Severity::Info, safe!("{}: an empty queue does not exist in Redis, and no binding names this one", unknown.name))
-            .next(Hint::Try(hint)),
+        Finding::new(
+            "queue-names",
+            Severity::Info,
+            safe!("{}: an empty queue does not exist in Redis, and no binding names this one", unknown.name),
+        )
+        .next(Hint::Try(hint)),
     )
 }
 

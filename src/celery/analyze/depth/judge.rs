@@ -88,7 +88,11 @@ pub(super) fn judge(queue: &QueueDepth, workers: &WorkersHeard, samples: usize, 
         return Judgement::of(Unknown, "queue-unread", "its age is not known, and it does not shrink");
     }
     if no_age && !moved && workers.heard.is_empty() {
-        return Judgement::of(Unknown, "queue-still", "nothing was taken meanwhile, its age is not known, and the workers were not listened to");
+        return Judgement::of(
+            Unknown,
+            "queue-still",
+            "nothing was taken meanwhile, its age is not known, and the workers were not listened to",
+        );
     }
     let why = match &queue.priorities[..] {
         [only] if only.step != 0 => safe!("all in priority {}", only.step),

@@ -14,9 +14,7 @@ use crate::{
     answer::Finding,
     celery::{
         keys::Keys,
-        model::{
-            BeatSaid, Cost, Delivered, DepthFacts, PriorityDepth, QueueDepth, QueueSample, Sample, Tail, WorkersHeard,
-        },
+        model::{BeatSaid, Cost, Delivered, DepthFacts, PriorityDepth, QueueDepth, QueueSample, Sample, Tail, WorkersHeard},
     },
     config::QueueThresholds,
     safe,

@@ -140,7 +140,8 @@ fn hydrate(package: &Path) -> Result<()> {
 
 /// A new data folder, made by `initdb` once for each version and copied since.
 pub fn data(run: &Run, version: Major, bin: &Path, to: &Path) -> Result<()> {
-    let named = version.package().map_or_else(|| process::run(&[&format!("{PGBIN}/postgres"), "--version"]), |package| Ok(package.into()))?;
+    let named =
+        version.package().map_or_else(|| process::run(&[&format!("{PGBIN}/postgres"), "--version"]), |package| Ok(package.into()))?;
     let exact: String = named.chars().filter(|letter| letter.is_ascii_alphanumeric() || ".-".contains(*letter)).collect();
     let template = cache()?.join(format!("pgdata-{exact}"));
     if !template.exists() {
