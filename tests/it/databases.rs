@@ -54,7 +54,7 @@ fn a_session_reads_and_nothing_else() {
     assert_eq!(ask("SELECT 1").unwrap().len(), 1);
     assert_eq!(database.route().as_str(), "direct");
     let error = RUNTIME.block_on(session.postgres("other")).err().unwrap();
-    assert_eq!(error.what_happened().as_str(), "there are main");
+    assert_eq!(error.what_happened().as_str(), "there are main, oncall, replica");
 
     let url = std::fs::read_to_string(sandbox.secret("backend-env", "DATABASE_URL")).unwrap();
     let url = url.trim();
