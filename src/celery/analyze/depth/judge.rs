@@ -78,6 +78,16 @@ pub(super) fn judge(queue: &QueueDepth, workers: &WorkersHeard, samples: usize, 
     if queue.empty_in_s.is_some_and(|s| beyond(s, t.empty_in_warning)) {
         return Judgement::of(Warning, "queue-slow", safe!("at this rate it is empty in {}", says(queue.empty_in_s.unwrap_or_default())));
     }
+    if let Some(silent) = workers.silent.first().filter(|_| no_age && !moved && !workers.heard.is_empty()) {
+        // Who consumes which queue, heartbeats do not say: it may be the silent one's.
+        let others = workers.silent.len() - 1;
+        let more = if others == 0 { Safe::EMPTY } else { safe!(" and {} more", others) };
+        return Judgement::of(
+            Warning,
+            "queue-unheard",
+            safe!("it waits, and {}{} was not heard: dead, wedged, or a solo pool at work", *silent, more),
+        );
+    }
     if no_age && !moved && workers.listened_s.is_some() && workers.heard.is_empty() {
         return Judgement::of(Warning, "queue-unheard", "it waits, and no worker was heard (suspected: nobody consumes it)");
     }

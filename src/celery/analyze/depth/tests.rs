@@ -249,6 +249,16 @@ fn workers_that_are_known_and_silent() {
 }
 
 #[test]
+fn a_queue_that_stands_still_while_a_worker_is_silent_is_no_good_news() {
+    let still =
+        |s| Sample { inventory: Inventory { workers: vec!["w1@lab".into(), "dead@lab".into()], more: false }, ..sample(s, one(2, "a")) };
+    assert_eq!(Case::default().verdict(&[still(-2), still(0)]), (Verdict::Warning, vec!["queue-unheard"]));
+    // Something was taken meanwhile.
+    let moved = Sample { queues: sample(0, one(2, "b")).queues, ..still(0) };
+    assert_eq!(Case::default().verdict(&[still(-2), moved]).0, Verdict::Ok);
+}
+
+#[test]
 fn one_worker_has_fetched_what_others_could_run() {
     let delivered = |count: u64, ago: i64, eta: Option<i64>| {
         let message = TaskMessage { eta: eta.map(at), ..message("t") };
