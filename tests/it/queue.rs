@@ -5,6 +5,7 @@ mod depth_faults;
 mod depth_findings;
 mod find;
 mod peek;
+mod sandbox;
 mod workers;
 
 use crate::support::{Obsctl, obsctl};

@@ -11,7 +11,7 @@ mod server;
 mod worker;
 mod workers;
 
-pub use find::{FindFacts, FindFrom, FoundTask, Kinship, Relative, Searched, TaskOutcome, TaskPlace};
+pub use find::{FindFacts, FindFrom, FoundTask, Kinship, MOST_FOUND, Relative, Searched, TaskOutcome, TaskPlace};
 pub use held::{ControlMethod, HeldTask, Hold, Leftover, WorkerSays, WorkerStats};
 pub use beat::{BeatEntry, BeatFacts};
 pub use depth::{Age, BeatSaid, Cost, Delivered, DepthFacts, PriorityDepth, QueueDepth, WorkerHeard, WorkersHeard};

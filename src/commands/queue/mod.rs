@@ -6,6 +6,7 @@ mod depth;
 mod find;
 mod looks;
 mod peek;
+mod results;
 mod workers;
 
 use crate::{error::Result, exit::ExitStatus, report::Out, session::Session};
