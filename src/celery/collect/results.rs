@@ -109,9 +109,8 @@ async fn named_like(redis: &Redis, id: &str, facts: &mut FindFacts) -> Result<Ve
 async fn in_django(database: &Postgres, id: &str, facts: &mut FindFacts, redact: &Redactor) -> Result<()> {
     let known: Vec<String> = facts.tasks.iter().map(|task| task.id.to_string()).collect();
     let like = result::like(id);
-    let rows = database
-        .rows("reading the result of a task".into(), result::QUERY, &[(&known, Type::TEXT_ARRAY), (&like, Type::TEXT)])
-        .await?;
+    let rows =
+        database.rows("reading the result of a task".into(), result::QUERY, &[(&known, Type::TEXT_ARRAY), (&like, Type::TEXT)]).await?;
     if rows.len() > result::MOST_ROWS {
         facts.searched.trouble.push(safe!("more than {} results begin so", result::MOST_ROWS));
     }

@@ -1,8 +1,8 @@
 //! Bytes of the broker → model. Never panics and never drops silently: what cannot be read is an `Undecodable` with its reason.
 
-pub mod control;
 pub mod beat;
 pub mod binding;
+pub mod control;
 pub mod envelope;
 pub mod heartbeat;
 pub mod info;

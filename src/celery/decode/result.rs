@@ -114,10 +114,7 @@ mod tests {
         assert_eq!((row.traceback.len(), row.children.len(), row.worker.as_deref()), (2, 1, Some("w1@lab")));
         assert!(row.result.as_ref().unwrap().starts_with("E: ") && !format!("{row:?}").contains("hunter2"));
         let pickled = br#"{"status": "SUCCESS", "type": "application/x-python-serialize", "result": "gASV", "whole": true}"#;
-        assert_eq!(
-            stored(pickled, &redact).unwrap().result.as_deref().unwrap(),
-            "\"not decoded: application/x-python-serialize\""
-        );
+        assert_eq!(stored(pickled, &redact).unwrap().result.as_deref().unwrap(), "\"not decoded: application/x-python-serialize\"");
         assert_eq!(like("a_b%c\\"), "a\\_b\\%c\\\\%");
         for raw in [&b""[..], b"[]", b"{}", b"\x80\x04pickle", br#"{"status": 5}"#] {
             assert!(outcome(raw, &redact).is_err());

@@ -11,10 +11,10 @@ mod server;
 mod worker;
 mod workers;
 
-pub use find::{FindFacts, FindFrom, FoundTask, Kinship, MOST_FOUND, Relative, Searched, TaskOutcome, TaskPlace};
-pub use held::{ControlMethod, HeldTask, Hold, Leftover, WorkerSays, WorkerStats};
 pub use beat::{BeatEntry, BeatFacts};
 pub use depth::{Age, BeatSaid, Cost, Delivered, DepthFacts, PriorityDepth, QueueDepth, WorkerHeard, WorkersHeard};
+pub use find::{FindFacts, FindFrom, FoundTask, Kinship, MOST_FOUND, Relative, Searched, TaskOutcome, TaskPlace};
+pub use held::{ControlMethod, HeldTask, Hold, Leftover, WorkerSays, WorkerStats};
 pub use message::{AgeSource, Enqueued, RequestRef, TaskMessage};
 pub use peek::{PeekBucket, PeekFacts, PeekSample, PeekedTask};
 pub use sample::{Beside, BucketSample, DeliveredSample, HeldMessage, Inventory, KnownBy, QueueSample, Sample, Scanned, Tail};

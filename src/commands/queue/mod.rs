@@ -6,6 +6,7 @@ mod depth;
 mod find;
 mod looks;
 mod peek;
+mod pods;
 mod results;
 mod workers;
 
