@@ -140,6 +140,24 @@ impl Session {
         }
     }
 
+    /// A Redis of its own that results are stored in. Not yet dialled.
+    ///
+    /// # Errors
+    /// As `BrokerLink::resolve`.
+    pub async fn results(&self, endpoint: &Endpoint) -> Result<BrokerLink> {
+        let stop = self.stop.token();
+        let resolve = async {
+            let cluster = self.cluster_for(endpoint).await?;
+            let secrets = self.secrets(cluster.as_ref());
+            let around = Surroundings { env: &self.env, secrets, cluster, redact: self.redact.clone() };
+            BrokerLink::resolve(&Broker::at(endpoint.clone()), &around).await
+        };
+        tokio::select! {
+            link = resolve => link,
+            () = stop.cancelled() => Err(Error::new(Kind::Cancelled, "looking for the results").what("stopped")),
+        }
+    }
+
     /// A database of the environment: `main` is what the configuration names so, else what the variables of its apps say. Not yet connected.
     ///
     /// # Errors

@@ -279,7 +279,7 @@ async fn refused(redis: &Redis, refusal: &Refusal, command: &'static str) -> Err
             .what(safe!("{}: Redis is full; publishers get the same refusal", says))
             .hint(Hint::Run("redis-cli INFO memory".into())),
         "NOPERM" => error.what(safe!("may not run {}: {}", command, says)).hint(Hint::Try(
-            "ACL SETUSER … %RW~_kombu.binding.reply.celery.pidbox %RW~*.reply.celery.pidbox &/*.celery.pidbox +publish +sadd +srem +brpop +del"
+            "ACL SETUSER … '(%RW~_kombu.binding.reply.celery.pidbox %RW~*.reply.celery.pidbox &/*.celery.pidbox +publish +sadd +srem +brpop +del)'"
                 .into(),
         )),
         _ => error.what(safe!("{}: {}", command, says)),

@@ -301,7 +301,7 @@ pub fn pod(raw: v1::Pod, cluster: &Cluster) -> Pod {
             .flatten()
             .find(|s| s.name == name)
     };
-    let of = |name: &str, image: Option<String>, role: Role| {
+    let of = |name: &str, image: Option<String>, role: Role, resources: Option<v1::ResourceRequirements>| {
         let known = state_of(name);
         Container {
             name: name.to_owned(),
@@ -313,15 +313,17 @@ pub fn pod(raw: v1::Pod, cluster: &Cluster) -> Pod {
                 .map_or_else(|| State::Waiting(reason.clone().unwrap_or_else(|| "no status yet".into())), state),
             before: known.and_then(|s| s.last_state.clone()).and_then(|s| s.terminated).map(end),
             restarts: known.map_or(0, |s| u32::try_from(s.restart_count).unwrap_or(0)),
+            ready: known.is_some_and(|s| s.ready),
+            memory_limit: resources.and_then(|r| r.limits?.remove("memory")).map(|limit| Safe::name(limit.0)),
         }
     };
     let mut containers = Vec::new();
     for c in spec.init_containers.iter().flatten() {
         let role = if c.restart_policy.as_deref() == Some("Always") { Role::Sidecar } else { Role::Init };
-        containers.push(of(&c.name, c.image.clone(), role));
+        containers.push(of(&c.name, c.image.clone(), role, c.resources.clone()));
     }
-    containers.extend(spec.containers.iter().map(|c| of(&c.name, c.image.clone(), Role::App)));
-    containers.extend(spec.ephemeral_containers.iter().flatten().map(|c| of(&c.name, c.image.clone(), Role::Ephemeral)));
+    containers.extend(spec.containers.iter().map(|c| of(&c.name, c.image.clone(), Role::App, c.resources.clone())));
+    containers.extend(spec.ephemeral_containers.iter().flatten().map(|c| of(&c.name, c.image.clone(), Role::Ephemeral, None)));
     Pod {
         namespace: meta.namespace.unwrap_or_default(),
         name: meta.name.unwrap_or_default(),

@@ -63,6 +63,10 @@ pub struct Container {
     pub before: Option<End>,
     /// How often it was restarted.
     pub restarts: u32,
+    /// Whether it takes part: its readiness probe says so, or it has none and runs.
+    pub ready: bool,
+    /// The memory that it may have, as its specification writes it: `512Mi`.
+    pub memory_limit: Option<Safe>,
 }
 
 /// What a container does now.

@@ -5,6 +5,8 @@ mod depth_faults;
 mod depth_findings;
 mod find;
 mod peek;
+mod rights;
+mod sandbox;
 mod workers;
 
 use crate::support::{Obsctl, obsctl};

@@ -128,8 +128,8 @@ fn nowhere(facts: &FindFacts) -> Finding {
     } else if !searched.all_workers {
         finding = finding.evidence("not every worker answered".into());
     }
-    if !searched.results {
-        finding = finding.evidence("results are stored elsewhere and were not looked at".into());
+    if searched.results.is_none() {
+        finding = finding.evidence("stored results were not looked at".into());
     }
     for (n, says) in [(searched.too_large, "too large to be read"), (searched.undecodable, "in a form that is not decoded")] {
         if n > 0 {

@@ -3,7 +3,7 @@
 
 mod findings;
 
-pub(crate) use findings::pod_says;
+pub(crate) use findings::{pod_says, state_of_pod};
 
 use crate::{
     answer::Finding,
@@ -51,10 +51,7 @@ pub fn workers(seen: &WorkersSeen, keys: &Keys, around: WorkersAround) -> (Worke
 /// One entry per worker, with everything that any source says of it.
 fn gather(seen: &WorkersSeen, talk: Option<&Talk>, around: &WorkersAround) -> Vec<WorkerFacts> {
     let mut workers: BTreeMap<Safe, WorkerFacts> = BTreeMap::new();
-    let pod_of = |name: &Safe| {
-        let host = name.split_once('@').map_or(name.as_str(), |(_, host)| host);
-        around.pods.iter().flatten().find(|pod| pod.name.as_str() == host).cloned()
-    };
+    let pod_of = |name: &Safe| around.pods.iter().flatten().find(|pod| pod.is_of(name)).cloned();
     let new = |name: &Safe| WorkerFacts {
         name: name.clone(),
         state: WorkerState::NotHeard,

@@ -1,5 +1,5 @@
 //! One ID, looked for in the order of a task's life: waiting, delivered, held by a worker, ended. A task moves that way while it is looked
-//! for, so that none slips through between two places.
+//! for, so that none slips through between two places. What it ended with is `results`' to find.
 
 use super::{
     Collector, clock,
@@ -9,14 +9,14 @@ use super::{
 use crate::{
     celery::{
         control::{ControlQuestion, TalkEnd, talk},
-        decode::{envelope, epoch, result},
+        decode::{envelope, epoch},
         keys::Keys,
         model::{
-            ControlMethod, FindFacts, FindFrom, FoundTask, HeldTask, Kinship, KnownBy, Relative, Searched, TaskMessage, TaskPlace,
+            ControlMethod, FindFacts, FindFrom, HeldTask, Kinship, KnownBy, MOST_FOUND, Relative, Searched, TaskMessage, TaskPlace,
             WorkerSays,
         },
     },
-    connect::redis::{Read, Redis, Reply, WriteLeave},
+    connect::redis::{Read, Redis, WriteLeave},
     error::Result,
     safe,
     text::{Redactor, Safe},
@@ -28,10 +28,8 @@ use tokio_util::sync::CancellationToken;
 
 /// About so many bytes are read in one round trip.
 const BYTES: u64 = 4 << 20;
-/// So many tasks and relatives are kept.
-const MOST_FOUND: usize = 200;
 /// The length of a whole task ID.
-const WHOLE: usize = 36;
+pub(super) const WHOLE: usize = 36;
 
 /// What is looked for, and how far.
 #[derive(Clone, Debug)]
@@ -46,11 +44,9 @@ pub struct FindQuestion {
     pub bus: Option<(WriteLeave, Duration)>,
     /// Queues that the configuration names.
     pub queues: Vec<String>,
-    /// Whether results are stored in this Redis.
-    pub results_here: bool,
 }
 
-/// Looks everywhere. `progress` hears how many messages of how many were looked at.
+/// Looks everywhere but at results. `progress` hears how many messages of how many were looked at.
 ///
 /// # Errors
 /// As `Redis::ask`.
@@ -83,9 +79,6 @@ pub async fn find(
     }
     if let (Some((leave, patience)), false) = (question.bus, stop.is_cancelled()) {
         search.workers(leave, patience, stop).await;
-    }
-    if !stop.is_cancelled() {
-        search.results().await?;
     }
     Ok(search.facts)
 }
@@ -204,7 +197,7 @@ impl Search<'_> {
                 self.needles.push(root.as_bytes().to_vec());
             }
             let by_request = !message.id.starts_with(asked);
-            if let Some(task) = self.task(&message.id.clone(), by_request) {
+            if let Some(task) = self.facts.task(&message.id.clone(), by_request) {
                 task.places.push(place);
                 task.task = Some(message.task.clone());
                 task.message.get_or_insert(message);
@@ -222,20 +215,6 @@ impl Search<'_> {
         if self.facts.relatives.len() < MOST_FOUND {
             self.facts.relatives.push(Relative { id: message.id, task: message.task, kinship, place });
         }
-    }
-
-    /// The entry of a task; none where there are too many.
-    fn task(&mut self, id: &Safe, by_request: bool) -> Option<&mut FoundTask> {
-        let tasks = &mut self.facts.tasks;
-        let at = match tasks.iter().position(|task| task.id == *id) {
-            Some(at) => at,
-            None if tasks.len() >= MOST_FOUND => return None,
-            None => {
-                tasks.push(FoundTask { id: id.clone(), task: None, by_request, places: Vec::new(), message: None, outcome: None });
-                tasks.len() - 1
-            }
-        };
-        tasks.get_mut(at)
     }
 
     async fn workers(&mut self, leave: WriteLeave, patience: Duration, stop: &CancellationToken) {
@@ -275,7 +254,7 @@ impl Search<'_> {
         if !known && !held.id.starts_with(&self.question.id) {
             return;
         }
-        if let Some(task) = self.task(&held.id, false) {
+        if let Some(task) = self.facts.task(&held.id, false) {
             if !held.task.is_empty() {
                 task.task = Some(held.task.clone());
             }
@@ -284,66 +263,5 @@ impl Search<'_> {
                 task.places.push(place);
             }
         }
-    }
-
-    /// The stored results of what was found, and of the ID itself.
-    async fn results(&mut self) -> Result<()> {
-        if !self.question.results_here {
-            return Ok(());
-        }
-        self.facts.searched.results = true;
-        let mut ids: Vec<Safe> = self.facts.tasks.iter().map(|task| task.id.clone()).collect();
-        let asked = Safe::name(&self.question.id);
-        if self.question.id.len() == WHOLE {
-            if !ids.contains(&asked) {
-                ids.push(asked);
-            }
-        } else {
-            ids.extend(self.named_like().await?);
-        }
-        for id in ids {
-            let Some(replies) = self.redis.ask_at_most(&[Read::Get(Keys::task_result(&id))], LARGEST).await? else {
-                self.facts.searched.trouble.push(safe!("the result of {} is larger than 1 MiB", id));
-                continue;
-            };
-            if let Some(refusal) = replies.iter().find_map(Reply::refused) {
-                self.facts.searched.trouble.push(safe!("the result of {}: {} {}", id, refusal.code, refusal.says));
-                continue;
-            }
-            let Some(raw) = replies.first().and_then(Reply::bytes) else { continue };
-            match result::outcome(raw, self.redact) {
-                Ok(outcome) => {
-                    if let Some(task) = self.task(&id, false) {
-                        task.task = task.task.take().or_else(|| outcome.task.clone());
-                        task.outcome = Some(outcome);
-                    }
-                }
-                Err(undecodable) => self.facts.searched.trouble.push(safe!("the result of {}: {}", id, undecodable.0)),
-            }
-        }
-        Ok(())
-    }
-
-    /// The IDs of results that begin so.
-    async fn named_like(&mut self) -> Result<Vec<Safe>> {
-        // What is no part of a task's ID is no glob either.
-        if !self.question.id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-            return Ok(Vec::new());
-        }
-        let pattern = Keys::task_result(&format!("{}*", self.question.id));
-        let skip = Keys::task_result("").len();
-        let (mut cursor, mut ids) = (0, Vec::new());
-        for _ in 0..400 {
-            let scan = Read::Scan { cursor, pattern: pattern.clone(), count: 5000, of_type: None };
-            let replies = self.redis.ask(&[scan]).await?;
-            let Some((next, found)) = replies.first().and_then(Reply::scan) else { break };
-            ids.extend(found.iter().filter_map(Reply::bytes).filter_map(|key| key.get(skip..)).map(Safe::name));
-            cursor = next;
-            if cursor == 0 || ids.len() > MOST_FOUND {
-                return Ok(ids);
-            }
-        }
-        self.facts.searched.trouble.push("not all names of results were looked at".into());
-        Ok(ids)
     }
 }

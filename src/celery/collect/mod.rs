@@ -9,6 +9,7 @@ mod names;
 pub mod find;
 pub mod lists;
 pub mod peek;
+pub mod results;
 pub mod unacked;
 pub mod workers;
 

@@ -1,4 +1,4 @@
-//! UnackedMessage and not acknowledged messages, read in pieces: first the index, then the sizes, then those that are small enough. New ones
+//! Delivered and not acknowledged messages, read in pieces: first the index, then the sizes, then those that are small enough. New ones
 //! come and old ones go meanwhile; each is given at most once.
 
 use crate::{

@@ -1,6 +1,6 @@
 //! How deep the queues are: the facts of `obsctl queue depth`.
 
-use super::{AgeSource, Beside, KnownBy, ServerFacts, TaskMessage};
+use super::{AgeSource, Beside, KnownBy, PodSeen, ServerFacts, TaskMessage};
 use crate::{answer::Verdict, report::Report, text::Safe};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -128,6 +128,8 @@ pub struct WorkersHeard {
     pub heard: Vec<WorkerHeard>,
     /// Who is in the inventory and was not heard: dead, or a solo pool at work.
     pub silent: Vec<Safe>,
+    /// The pods of those that are silent; who has none here has none at all. None: there is no cluster, or it was not asked.
+    pub pods: Option<Vec<PodSeen>>,
     /// Messages of the channel that could not be read.
     pub undecodable: u64,
 }

@@ -20,6 +20,24 @@ pub struct FindFacts {
     pub searched: Searched,
 }
 
+/// So many tasks, and so many relatives, are kept.
+pub const MOST_FOUND: usize = 200;
+
+impl FindFacts {
+    /// The entry of a task, new where it had none; none where there are too many.
+    pub fn task(&mut self, id: &Safe, by_request: bool) -> Option<&mut FoundTask> {
+        let at = match self.tasks.iter().position(|task| task.id == *id) {
+            Some(at) => at,
+            None if self.tasks.len() >= MOST_FOUND => return None,
+            None => {
+                self.tasks.push(FoundTask { id: id.clone(), task: None, by_request, places: Vec::new(), message: None, outcome: None });
+                self.tasks.len() - 1
+            }
+        };
+        self.tasks.get_mut(at)
+    }
+}
+
 /// A task that was found.
 #[derive(Clone, Debug, Serialize)]
 pub struct FoundTask {
@@ -143,8 +161,8 @@ pub struct Searched {
     pub workers: Option<u64>,
     /// Whether all workers that are connected answered.
     pub all_workers: bool,
-    /// Whether stored results were looked at.
-    pub results: bool,
+    /// Where stored results were looked at. None: nowhere.
+    pub results: Option<Safe>,
     /// Where the search ended before its end.
     pub stopped: Option<FindFrom>,
     /// Whether the lists behind the one with the task were left out.
@@ -159,7 +177,7 @@ impl Searched {
         self.too_large == 0
             && self.undecodable == 0
             && self.all_workers
-            && self.results
+            && self.results.is_some()
             && self.stopped.is_none()
             && !self.enough
             && self.trouble.is_empty()

@@ -13,7 +13,7 @@ mod workers;
 
 pub use beat::{BeatEntry, BeatFacts};
 pub use depth::{Age, BeatSaid, Cost, Delivered, DepthFacts, PriorityDepth, QueueDepth, WorkerHeard, WorkersHeard};
-pub use find::{FindFacts, FindFrom, FoundTask, Kinship, Relative, Searched, TaskOutcome, TaskPlace};
+pub use find::{FindFacts, FindFrom, FoundTask, Kinship, MOST_FOUND, Relative, Searched, TaskOutcome, TaskPlace};
 pub use held::{ControlMethod, HeldTask, Hold, Leftover, WorkerSays, WorkerStats};
 pub use message::{AgeSource, Enqueued, RequestRef, TaskMessage};
 pub use peek::{PeekBucket, PeekFacts, PeekSample, PeekedTask};

@@ -146,6 +146,8 @@ pub struct PodSeen {
     pub namespace: Safe,
     /// Whether its containers run.
     pub running: bool,
+    /// Whether they are ready.
+    pub ready: bool,
     /// What it waits for, or why it is where it is: `CrashLoopBackOff`, `Evicted`.
     pub reason: Option<Safe>,
     /// How often its containers were restarted.
@@ -154,6 +156,15 @@ pub struct PodSeen {
     pub last_end: Option<PodEnd>,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// The memory that the container of its last end may have: `512Mi`.
+    pub memory_limit: Option<Safe>,
+}
+
+impl PodSeen {
+    /// Whether a worker of this name lives in it: behind the `@` stands its host, which is the pod.
+    pub fn is_of(&self, worker: &str) -> bool {
+        worker.rsplit_once('@').map_or(worker, |(_, host)| host) == self.name.as_str()
+    }
 }
 
 /// How a container of a pod ended.

@@ -2,7 +2,10 @@
 
 use crate::{
     answer::{Answer, Finding, Hint, Severity, Verdict},
-    celery::model::{Age, AgeSource, DepthFacts, QueueDepth, ServerFacts, ServerRole, WorkerHeard},
+    celery::{
+        analyze::workers::state_of_pod,
+        model::{Age, AgeSource, DepthFacts, QueueDepth, ServerFacts, ServerRole, WorkerHeard},
+    },
     report::{Cell, Doc, Line, Look, Style, Table, Where, out::hint_line},
     safe,
     text::{Safe, units},
@@ -263,7 +266,17 @@ fn workers(doc: &mut Doc, facts: &DepthFacts, look: &Look) {
         more => safe!("heard in {:.1} s   {}   and {} more (-v)", s, Safe::join(&heard, "   "), more),
     };
     label(doc, "workers", Style::Plain, says);
-    if !workers.silent.is_empty() {
+    if let Some(pods) = &workers.pods {
+        for worker in workers.silent.iter().take(most) {
+            let pod = pods.iter().find(|pod| pod.is_of(worker));
+            let says = pod.map_or_else(|| "its pod is gone".into(), |pod| state_of_pod(pod, facts.observed_at));
+            label(doc, "", Style::Warn, safe!("silent   {}   {}", *worker, says));
+        }
+        let more = workers.silent.len().saturating_sub(most);
+        if more > 0 {
+            label(doc, "", Style::Warn, safe!("and {} more (-v)", more));
+        }
+    } else if !workers.silent.is_empty() {
         let names = Safe::join(workers.silent.iter().take(most), "   ");
         let more = workers.silent.len().saturating_sub(most);
         let more = if more > 0 { safe!("   and {} more (-v)", more) } else { Safe::EMPTY };

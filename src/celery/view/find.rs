@@ -7,7 +7,7 @@ use crate::{
         analyze::find::at,
         model::{FindFacts, FoundTask},
     },
-    report::{Cell, Doc, Line, Look, Report, Style, Table, Where},
+    report::{Cell, Doc, Line, Look, Report, Style, Table, Where, out::hint_line},
     safe,
     text::{Safe, units},
 };
@@ -58,6 +58,10 @@ pub fn find(answer: &Answer<FindFacts>, place: &Where, look: &Look) -> Doc {
     }
     doc.gap();
     doc.wrapped(Line::new().with(Style::Strong, "COVERAGE  ").with(Style::Plain, searched(facts)), 10);
+    for missing in &answer.coverage.missing {
+        let hint = missing.hint.as_ref().map(|hint| safe!("  ({})", hint_line(hint))).unwrap_or_default();
+        doc.wrapped(Line::new().with(Style::Warn, safe!("  {}: {}{}", missing.part.name, missing.why.says(), hint)), 4);
+    }
     findings(&mut doc, answer, &["found", "nowhere", "not-found"]);
     doc
 }
@@ -123,7 +127,7 @@ fn searched(facts: &FindFacts) -> Safe {
         (Some(n), false) => safe!("{} answered, not all", units::plural(n as usize, "worker", "workers")),
         (None, _) => "no worker asked".into(),
     });
-    parts.push(if searched.results { "results in this Redis".into() } else { "results not looked at".into() });
+    parts.push(searched.results.as_ref().map_or_else(|| "results not looked at".into(), |place| safe!("results {}", *place)));
     if searched.too_large + searched.undecodable > 0 {
         parts.push(safe!("{} messages not read, {} not decoded", searched.too_large, searched.undecodable));
     }

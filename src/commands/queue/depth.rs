@@ -70,6 +70,7 @@ pub(super) async fn run(args: Args, broker: &Opened, session: &Session, out: &mu
             looks.hear_them_out().await;
         }
         looks.look_elsewhere().await;
+        looks.look_at_pods().await;
         show_commands(&args, &mut looks, out);
         let Some(answer) = looks.answer().await else { return stopped(session) };
         looks.remember();
@@ -79,6 +80,7 @@ pub(super) async fn run(args: Args, broker: &Opened, session: &Session, out: &mu
     }
     let mut history = view::History::default();
     loop {
+        looks.look_at_pods().await;
         show_commands(&args, &mut looks, out);
         let Some(answer) = looks.answer().await else { return stopped(session) };
         looks.remember();

@@ -9,7 +9,6 @@ use crate::{
         model::{FindFacts, FindFrom},
         view,
     },
-    config::Results,
     connect::redis::WriteLeave,
     error::{Error, Kind, Result},
     exit::{ExitStatus, Outcome},
@@ -68,7 +67,6 @@ pub(super) async fn run(args: &Args, broker: &Opened, session: &Session, out: &m
         from: args.from.clone(),
         bus: args.ask.then(|| (WriteLeave::given_by("--ask"), patience)),
         queues: broker.transport.queues.clone(),
-        results_here: !matches!(session.env.results, Some(Results::DjangoDb(_) | Results::At(_))),
     };
     let previews = out.previews();
     let mut said = 0;
@@ -79,13 +77,18 @@ pub(super) async fn run(args: &Args, broker: &Opened, session: &Session, out: &m
         }
     };
     let stop = session.stop.token();
-    let facts = find(&broker.redis, &broker.keys, &question, &redact, &stop, &mut progress).await?;
-    several(args, &facts)?;
-    let findings = judge(&facts);
+    let mut facts = find(&broker.redis, &broker.keys, &question, &redact, &stop, &mut progress).await?;
     let source = broker.redis.provenance().await;
     let searched = vec![Part { system: "redis", name: source.at.clone() }];
-    let coverage = Coverage { searched, missing: Vec::new(), bytes: broker.redis.traffic().received() };
-    let answer = Answer { facts, findings, coverage, sources: vec![source] };
+    let mut coverage = Coverage { searched, missing: Vec::new(), bytes: 0 };
+    let mut sources = vec![source];
+    if !stop.is_cancelled() {
+        super::results::add(broker, session, &args.id, &mut facts, &redact, &mut coverage, &mut sources).await;
+    }
+    coverage.bytes += broker.redis.traffic().received();
+    several(args, &facts)?;
+    let findings = judge(&facts);
+    let answer = Answer { facts, findings, coverage, sources };
     let verdict = if answer.facts.tasks.is_empty() { answer.verdict() } else { Verdict::Ok };
     let outcome = session.stop.reason().unwrap_or(Outcome::Answered(verdict));
     let status = ExitStatus::of(&Ok(outcome), false);

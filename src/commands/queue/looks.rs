@@ -3,11 +3,11 @@
 
 use super::{broker::Opened, depth::Args};
 use crate::{
-    answer::{Answer, Coverage, Finding},
+    answer::{Answer, Coverage, Finding, Missing},
     celery::{
         analyze::depth::{self, Looked},
         collect::{Collector, Ears},
-        model::{BeatSaid, Cost, DepthFacts, KnownBy, Sample, WorkersHeard},
+        model::{BeatSaid, Cost, DepthFacts, KnownBy, PodSeen, Sample, WorkersHeard},
     },
     error::{Error, Kind, Result},
     safe,
@@ -32,6 +32,10 @@ pub(super) struct Looks<'b> {
     elsewhere: Vec<(u64, u64)>,
     /// What beat has done, where a database knows.
     beat: Option<(BeatSaid, Vec<Finding>)>,
+    /// The pods of the namespace, once somebody is silent.
+    pods: Option<Vec<PodSeen>>,
+    /// Why they were not seen.
+    pods_unseen: Option<Missing>,
 }
 
 impl<'b> Looks<'b> {
@@ -57,15 +61,28 @@ impl<'b> Looks<'b> {
         };
         let (ears, beat) = tokio::join!(ears, super::database::beat(session));
         let before = memory.clone();
-        Self { broker, session, collector, ears, before, memory, samples: Vec::new(), elsewhere: Vec::new(), beat }
+        Self {
+            broker,
+            session,
+            collector,
+            ears,
+            before,
+            memory,
+            samples: Vec::new(),
+            elsewhere: Vec::new(),
+            beat,
+            pods: None,
+            pods_unseen: None,
+        }
     }
 
     /// One look. The last two are kept.
     pub async fn look(&mut self) -> Result<()> {
+        let sample = self.collector.sample().await?;
+        // After the sample, which waits for a server that is coming back.
         if self.ears.as_ref().is_ok_and(Ears::closed) {
             self.ears = Ears::open(&self.broker.redis, &self.broker.keys).await.map_err(|error| deaf(&error, self.broker));
         }
-        let sample = self.collector.sample().await?;
         depth::remember(&mut self.memory, &sample);
         if self.samples.len() == 2 {
             self.samples.remove(0);
@@ -103,6 +120,18 @@ impl<'b> Looks<'b> {
         }
     }
 
+    /// Where a known worker is silent, its pod may say why. Asked anew for each answer: a pod changes.
+    pub async fn look_at_pods(&mut self) {
+        let (Ok(ears), Some(last)) = (&self.ears, self.samples.last()) else { return };
+        if ears.listened() >= HEAR_OUT && !ears.heard_all(&last.inventory.workers) {
+            (self.pods, self.pods_unseen) = match super::pods::of(self.session).await {
+                Some(Ok((pods, _))) => (Some(pods), None),
+                Some(Err(missing)) => (None, Some(missing)),
+                None => (None, None),
+            };
+        }
+    }
+
     /// What the looks mean. None: there was none.
     pub async fn answer(&self) -> Option<Answer<DepthFacts>> {
         let traffic = self.broker.redis.traffic();
@@ -111,6 +140,7 @@ impl<'b> Looks<'b> {
             before: &self.before,
             memory: &self.memory,
             workers: self.workers(),
+            pods: self.pods.as_deref(),
             elsewhere: &self.elsewhere,
             keys: &self.broker.keys,
             db: self.broker.redis.db(),
@@ -119,7 +149,10 @@ impl<'b> Looks<'b> {
             cost: Cost { round_trips: traffic.round_trips(), received: traffic.received() },
         })?;
         findings.extend(self.beat.iter().flat_map(|(_, findings)| findings.iter().cloned()));
-        let coverage: Coverage = self.collector.coverage().await;
+        let mut coverage: Coverage = self.collector.coverage().await;
+        if let Some(missing) = &self.pods_unseen {
+            coverage.miss(missing.clone());
+        }
         Some(Answer { facts, findings, coverage, sources: vec![self.broker.redis.provenance().await] })
     }
 

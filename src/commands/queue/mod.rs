@@ -6,6 +6,8 @@ mod depth;
 mod find;
 mod looks;
 mod peek;
+mod pods;
+mod results;
 mod workers;
 
 use crate::{error::Result, exit::ExitStatus, report::Out, session::Session};

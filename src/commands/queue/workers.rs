@@ -2,23 +2,18 @@
 
 use super::broker::Opened;
 use crate::{
-    answer::{Answer, Coverage, Missing, Part, Provenance, Why},
+    answer::{Answer, Coverage, Part},
     celery::{
         analyze::workers::{WorkersAround, workers},
         collect::workers::{WorkersQuestion, workers as look},
-        model::{PodEnd, PodSeen},
         view,
     },
     connect::redis::WriteLeave,
     error::Result,
     exit::{ExitStatus, Outcome},
-    kubernetes::{
-        collect::{Scope, pods},
-        model::{Container, Pod, Role, State},
-    },
     report::Out,
     session::Session,
-    text::{Safe, units},
+    text::units,
 };
 use jiff::SignedDuration;
 use std::time::Duration;
@@ -66,7 +61,7 @@ pub(super) async fn run(args: &Args, broker: &Opened, session: &Session, out: &m
     let mut coverage = Coverage::default();
     // Only where slots are counted does the room of the database matter.
     let room = async { if args.ask { super::database::room(session).await } else { None } };
-    let (seen, pods, database) = tokio::join!(look(&broker.redis, &broker.keys, &question, &stop), pods_of(session), room);
+    let (seen, pods, database) = tokio::join!(look(&broker.redis, &broker.keys, &question, &stop), super::pods::of(session), room);
     let seen = seen?;
     let mut sources = vec![broker.redis.provenance().await];
     coverage.searched.push(Part { system: "redis", name: sources[0].at.clone() });
@@ -89,41 +84,4 @@ pub(super) async fn run(args: &Args, broker: &Opened, session: &Session, out: &m
     let status = ExitStatus::of(&Ok(outcome), false);
     out.answer(&answer, &broker.place, status, |look| view::workers::workers(&answer, &broker.place, look))?;
     Ok(status)
-}
-
-/// The pods of the namespace; none where the environment has no cluster, or nobody said that this broker belongs to it.
-async fn pods_of(session: &Session) -> Option<Result<(Vec<PodSeen>, Provenance), Missing>> {
-    session.env.name.as_ref()?;
-    session.env.kube.as_ref()?;
-    let found = async {
-        let cluster = session.cluster().await?;
-        let found = pods(&cluster, &Scope::Namespace(cluster.namespace.clone()), None).await?;
-        Ok::<_, crate::error::Error>((found.iter().map(observed).collect(), cluster.provenance()))
-    };
-    Some(found.await.map_err(|error| Missing {
-        part: Part { system: "kubernetes", name: "the pods of the workers".into() },
-        why: Why::Unreachable(error.says()),
-        hint: error.hints().first().cloned(),
-    }))
-}
-
-/// What matters of a pod to its worker.
-fn observed(pod: &Pod) -> PodSeen {
-    let apps = || pod.containers.iter().filter(|c| c.role == Role::App);
-    let end = |container: &Container| {
-        let end = match &container.state {
-            State::Terminated(end) => Some(end),
-            _ => container.before.as_ref(),
-        }?;
-        Some(PodEnd { reason: end.reason.clone().unwrap_or_else(|| "ended".into()), at: end.at })
-    };
-    PodSeen {
-        name: Safe::name(&pod.name),
-        namespace: Safe::name(&pod.namespace),
-        running: apps().all(|c| matches!(c.state, State::Running(_))),
-        reason: pod.reason.clone().or_else(|| apps().find_map(|c| c.waits_for().cloned())),
-        restarts: apps().map(|c| c.restarts).max().unwrap_or_default(),
-        last_end: apps().filter_map(end).max_by_key(|end| end.at),
-        deleting: pod.deleting,
-    }
 }

@@ -31,6 +31,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(5);
 /// How long a server that loads its data set is waited for.
 const LOADING: Duration = Duration::from_secs(3);
+/// For how long another connection is tried for once one was good, and its server waited for.
+const REDIAL: Duration = Duration::from_secs(15);
 /// What an answer may have where its asker names no limit.
 const LARGEST: u64 = 64 << 20;
 
@@ -134,10 +136,10 @@ impl Redis {
             return Ok(Some(Vec::new()));
         }
         let words: Vec<_> = reads.iter().map(Read::words).collect();
-        let loading = tokio::time::Instant::now() + LOADING;
+        let mut loading = tokio::time::Instant::now() + LOADING;
         let mut again = true;
         loop {
-            let live = self.live().await?;
+            let live = if again { self.live().await? } else { self.live_again().await? };
             live.budget.allow(bytes);
             match self.send(&live, &words).await {
                 Ok(values) if is_loading(&values) && tokio::time::Instant::now() < loading => {
@@ -155,6 +157,7 @@ impl Redis {
                         return Err(error);
                     }
                     again = false;
+                    loading = tokio::time::Instant::now() + REDIAL;
                 }
             }
         }
@@ -213,6 +216,20 @@ impl Redis {
         let live = self.connect().await?;
         *slot = Some(live.clone());
         Ok(live)
+    }
+
+    /// Another connection in place of one that was good: a failover takes a few seconds, and so does a new pod.
+    async fn live_again(&self) -> Result<Live> {
+        let until = tokio::time::Instant::now() + REDIAL;
+        loop {
+            match self.live().await {
+                Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Timeout) && tokio::time::Instant::now() < until => {
+                    tracing::debug!("trying again: {error}");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                tried => return tried,
+            }
+        }
     }
 
     /// Gives up the connection, with whatever answer is still on its way; the next question opens another.

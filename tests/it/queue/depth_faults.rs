@@ -1,6 +1,7 @@
 //! `obsctl queue depth` where Redis refuses, breaks off, hangs, loads or is no primary: an error or a gap with its next step, never a guess.
 
-use super::{at, codes};
+use super::{Desk, at, codes};
+use crate::support::Live;
 use lab::{Fault, Proxy, Publish, RedisOptions, Sentinels, Version, get};
 use std::time::Duration;
 
@@ -97,4 +98,50 @@ fn a_replica_says_so() {
     let answer = at(&sentinels.primary().url(), "queue depth -o json --once").run().json();
     assert!(!codes(&answer).contains(&"redis-replica"), "{answer:#}");
     assert_eq!(answer["facts"]["server"]["role"], "primary");
+}
+
+/// Waits until two more looks were told of, each with so many tasks.
+#[track_caller]
+fn goes_on(live: &Live, waiting: &str) {
+    let before = live.out().lines().count();
+    lab::eventually(Duration::from_secs(60), || match live.out().lines().skip(before).filter(|line| line.contains(waiting)).count() {
+        n if n >= 2 => Ok(()),
+        _ => Err(format!("{}\n{}", live.out(), live.err())),
+    });
+}
+
+#[test]
+fn a_failover_between_two_looks_is_lived_through() {
+    let sentinels: Sentinels = get().sentinels();
+    let app = get().celery(sentinels.url(), Version::V5_6).transport(serde_json::json!({"master_name": Sentinels::MASTER}));
+    app.publish(&[Publish::quick().queue("mail").times(3)]);
+    let first = sentinels.primary().port();
+    let desk = Desk::with(&format!("url: '{}', master_name: {}", sentinels.url(), Sentinels::MASTER));
+    let mut live = desk.run("queue depth mail -w --interval 200ms").start();
+    live.says("\"waiting\":3");
+    sentinels.failover().unwrap();
+    goes_on(&live, "\"waiting\":3");
+    assert_ne!(sentinels.primary().port(), first);
+    // Nobody tells the sentinels: for some seconds there is no primary.
+    sentinels.kill_primary().unwrap();
+    goes_on(&live, "\"waiting\":3");
+    let last = live.out().lines().last().unwrap().to_owned();
+    assert!(last.contains(&format!("127.0.0.1:{first}")), "{last}");
+    live.signal("TERM");
+    live.end(Duration::from_secs(10)).ends(143);
+}
+
+#[test]
+fn a_server_that_restarts_and_loads_is_waited_for() {
+    let redis = get().redis();
+    let app = get().celery(redis.url(), Version::V5_6);
+    app.fill(&redis, &Publish::quick().queue("mail"), 100_000).unwrap();
+    redis.cli(&["SAVE"]);
+    let mut live = at(&redis.url(), "queue depth mail -w --interval 200ms").start();
+    live.says("\"waiting\":100000");
+    redis.kill().unwrap();
+    redis.restart_unready().unwrap();
+    goes_on(&live, "\"waiting\":100000");
+    live.signal("TERM");
+    live.end(Duration::from_secs(10)).ends(143);
 }

@@ -1,7 +1,7 @@
 //! `obsctl queue workers`: what is said of workers that live, hang, work, hoard, or are dead; and that asking leaves nothing behind.
 
 use super::{at, codes, queue};
-use lab::{Celery, Fault, Pool, Proxy, Publish, RedisOptions, RedisServer, Version, Worker, WorkerOptions, eventually, get};
+use lab::{Celery, Fault, Pool, Proxy, Publish, RedisOptions, RedisServer, Sentinels, Version, Worker, WorkerOptions, eventually, get};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -283,4 +283,41 @@ fn a_connection_that_is_cut_is_cleared_up_after_over_another() {
     silent.cont().unwrap();
     assert_eq!(ran.status, 130, "{ran:?}");
     ran.shows(&["what was written could not be taken away", "redis-cli -n 0 SREM", "redis-cli -n 0 DEL obsctl-"]);
+}
+
+#[test]
+fn a_replica_is_not_asked_and_the_rest_is_shown() {
+    let sentinels = get().sentinels();
+    let app = get().celery(sentinels.url(), Version::V5_6).transport(serde_json::json!({"master_name": Sentinels::MASTER}));
+    let worker = named(&app, "w1", WorkerOptions::default());
+    eventually(SOON, || {
+        let ran = at(&sentinels.replica().url(), "queue workers --ask").run();
+        if ran.status == 3 && ran.out.contains("w1@lab") { Ok(()) } else { Err(format!("{ran:?}\n{}", worker.log())) }
+    });
+    at(&sentinels.replica().url(), "queue workers --ask").run().ends(3).shows(&[
+        "the workers could not be asked",
+        "READONLY",
+        "this is a replica, and workers listen on the primary",
+        "w1@lab",
+    ]);
+}
+
+#[test]
+fn a_server_that_cannot_save_is_not_asked_and_the_rest_is_shown() {
+    let redis = get().redis_with(RedisOptions { config: vec!["save 3600 1000000".into()], ..RedisOptions::default() });
+    let app = get().celery(redis.url(), Version::V5_6);
+    let _worker = named(&app, "w1", WorkerOptions::default());
+    // What it saves would take the place of a folder.
+    std::fs::create_dir_all(redis.dir().join("dump.rdb").join("in-the-way")).unwrap();
+    redis.cli(&["BGSAVE"]);
+    eventually(SOON, || match redis.info("rdb_last_bgsave_status") {
+        Some(status) if status == "err" => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    at(&redis.url(), "queue workers --ask").run().ends(3).shows(&[
+        "the workers could not be asked",
+        "MISCONF",
+        "Redis takes no writes because it cannot save",
+        "w1@lab",
+    ]);
 }

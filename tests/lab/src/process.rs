@@ -319,9 +319,10 @@ impl Process {
         for (signal, patience) in [(Signal::TERM, grace), (Signal::KILL, Duration::from_secs(10))] {
             // It may have ended by itself; what counts is that the group is empty afterwards.
             let _ = rustix::process::kill_process_group(group, signal);
-            let empty = wait::poll(patience, || {
-                let _ = self.child.try_wait();
-                empty(group)
+            let empty = wait::poll(patience, || match self.child.try_wait() {
+                // Its first thread may be a zombie while others still hold its ports: only a reaped process has none.
+                Ok(None) => Err("it has not ended".to_owned()),
+                _ => empty(group),
             });
             if empty.is_ok() {
                 // Of the first process nothing may be left but its status, which is taken here.

@@ -4,7 +4,10 @@
 use super::{Looked, seconds};
 use crate::{
     answer::{Finding, Hint, Severity},
-    celery::model::{DepthFacts, HeldMessage, KnownBy, Sample, TaskMessage},
+    celery::{
+        analyze::workers::pod_says,
+        model::{DepthFacts, HeldMessage, KnownBy, Sample, TaskMessage},
+    },
     config::nearest,
     safe,
     text::{Safe, units},
@@ -200,7 +203,14 @@ fn ghosts(facts: &DepthFacts) -> Option<Finding> {
             facts.workers.listened_s.unwrap_or_default(),
             few(silent)
         );
-        Finding::new("silent-workers", Severity::Info, says).next(ask())
+        let mut finding = Finding::new("silent-workers", Severity::Info, says).next(ask());
+        for pod in facts.workers.pods.iter().flatten().take(5) {
+            finding.evidence.push(pod_says(pod, facts.observed_at));
+        }
+        if let Some(pod) = facts.workers.pods.iter().flatten().find(|pod| pod.restarts > 0) {
+            finding = finding.next(Hint::Run(safe!("obsctl logs pod/{} -n {} --previous", pod.name, pod.namespace)));
+        }
+        finding
     })
 }
 

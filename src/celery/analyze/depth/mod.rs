@@ -14,7 +14,7 @@ use crate::{
     answer::Finding,
     celery::{
         keys::Keys,
-        model::{BeatSaid, Cost, Delivered, DepthFacts, PriorityDepth, QueueDepth, QueueSample, Sample, Tail, WorkersHeard},
+        model::{BeatSaid, Cost, Delivered, DepthFacts, PodSeen, PriorityDepth, QueueDepth, QueueSample, Sample, Tail, WorkersHeard},
     },
     config::QueueThresholds,
     safe,
@@ -40,6 +40,8 @@ pub struct Looked<'a> {
     pub memory: &'a BrokerMemory,
     /// What was heard of the workers; who was silent is found here.
     pub workers: WorkersHeard,
+    /// All pods of the namespace. None: they were not asked for.
+    pub pods: Option<&'a [PodSeen]>,
     /// Other databases of the server in which the same queues hold tasks.
     pub elsewhere: &'a [(u64, u64)],
     /// The names of the broker.
@@ -66,6 +68,8 @@ pub fn depth(looked: Looked<'_>) -> Option<(DepthFacts, Vec<Finding>)> {
     if workers.listened_s.is_some() {
         let silent = |name: &&Safe| !workers.heard.iter().any(|heard| heard.name == **name);
         workers.silent = last.inventory.workers.iter().filter(silent).cloned().collect();
+        let beside = |pod: &&PodSeen| workers.silent.iter().any(|name| pod.is_of(name));
+        workers.pods = looked.pods.map(|pods| pods.iter().filter(beside).cloned().collect());
     }
     let one = last.queues.values().filter(|queue| queue.waiting().is_some_and(|n| n > 0)).count() == 1;
     // Which queue a worker's tasks come from it does not say: with one queue there is no question.

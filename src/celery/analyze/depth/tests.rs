@@ -87,6 +87,7 @@ impl Case {
         let mut memory = self.before.clone();
         samples.iter().for_each(|sample| remember(&mut memory, sample));
         depth(Looked {
+            pods: None,
             samples,
             before: &self.before,
             memory: &memory,

@@ -153,10 +153,18 @@ fn pods(mut finding: Finding, of: &[&WorkerFacts], now: Timestamp) -> Finding {
 
 /// `celery-5d9f-h7pp: CrashLoopBackOff, OOMKilled 6m ago, 3 restarts`.
 pub(crate) fn pod_says(pod: &PodSeen, now: Timestamp) -> Safe {
+    safe!("{}: {}", pod.name, state_of_pod(pod, now))
+}
+
+/// `OOMKilled 6m ago, 3 restarts (memory limit 512Mi)`.
+pub(crate) fn state_of_pod(pod: &PodSeen, now: Timestamp) -> Safe {
     let mut parts = Vec::new();
     parts.extend(pod.reason.clone());
     if pod.deleting {
         parts.push("being deleted".into());
+    }
+    if pod.running && !pod.ready {
+        parts.push("not ready".into());
     }
     if let Some(end) = &pod.last_end {
         let ago = end.at.map(|at| safe!(" {} ago", units::duration(now.duration_since(at)))).unwrap_or_default();
@@ -168,7 +176,9 @@ pub(crate) fn pod_says(pod: &PodSeen, now: Timestamp) -> Safe {
     if parts.is_empty() {
         parts.push(if pod.running { "runs, no restart".into() } else { "does not run".into() });
     }
-    safe!("{}: {}", pod.name, Safe::join(&parts, ", "))
+    let limit = pod.memory_limit.as_ref().filter(|_| pod.last_end.as_ref().is_some_and(|end| end.reason.as_str() == "OOMKilled"));
+    let limit = limit.map(|limit| safe!(" (memory limit {})", *limit)).unwrap_or_default();
+    safe!("{}{}", Safe::join(&parts, ", "), limit)
 }
 
 fn saturation(facts: &WorkersFacts, all: &mut Vec<Finding>) {
