@@ -2,9 +2,11 @@
 //! Reads no file, opens no connection.
 
 use super::{
-    Action, Address, AddressParts, App, Endpoint, Environment, KubeTarget, Origin, Results, SecretRef, Setting, Sourced, Vars, Via,
-    file::{At, Place, RawApp, RawEnvironment, RawKube, RawResults, RawValue, shown},
+    Action, Address, AddressParts, App, Broker, Endpoint, Environment, KubeTarget, Origin, Results, SecretRef, Setting, Sourced,
+    TlsSettings, Vars, Via,
+    file::{At, Place, RawApp, RawEnvironment, RawKube, RawResults, shown},
     nearest,
+    reference::RawValue,
     trust::Source,
 };
 use crate::{answer::Hint, error::Error, safe, text::Safe};
@@ -43,14 +45,45 @@ impl Problem {
 
 /// An endpoint's raw parts, of any system.
 #[derive(Default)]
-struct Parts<'r> {
-    url: Option<&'r At<RawValue>>,
-    host: Option<&'r At<RawValue>>,
-    port: Option<&'r At<RawValue>>,
-    user: Option<&'r At<RawValue>>,
-    password: Option<&'r At<RawValue>>,
-    database: Option<(&'static str, &'r At<RawValue>)>,
-    via: Option<&'r At<Via>>,
+pub(super) struct Parts<'r> {
+    pub url: Option<&'r At<RawValue>>,
+    pub host: Option<&'r At<RawValue>>,
+    pub port: Option<&'r At<RawValue>>,
+    pub user: Option<&'r At<RawValue>>,
+    pub password: Option<&'r At<RawValue>>,
+    pub database: Option<(&'static str, &'r At<RawValue>)>,
+    pub via: Option<&'r At<Via>>,
+    pub relay: Option<&'r At<String>>,
+    pub ca: Option<&'r At<RawValue>>,
+    pub cert: Option<&'r At<RawValue>>,
+    pub key: Option<&'r At<RawValue>>,
+    pub verify: Option<&'r At<bool>>,
+    /// The names of the apps, for `relay`.
+    pub apps: Vec<&'r str>,
+    /// Whether an address that the file does not name can be that of the apps.
+    pub may_be_the_apps: bool,
+}
+
+/// The parts of a raw endpoint, whose fields have the same names in each.
+macro_rules! parts {
+    ($raw:expr, $database:ident, $apps:expr) => {
+        Parts {
+            url: $raw.url.0.as_ref(),
+            host: $raw.host.0.as_ref(),
+            port: $raw.port.0.as_ref(),
+            user: $raw.user.0.as_ref(),
+            password: $raw.password.0.as_ref(),
+            database: $raw.$database.0.as_ref().map(|d| (stringify!($database), d)),
+            via: $raw.via.0.as_ref(),
+            relay: $raw.relay.0.as_ref(),
+            ca: $raw.ca.0.as_ref(),
+            cert: $raw.cert.0.as_ref(),
+            key: $raw.key.0.as_ref(),
+            verify: $raw.verify.0.as_ref(),
+            apps: $apps.clone(),
+            may_be_the_apps: false,
+        }
+    };
 }
 
 /// Builds environments and collects what is wrong with them, what they would do and where each value came from.
@@ -119,10 +152,10 @@ impl<'a> Builder<'a> {
             let from = Origin::Variable(variable.to_owned());
             self.settings.push(Setting { key: key.into(), value: "<secret>".into(), from: from.clone(), variables: Vec::new() });
             let value = SecretRef::Variables { names: vec![variable.to_owned()], value: SecretString::from(value) };
-            Some(Endpoint { address: Address::Url(Sourced::new(value, from)), via: Via::Direct })
+            Some(Endpoint::at(Address::Url(Sourced::new(value, from)), Via::Direct))
         };
         let postgres = url("postgres.main.url", "DATABASE_URL").map(|e| ("main".to_owned(), e)).into_iter().collect();
-        let broker = url("broker.url", "CELERY_BROKER_URL").or_else(|| url("broker.url", "REDIS_URL"));
+        let broker = url("broker.url", "CELERY_BROKER_URL").or_else(|| url("broker.url", "REDIS_URL")).map(Broker::at);
         Environment {
             name: None,
             kube: Some(kube),
@@ -167,17 +200,10 @@ impl<'a> Builder<'a> {
                 apps.insert(name.value.clone(), self.app(&name.value, raw));
             }
         }
+        let app_names: Vec<&str> = raw.apps.0.iter().map(|(name, _)| name.value.as_str()).collect();
         let mut postgres = BTreeMap::new();
         for (name, At { value: r, place }) in &raw.postgres.0 {
-            let parts = Parts {
-                url: r.url.0.as_ref(),
-                host: r.host.0.as_ref(),
-                port: r.port.0.as_ref(),
-                user: r.user.0.as_ref(),
-                password: r.password.0.as_ref(),
-                database: r.dbname.0.as_ref().map(|d| ("dbname", d)),
-                via: r.via.0.as_ref(),
-            };
+            let parts = Parts { may_be_the_apps: kube.is_some(), ..parts!(r, dbname, app_names) };
             if self.named(name)
                 && let Some(endpoint) = self.endpoint(&safe!("postgres.{}", Safe::name(&name.value)), *place, &parts)
             {
@@ -185,16 +211,8 @@ impl<'a> Builder<'a> {
             }
         }
         let broker = raw.broker.0.as_ref().and_then(|At { value: r, place }| {
-            let parts = Parts {
-                url: r.url.0.as_ref(),
-                host: r.host.0.as_ref(),
-                port: r.port.0.as_ref(),
-                user: r.user.0.as_ref(),
-                password: r.password.0.as_ref(),
-                database: r.db.0.as_ref().map(|d| ("db", d)),
-                via: r.via.0.as_ref(),
-            };
-            self.endpoint(&"broker".into(), *place, &parts)
+            let parts = Parts { may_be_the_apps: kube.is_some(), ..parts!(r, db, app_names) };
+            self.broker(*place, r, &parts)
         });
         let known: Vec<&str> = raw.postgres.0.iter().map(|(n, _)| n.value.as_str()).collect();
         let results = raw.results.0.as_ref().and_then(|results| self.results(results, &known));
@@ -207,7 +225,7 @@ impl<'a> Builder<'a> {
             results,
             request_id_fields: self.texts("request_id_fields".into(), &raw.request_id_fields),
             timezone: self.zone("timezone".into(), &raw.timezone),
-            deadline: self.deadline(&raw.deadline),
+            deadline: self.duration("deadline".into(), &raw.deadline),
             file: Some(self.path.clone()),
             trusted: self.trusted,
             settings: std::mem::take(&mut self.settings),
@@ -316,13 +334,14 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn endpoint(&mut self, key: &Safe, place: Place, parts: &Parts<'_>) -> Option<Endpoint> {
+    pub(super) fn endpoint(&mut self, key: &Safe, place: Place, parts: &Parts<'_>) -> Option<Endpoint> {
         let of = |part: &'static str| safe!("{}.{}", *key, part);
         let alone =
             parts.host.is_none() && parts.port.is_none() && parts.user.is_none() && parts.password.is_none() && parts.database.is_none();
         let address = match (parts.url, parts.host) {
             (Some(_), _) if !alone => self.refuse(place, "url stands beside parts of an address: one or the other"),
             (Some(url), _) => self.value(of("url"), url, true).map(Address::Url),
+            (None, None) if alone && parts.may_be_the_apps => Some(Address::Apps),
             (None, None) => self.refuse(place, "neither url nor host: one of them says where it is"),
             (None, Some(host)) => {
                 let host = self.value(of("host"), host, false);
@@ -350,7 +369,32 @@ impl<'a> Builder<'a> {
             }
             None => Via::default(),
         };
-        Some(Endpoint { address: address?, via })
+        let relay = parts.relay.and_then(|at| {
+            let name = self.text(of("relay"), at)?.value;
+            if parts.apps.contains(&name.as_str()) {
+                return Some(name);
+            }
+            let hint = nearest(&name, parts.apps.iter().copied()).map(|near| Hint::Try(safe!("relay: {}", Safe::name(near))));
+            self.problems.push(Problem { place: at.place, what: "relay names none of the apps".into(), hint });
+            None
+        });
+        let tls = self.tls(&of, place, parts);
+        Some(Endpoint { address: address?, via, relay, tls })
+    }
+
+    fn tls(&mut self, of: &dyn Fn(&'static str) -> Safe, place: Place, parts: &Parts<'_>) -> TlsSettings {
+        let ca = parts.ca.and_then(|at| self.pem(of("ca"), at, false));
+        let cert = parts.cert.and_then(|at| self.pem(of("cert"), at, false));
+        let key = parts.key.and_then(|at| self.pem(of("key"), at, true));
+        if parts.cert.is_some() != parts.key.is_some() {
+            self.problems.push(Problem { place, what: "cert and key belong together: a client certificate has both".into(), hint: None });
+        }
+        let verify = parts.verify.map(|at| {
+            let from = self.origin(at.place);
+            self.record(of("verify"), if at.value { "true" } else { "false" }.into(), from, Vec::new());
+            at.value
+        });
+        TlsSettings { ca, cert, key, verify }
     }
 
     fn results(&mut self, raw: &At<RawResults>, databases: &[&str]) -> Option<Results> {

@@ -15,6 +15,42 @@ pub struct Endpoint {
     pub address: Address,
     /// How it is reached.
     pub via: Via,
+    /// The app whose pod relays the bytes, where that is needed. None: whichever fits.
+    pub relay: Option<String>,
+    /// What its TLS is held to, beyond what its address says.
+    pub tls: TlsSettings,
+}
+
+impl Endpoint {
+    /// At this address, with nothing else said.
+    pub fn at(address: Address, via: Via) -> Self {
+        Self { address, via, relay: None, tls: TlsSettings::default() }
+    }
+    /// All its values.
+    pub fn values(&self) -> Vec<&Sourced<SecretRef>> {
+        let TlsSettings { ca, cert, key, .. } = &self.tls;
+        self.address.values().into_iter().chain(ca).chain(cert).chain(key).collect()
+    }
+}
+
+/// What a connection's TLS is held to. Anything said here asks for TLS, also where the URL does not.
+#[derive(Clone, Debug, Default)]
+pub struct TlsSettings {
+    /// The authority that signed the server's certificate; None: those of this machine.
+    pub ca: Option<Sourced<SecretRef>>,
+    /// A client certificate.
+    pub cert: Option<Sourced<SecretRef>>,
+    /// Its private key.
+    pub key: Option<Sourced<SecretRef>>,
+    /// Whether the server is verified; None: as the address says, else yes.
+    pub verify: Option<bool>,
+}
+
+impl TlsSettings {
+    /// Whether anything is said.
+    pub fn says_anything(&self) -> bool {
+        self.ca.is_some() || self.cert.is_some() || self.key.is_some() || self.verify.is_some()
+    }
 }
 
 /// Where a system is.
@@ -24,6 +60,8 @@ pub enum Address {
     Url(Sourced<SecretRef>),
     /// Its parts.
     Parts(Box<AddressParts>),
+    /// Where the variables of the apps say that it is: they know it best, and the file says nothing else.
+    Apps,
 }
 
 impl Address {
@@ -31,6 +69,7 @@ impl Address {
     pub fn values(&self) -> Vec<&Sourced<SecretRef>> {
         match self {
             Self::Url(url) => vec![url],
+            Self::Apps => Vec::new(),
             Self::Parts(parts) => {
                 let AddressParts { host, port, user, password, database } = &**parts;
                 std::iter::once(host).chain(port).chain(user).chain(password).chain(database).collect()
@@ -117,6 +156,15 @@ pub enum SecretRef {
         /// The key in it.
         key: String,
     },
+    /// A variable that the containers of a workload of the environment's namespace get, by whatever way it gets there.
+    Workload {
+        /// What kind: `deployment`.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// The variable.
+        env: String,
+    },
     /// An untrusted file asked for this. What it asked is not kept, so that nothing can do it by mistake.
     Untrusted(&'static str),
 }
@@ -140,6 +188,7 @@ impl SecretRef {
             ),
             Self::Secret { name, key } => safe!("secret/{} key {}", Safe::name(name), Safe::name(key)),
             Self::ConfigMap { name, key } => safe!("configmap/{} key {}", Safe::name(name), Safe::name(key)),
+            Self::Workload { kind, name, env } => safe!("{}/{} variable {}", Safe::name(kind), Safe::name(name), Safe::name(env)),
             Self::Untrusted(what) => safe!("{}, which an untrusted file may not use", *what),
         }
     }

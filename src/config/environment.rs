@@ -1,6 +1,6 @@
 //! The merged, typed environment that a command works on. Holds what was decided, not how.
 
-use super::{Endpoint, Origin, SecretRef, Sourced};
+use super::{Broker, Endpoint, Origin, SecretRef, Sourced};
 use crate::text::Safe;
 use jiff::{SignedDuration, tz::TimeZone};
 use serde::Serialize;
@@ -20,8 +20,8 @@ pub struct Environment {
     pub apps: BTreeMap<String, App>,
     /// Its databases.
     pub postgres: BTreeMap<String, Endpoint>,
-    /// Its Celery broker.
-    pub broker: Option<Endpoint>,
+    /// Its Celery broker. None: the file says nothing of one, and the apps' own variables may.
+    pub broker: Option<Broker>,
     /// Where Celery stores results.
     pub results: Option<Results>,
     /// Further names of a request ID in its logs.
@@ -47,7 +47,9 @@ impl Environment {
             Some(Results::At(endpoint)) => Some(&**endpoint),
             _ => None,
         };
-        self.postgres.values().chain(&self.broker).chain(results).flat_map(|endpoint| endpoint.address.values())
+        let sentinel = self.broker.iter().flat_map(|b| b.transport.sentinel_user.iter().chain(&b.transport.sentinel_password));
+        let endpoints = self.postgres.values().chain(self.broker.as_ref().map(|b| &b.endpoint)).chain(results);
+        endpoints.flat_map(|endpoint| endpoint.values()).chain(sentinel)
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) fn explain(error: &Yaml) -> Safe {
         // `expected` is what the types above say of themselves; `unexpected` holds the value and stays out.
         Yaml::SerdeInvalidType { expected, .. } | Yaml::SerdeInvalidValue { expected, .. } => safe!("expected {}", Safe::name(expected)),
         Yaml::InvalidScalar { ty: "u16", .. } => "expected a whole number from 0 to 65535".into(),
+        Yaml::InvalidScalar { ty: "u8", .. } => "expected a whole number from 0 to 255".into(),
+        Yaml::InvalidBooleanStrict { .. } => "expected true or false".into(),
         Yaml::InvalidScalar { .. } => "expected another kind of value".into(),
         Yaml::Unexpected { expected: "mapping start", .. } => "expected settings: {key: value}, or `key: value` lines".into(),
         Yaml::Unexpected { expected: "sequence start", .. } => "expected a list: [one, two]".into(),
@@ -51,7 +53,7 @@ fn unknown(what: &'static str, found: &str, expected: &[&'static str]) -> Safe {
 }
 
 fn known_key(found: &str) -> Option<&'static str> {
-    const KEYS: [&str; 33] = [
+    const KEYS: [&str; 55] = [
         "default_environment",
         "environments",
         "kube",
@@ -85,6 +87,28 @@ fn known_key(found: &str) -> Option<&'static str> {
         "config_map",
         "key",
         "main",
+        "relay",
+        "ca",
+        "cert",
+        "verify",
+        "master_name",
+        "sentinel_user",
+        "sentinel_password",
+        "visibility_timeout",
+        "key_prefix",
+        "priority_steps",
+        "sep",
+        "unacked_key",
+        "unacked_index_key",
+        "queues",
+        "thresholds",
+        "oldest_warning",
+        "oldest_failed",
+        "growing_oldest_failed",
+        "empty_in_warning",
+        "stuck_after",
+        "workload",
+        "env",
     ];
     KEYS.into_iter().find(|known| *known == found)
 }

@@ -1,17 +1,16 @@
 //! The configuration file: its raw form (which is also its JSON Schema), its parsing and its errors. Resolves no value and knows nothing
 //! of precedence or trust. An error never shows a value, nor a neighbouring line: a password may stand there.
 
-use super::{endpoint::Via, explain::explain};
+use super::{endpoint::Via, explain::explain, reference::RawValue};
 use crate::{
     error::{Error, Kind},
     safe,
     text::Safe,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use secrecy::SecretString;
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+    de::{MapAccess, Visitor},
 };
 use serde_saphyr::{Location, Spanned};
 use std::{borrow::Cow, fmt, marker::PhantomData, path::Path};
@@ -218,7 +217,7 @@ pub(super) struct RawApp {
     pub request_id_fields: Vec<At<String>>,
 }
 
-/// A PostgreSQL database: a URL, or its parts.
+/// A PostgreSQL database: a URL, or its parts. With neither, it is what the apps' own variables name.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "the settings of a database: url, or host, port, user, password, dbname")]
 #[schemars(rename = "postgres")]
@@ -237,9 +236,19 @@ pub(super) struct RawPostgres {
     pub dbname: Opt<At<RawValue>>,
     /// The way there.
     pub via: Opt<At<Via>>,
+    /// The app whose pod relays the bytes with `via: exec`.
+    pub relay: Opt<At<String>>,
+    /// The certificate authority that signed the server's certificate, in PEM form; without it, those of this machine.
+    pub ca: Opt<At<RawValue>>,
+    /// A client certificate, in PEM form.
+    pub cert: Opt<At<RawValue>>,
+    /// Its private key.
+    pub key: Opt<At<RawValue>>,
+    /// false: the server's certificate is not verified, and every answer warns of it.
+    pub verify: Opt<At<bool>>,
 }
 
-/// A Celery broker: a URL, or its parts.
+/// A Celery broker: a URL, or its parts. With neither, it is what the apps' own variables name.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "the settings of a broker: url, or host, port, user, password, db")]
 #[schemars(rename = "broker")]
@@ -258,6 +267,59 @@ pub(super) struct RawBroker {
     pub db: Opt<At<RawValue>>,
     /// The way there.
     pub via: Opt<At<Via>>,
+    /// The app whose pod relays the bytes with `via: exec`.
+    pub relay: Opt<At<String>>,
+    /// The certificate authority that signed the server's certificate, in PEM form; without it, those of this machine.
+    pub ca: Opt<At<RawValue>>,
+    /// A client certificate, in PEM form.
+    pub cert: Opt<At<RawValue>>,
+    /// Its private key.
+    pub key: Opt<At<RawValue>>,
+    /// false: the server's certificate is not verified, and every answer warns of it.
+    pub verify: Opt<At<bool>>,
+    /// The name of the master that sentinels watch, as `master_name` of broker_transport_options.
+    pub master_name: Opt<At<String>>,
+    /// The user of the sentinels, where they have one of their own.
+    pub sentinel_user: Opt<At<RawValue>>,
+    /// Its password.
+    pub sentinel_password: Opt<At<RawValue>>,
+    /// As `visibility_timeout` of broker_transport_options, with its unit: 1h. Celery's own is 1h.
+    pub visibility_timeout: Opt<At<String>>,
+    /// As `global_keyprefix` of broker_transport_options.
+    pub key_prefix: Opt<At<String>>,
+    /// As `priority_steps` of broker_transport_options; Celery's own are [0, 3, 6, 9].
+    pub priority_steps: Opt<At<Vec<u8>>>,
+    /// As `sep` of broker_transport_options.
+    pub sep: Opt<At<String>>,
+    /// As `unacked_key` of broker_transport_options.
+    pub unacked_key: Opt<At<String>>,
+    /// As `unacked_index_key` of broker_transport_options.
+    pub unacked_index_key: Opt<At<String>>,
+    /// The queues; without them they are discovered.
+    pub queues: Vec<At<String>>,
+    /// When a queue is called bad.
+    pub thresholds: Opt<At<RawThresholds>>,
+}
+
+/// When a queue is called bad.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "thresholds: oldest_warning, oldest_failed, growing_oldest_failed, empty_in_warning, stuck_after"
+)]
+#[schemars(rename = "thresholds")]
+pub(super) struct RawThresholds {
+    /// A warning when the oldest task waits longer: 2m.
+    pub oldest_warning: Opt<At<String>>,
+    /// Failed when the oldest task waits longer: 10m.
+    pub oldest_failed: Opt<At<String>>,
+    /// Failed when the queue grows and its oldest task waits longer: 5m.
+    pub growing_oldest_failed: Opt<At<String>>,
+    /// A warning when emptying the queue takes longer at this rate: 10m.
+    pub empty_in_warning: Opt<At<String>>,
+    /// Failed when nothing moved for longer, and workers are free: 60s.
+    pub stuck_after: Opt<At<String>>,
 }
 
 /// Celery's results: in one of the databases, or behind a URL.
@@ -271,91 +333,6 @@ pub(super) struct RawResults {
     pub url: Opt<At<RawValue>>,
     /// The way there.
     pub via: Opt<At<Via>>,
-}
-
-/// A value: written here, or a reference to where it stands.
-#[derive(Clone)]
-pub(super) enum RawValue {
-    /// As it is, `${VAR}` not yet expanded. Secret until somebody knows that it is none.
-    Text(SecretString),
-    /// A whole number: a port, the number of a database.
-    Number(u64),
-    /// Somewhere else.
-    Reference(Box<RawReference>),
-    /// Nothing of that. Kept until `build`, which knows its exact place.
-    Other,
-}
-
-/// A reference: `{file}`, `{command}`, `{secret, key}` or `{config_map, key}`.
-#[derive(Clone, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, expecting = "a reference: {file}, {command}, {secret, key} or {config_map, key}")]
-#[schemars(rename = "reference")]
-pub(super) struct RawReference {
-    /// A file that holds the value alone.
-    pub file: Opt<At<String>>,
-    /// A command that prints the value alone.
-    pub command: Opt<Vec<String>>,
-    /// A Secret of the namespace.
-    pub secret: Opt<At<String>>,
-    /// A ConfigMap of the namespace.
-    pub config_map: Opt<At<String>>,
-    /// The key in the Secret or ConfigMap.
-    pub key: Opt<At<String>>,
-}
-
-impl<'de> Deserialize<'de> for RawValue {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Visit;
-        impl<'de> Visitor<'de> for Visit {
-            type Value = RawValue;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(
-                    "text (numbers and words like yes in quotes), or a reference: {file}, {command}, {secret, key}, {config_map, key}",
-                )
-            }
-            fn visit_str<E>(self, text: &str) -> Result<RawValue, E> {
-                Ok(RawValue::Text(SecretString::from(text)))
-            }
-            fn visit_string<E>(self, text: String) -> Result<RawValue, E> {
-                Ok(RawValue::Text(SecretString::from(text)))
-            }
-            fn visit_u64<E>(self, number: u64) -> Result<RawValue, E> {
-                Ok(RawValue::Number(number))
-            }
-            fn visit_i64<E>(self, _: i64) -> Result<RawValue, E> {
-                Ok(RawValue::Other)
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<RawValue, E> {
-                Ok(RawValue::Other)
-            }
-            fn visit_bool<E>(self, _: bool) -> Result<RawValue, E> {
-                Ok(RawValue::Other)
-            }
-            fn visit_unit<E>(self) -> Result<RawValue, E> {
-                Ok(RawValue::Other)
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<RawValue, A::Error> {
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(RawValue::Other)
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawValue, A::Error> {
-                RawReference::deserialize(MapAccessDeserializer::new(map)).map(|r| RawValue::Reference(Box::new(r)))
-            }
-        }
-        from.deserialize_any(Visit)
-    }
-}
-
-impl JsonSchema for RawValue {
-    fn schema_name() -> Cow<'static, str> {
-        "value".into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "A literal, ${VAR}, or a reference to where the value stands.",
-            "anyOf": [{"type": ["string", "integer"]}, generator.subschema_for::<RawReference>()],
-        })
-    }
 }
 
 /// The JSON Schema of the file, made from the types that read it, so that the two cannot drift apart.

@@ -3,8 +3,10 @@
 //!
 //! `file` reads the YAML and `explain` words its errors, `trust` finds the file and says whether it may act, `merge` holds the variables
 //! and the precedence, `build` and `value` make the typed `environment` of it, `endpoint` is the way to a database or a broker as data,
-//! `check` looks at a whole file.
+//! `broker` and `broker_url` are a Celery broker as its file and its URL describe it, `check` looks at a whole file.
 
+mod broker;
+mod broker_url;
 mod build;
 mod check;
 mod endpoint;
@@ -13,11 +15,14 @@ mod explain;
 mod file;
 mod merge;
 mod nearest;
+mod reference;
 mod trust;
 mod value;
 
+pub use broker::{Broker, QueueThresholds, Transport};
+pub use broker_url::{BrokerAddress, BrokerUrl, UrlTls, Verify, host_port};
 pub use check::{Check, Checked, check};
-pub use endpoint::{Address, AddressParts, Endpoint, SecretRef, Via};
+pub use endpoint::{Address, AddressParts, Endpoint, SecretRef, TlsSettings, Via};
 pub use environment::{App, Environment, KubeTarget, LogGlob, Results, Setting};
 pub use file::schema;
 pub use merge::{Inputs, Origin, Sourced, Vars, load, names};

@@ -4,8 +4,9 @@
 use super::{
     Action, LogGlob, Origin, SecretRef, Setting, Sourced,
     build::{Builder, Problem},
-    file::{At, Opt, Place, RawReference, RawValue, shown},
+    file::{At, Opt, Place, shown},
     merge::{Template, Unexpanded},
+    reference::{RawReference, RawValue},
 };
 use crate::{
     answer::Hint,
@@ -121,9 +122,9 @@ impl Builder<'_> {
     }
 
     /// A duration above zero.
-    pub(super) fn deadline(&mut self, at: &Opt<At<String>>) -> Option<SignedDuration> {
+    pub(super) fn duration(&mut self, key: Safe, at: &Opt<At<String>>) -> Option<SignedDuration> {
         let at = at.0.as_ref()?;
-        let text = self.text("deadline".into(), at)?.value;
+        let text = self.text(key, at)?.value;
         match units::parse_duration(&text).filter(SignedDuration::is_positive) {
             Some(duration) => Some(duration),
             None => self.refuse(at.place, "no duration: 30s, 2m, 1h30m"),
@@ -199,7 +200,7 @@ impl Builder<'_> {
             RawValue::Other => {
                 return self.refuse(
                     place,
-                    "expected text (in quotes where it reads as a number or as true), or {file}, {command}, {secret, key} or {config_map, key}",
+                    "expected text (in quotes where it reads as a number or as true), or {file}, {command}, {secret, key}, {config_map, key} or {workload, env}",
                 );
             }
             RawValue::Text(text) => self.literal(place, text, secret)?,
@@ -207,12 +208,23 @@ impl Builder<'_> {
         };
         let from = self.origin(place);
         let seen = match &value {
+            SecretRef::Literal(text) if !secret && text.expose_secret().contains('\n') => "<several lines>".into(),
             SecretRef::Literal(text) if !secret => Safe::name(text.expose_secret()),
             other if secret => safe!("<secret, from {}>", other.says()),
             other => safe!("<from {}>", other.says()),
         };
         self.record(key, seen, from.clone(), Vec::new());
         Some(Sourced::new(value, from))
+    }
+
+    /// A certificate or a key. A path written in its place would be taken for one, and fail later with worse words.
+    pub(super) fn pem(&mut self, key: Safe, at: &At<RawValue>, secret: bool) -> Option<Sourced<SecretRef>> {
+        let value = self.value(key, at, secret)?;
+        if let SecretRef::Literal(text) = &value.value {
+            let is_pem = text.expose_secret().contains("-----BEGIN ");
+            self.unless(is_pem, at.place, "a text in PEM form (-----BEGIN …), or where it stands: {file: ca.pem}")?;
+        }
+        Some(value)
     }
 
     fn literal(&mut self, place: Place, text: &SecretString, secret: bool) -> Option<SecretRef> {
@@ -241,38 +253,47 @@ impl Builder<'_> {
     }
 
     fn reference(&mut self, place: Place, raw: &RawReference) -> Option<SecretRef> {
-        let RawReference { file, command, secret, config_map, key } = raw;
-        match (&file.0, &command.0, &secret.0, &config_map.0, &key.0) {
-            (Some(file), None, None, None, None) => {
-                let (text, _) = self.plain(file)?;
-                let path = self.resolve(file.place, &text)?;
-                if !self.may(file.place, "reads a file", &shown(&path)) {
-                    return Some(SecretRef::Untrusted("a file"));
-                }
-                Some(SecretRef::File(path))
-            }
-            (None, Some(words), None, None, None) => {
-                self.unless(
-                    words.first().is_some_and(|program| !program.is_empty()),
-                    place,
-                    "a command is a program and its arguments: [pass, show, db]",
-                )?;
-                // Arguments can hold a token; whoever decides about trust still has to see the rest.
-                if !self.may(place, "runs a command", &Redactor::default().safe(words.join(" ").as_bytes())) {
-                    return Some(SecretRef::Untrusted("a command"));
-                }
-                Some(SecretRef::Command(words.clone()))
-            }
-            (None, None, Some(name), None, Some(key)) => {
-                let ((name, _), (key, _)) = (self.plain(name)?, self.plain(key)?);
-                Some(SecretRef::Secret { name, key })
-            }
-            (None, None, None, Some(name), Some(key)) => {
-                let ((name, _), (key, _)) = (self.plain(name)?, self.plain(key)?);
-                Some(SecretRef::ConfigMap { name, key })
-            }
-            (None, None, Some(_), None, None) | (None, None, None, Some(_), None) => self.refuse(place, "key is missing: which key of it"),
-            _ => self.refuse(place, "a reference is one of {file}, {command}, {secret, key} and {config_map, key}"),
+        let RawReference { file, command, secret, config_map, key, workload, env } = raw;
+        let here = [file.0.is_some(), command.0.is_some(), secret.0.is_some(), config_map.0.is_some(), workload.0.is_some()];
+        if here.into_iter().filter(|is| *is).count() != 1 {
+            return self.refuse(place, "a reference is one of {file}, {command}, {secret, key}, {config_map, key} and {workload, env}");
         }
+        let keyed = secret.0.is_some() || config_map.0.is_some();
+        self.unless(key.0.is_none() || keyed, place, "key belongs to secret or config_map")?;
+        self.unless(env.0.is_none() || workload.0.is_some(), place, "env belongs to workload")?;
+        if let Some(file) = &file.0 {
+            let (text, _) = self.plain(file)?;
+            let path = self.resolve(file.place, &text)?;
+            let may = self.may(file.place, "reads a file", &shown(&path));
+            return Some(if may { SecretRef::File(path) } else { SecretRef::Untrusted("a file") });
+        }
+        if let Some(words) = &command.0 {
+            self.unless(
+                words.first().is_some_and(|program| !program.is_empty()),
+                place,
+                "a command is a program and its arguments: [pass, show, db]",
+            )?;
+            // Arguments can hold a token; whoever decides about trust still has to see the rest.
+            let may = self.may(place, "runs a command", &Redactor::default().safe(words.join(" ").as_bytes()));
+            return Some(if may { SecretRef::Command(words.clone()) } else { SecretRef::Untrusted("a command") });
+        }
+        if let Some(workload) = &workload.0 {
+            let Some(env) = &env.0 else { return self.refuse(place, "env is missing: which variable of its containers") };
+            let (text, _) = self.plain(workload)?;
+            let Some((kind, name)) =
+                text.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty() && !name.contains('/'))
+            else {
+                return self.refuse(workload.place, "a workload is kind/name: deployment/backend");
+            };
+            let (env, _) = self.plain(env)?;
+            return Some(SecretRef::Workload { kind: kind.to_owned(), name: name.to_owned(), env });
+        }
+        let Some(key) = &key.0 else { return self.refuse(place, "key is missing: which key of it") };
+        if let Some(name) = &secret.0 {
+            let ((name, _), (key, _)) = (self.plain(name)?, self.plain(key)?);
+            return Some(SecretRef::Secret { name, key });
+        }
+        let ((name, _), (key, _)) = (self.plain(config_map.0.as_ref()?)?, self.plain(key)?);
+        Some(SecretRef::ConfigMap { name, key })
     }
 }

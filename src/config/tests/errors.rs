@@ -41,7 +41,7 @@ fn keys_stand_once() {
 #[test]
 fn values_of_the_wrong_kind() {
     let mut wrong = Vec::new();
-    let text = "expected text (in quotes where it reads as a number or as true), or {file}, {command}, {secret, key} or {config_map, key}";
+    let text = "expected text (in quotes where it reads as a number or as true), or {file}, {command}, {secret, key}, {config_map, key} or {workload, env}";
     for (given, expected) in [
         ("kube: prod", "3:11: expected settings: {key: value}, or `key: value` lines"),
         ("kube: {context: [a]}", "3:21: expected one text"),
@@ -60,7 +60,7 @@ fn values_of_the_wrong_kind() {
         ("timezone: Mars/Base", "3:15: no such time zone: Europe/Istanbul or +03:00"),
         ("deadline: soon", "3:15: no duration: 30s, 2m, 1h30m"),
         ("deadline: 0s", "3:15: no duration: 30s, 2m, 1h30m"),
-        ("broker: {via: direct}", "3:13: neither url nor host: one of them says where it is"),
+        ("broker: {user: x}", "3:13: neither url nor host: one of them says where it is"),
         ("broker: {url: a, host: b}", "3:13: url stands beside parts of an address: one or the other"),
         ("broker: {url: a, password: hunter2}", "3:13: url stands beside parts of an address: one or the other"),
         ("broker: {host: a, password: 1234}", "3:33: a number where text belongs: put it in quotes"),
@@ -70,10 +70,23 @@ fn values_of_the_wrong_kind() {
         ("broker: {host: a, password: true}", &format!("3:33: {text}")),
         ("broker: {host: a, password: [hunter2]}", &format!("3:33: {text}")),
         ("broker: {url: {secret: s}}", "3:19: key is missing: which key of it"),
-        ("broker: {url: {key: k}}", "3:19: a reference is one of {file}, {command}, {secret, key} and {config_map, key}"),
-        ("broker: {url: {file: f, key: k}}", "3:19: a reference is one of {file}, {command}, {secret, key} and {config_map, key}"),
-        ("broker: {url: {}}", "3:19: a reference is one of {file}, {command}, {secret, key} and {config_map, key}"),
+        ("broker: {url: {key: k}}", "3:19: a reference is one of {file}, {command}, {secret, key}, {config_map, key} and {workload, env}"),
+        ("broker: {url: {file: f, key: k}}", "3:19: key belongs to secret or config_map"),
+        ("broker: {url: {}}", "3:19: a reference is one of {file}, {command}, {secret, key}, {config_map, key} and {workload, env}"),
         ("broker: {url: {command: []}}", "3:19: a command is a program and its arguments: [pass, show, db]"),
+        ("broker: {url: {workload: backend, env: X}}", "3:30: a workload is kind/name: deployment/backend"),
+        ("broker: {url: {workload: deployment/b}}", "3:19: env is missing: which variable of its containers"),
+        ("broker: {url: {file: f, env: X}}", "3:19: env belongs to workload"),
+        ("broker: {priority_steps: [3, 0]}", "3:30: priority steps ascend, from 0 to 9 at most: [0, 3, 6, 9]"),
+        ("broker: {priority_steps: [0, 10]}", "3:30: priority steps ascend, from 0 to 9 at most: [0, 3, 6, 9]"),
+        ("broker: {priority_steps: []}", "3:30: priority steps ascend, from 0 to 9 at most: [0, 3, 6, 9]"),
+        ("broker: {priority_steps: [hunter2]}", "3:31: expected a whole number from 0 to 255"),
+        ("broker: {verify: maybe}", "3:22: expected true or false"),
+        ("broker: {relay: backend}", "3:21: relay names none of the apps"),
+        ("broker: {cert: {file: c.pem}}", "3:13: cert and key belong together: a client certificate has both"),
+        ("broker: {ca: /etc/ca.pem}", "3:18: a text in PEM form (-----BEGIN …), or where it stands: {file: ca.pem}"),
+        ("broker: {visibility_timeout: 0s}", "3:34: no duration: 30s, 2m, 1h30m"),
+        ("broker: {thresholds: {oldest_warning: 20m}}", "3:26: oldest_warning (20m) is above oldest_failed (10m): it would never warn"),
         ("results: {}", "3:14: either django_db or url says where results are"),
         ("results: {django_db: main}", "3:26: django_db names no database under postgres"),
         ("kube: !secret {context: a}", "3:19: a tag (!…) means nothing here"),

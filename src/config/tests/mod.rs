@@ -1,5 +1,6 @@
 //! Tests of the configuration as a whole, on real files in temporary folders.
 
+mod brokers;
 mod errors;
 mod precedence;
 mod trust;
@@ -126,7 +127,7 @@ fn reads_everything() {
     assert!(
         matches!(&env.postgres["main"].address, Address::Url(Sourced { value: SecretRef::Secret { name, key }, .. }) if name == "backend-env" && key == "DATABASE_URL")
     );
-    assert_eq!(env.broker.as_ref().map(|b| b.via), Some(Via::Tunnel));
+    assert_eq!(env.broker.as_ref().map(|b| b.endpoint.via), Some(Via::Tunnel));
     assert!(matches!(&env.results, Some(Results::DjangoDb(name)) if name.value == "main"));
     assert_eq!(env.deadline, Some(jiff::SignedDuration::from_secs(90)));
     assert!(env.trusted && env.timezone.is_some());

@@ -119,13 +119,13 @@ fn generic_variables_count_only_where_nothing_names_an_environment() {
     let shell =
         |m: Machine| m.var("DATABASE_URL", "postgres://u:hunter2@h/d").var("CELERY_BROKER_URL", "redis://c").var("REDIS_URL", "redis://r");
     let env = shell(Machine::new()).env();
-    assert_eq!((env.postgres.len(), env.broker.as_ref().map(|b| b.via)), (1, Some(Via::Direct)));
+    assert_eq!((env.postgres.len(), env.broker.as_ref().map(|b| b.endpoint.via)), (1, Some(Via::Direct)));
     assert!(
-        matches!(&env.broker.as_ref().expect("a broker").address, Address::Url(u) if u.from == Origin::Variable("CELERY_BROKER_URL".into()))
+        matches!(&env.broker.as_ref().expect("a broker").endpoint.address, Address::Url(u) if u.from == Origin::Variable("CELERY_BROKER_URL".into()))
     );
     assert!(!format!("{env:?}").contains("hunter2"));
     let redis = Machine::new().var("REDIS_URL", "redis://r").env().broker.expect("a broker");
-    assert!(matches!(&redis.address, Address::Url(u) if u.from == Origin::Variable("REDIS_URL".into())));
+    assert!(matches!(&redis.endpoint.address, Address::Url(u) if u.from == Origin::Variable("REDIS_URL".into())));
     for named in
         [shell(Machine::new().own("environments: {a: {}}")), shell(Machine::new().own(SHOP)).with(|i| i.env = Some("staging".into()))]
     {

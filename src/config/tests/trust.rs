@@ -22,7 +22,7 @@ fn plain_literals_of_an_untrusted_file_work() {
     assert_eq!(shown_of(&env, "apps.web.selector"), "app=web");
     // What it may not do is not kept, so that nothing can do it by mistake.
     assert!(matches!(&env.postgres["main"].address, Address::Url(u) if matches!(u.value, SecretRef::Untrusted("a command"))));
-    let broker = env.broker.as_ref().expect("a broker").address.values();
+    let broker = env.broker.as_ref().expect("a broker").endpoint.address.values();
     let (user, password) = (broker[1], broker[2]);
     assert!(matches!((&user.value, &password.value), (SecretRef::Untrusted("a file"), SecretRef::Untrusted("a variable"))));
     assert_eq!(shown_of(&env, "broker.password"), "<secret, from a variable, which an untrusted file may not use>");

@@ -1,4 +1,4 @@
-//! One Kubernetes cluster: typed, bounded GETs and log streams over one HTTP stack. Only ever reads.
+//! One Kubernetes cluster: typed, bounded GETs and log streams over one HTTP stack, and byte streams into pods. Asks for no change.
 #![expect(clippy::disallowed_methods, reason = "waits as long as the server said before a request is repeated")]
 
 mod client;
@@ -6,6 +6,7 @@ mod fault;
 mod kubeconfig;
 mod plugin;
 mod proxy;
+mod stream;
 
 pub use kubeconfig::{Contexts, KubeAsk};
 

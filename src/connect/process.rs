@@ -1,0 +1,91 @@
+//! Runs the commands that a trusted configuration names: stdin closed, output bounded, a deadline. What they print is a secret and is
+//! never shown; of what they complain about, the last line is, redacted.
+#![expect(clippy::disallowed_methods, reason = "the one place that starts programs for the configuration")]
+
+use crate::{
+    answer::Hint,
+    error::{Error, Kind, Result},
+    safe,
+    text::{Redactor, Safe},
+};
+use secrecy::SecretString;
+use std::{io::ErrorKind, process::Stdio, time::Duration};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// How long a command may take: a password manager may ask for a fingerprint.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest value; a URL, a password, a certificate with its chain.
+const LONGEST: u64 = 64 << 10;
+
+/// What a command prints, as it is.
+///
+/// # Errors
+/// `Config`: there is no such command, it failed, printed too much or no text. `Timeout`: it did not end.
+pub async fn output(words: &[String], redact: &Redactor) -> Result<SecretString> {
+    output_within(words, redact, PATIENCE).await
+}
+
+async fn output_within(words: &[String], redact: &Redactor, patience: Duration) -> Result<SecretString> {
+    let (program, arguments) = words.split_first().ok_or_else(|| Error::new(Kind::Config, "running a command").what("it is empty"))?;
+    let shown = Safe::name(program);
+    let fail = |kind, what: Safe| {
+        Error::new(kind, safe!("running the configuration's command {}", shown)).what(what).hint(Hint::Try("run it by hand".into()))
+    };
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().map_err(|e| match e.kind() {
+        ErrorKind::NotFound => fail(Kind::Config, "there is no such command".into()),
+        ErrorKind::PermissionDenied => fail(Kind::Config, "it may not be executed".into()),
+        _ => fail(Kind::Config, Safe::name(e.to_string())),
+    })?;
+    let (out, complaint) = (child.stdout.take(), child.stderr.take());
+    let run = async { tokio::join!(bounded(out), bounded(complaint), child.wait()) };
+    let (out, complaint, status) = tokio::time::timeout(patience, run)
+        .await
+        .map_err(|_| fail(Kind::Timeout, safe!("it did not end within {} s", patience.as_secs())))?;
+    let status = status.map_err(|e| fail(Kind::Config, Safe::name(e.to_string())))?;
+    if out.len() as u64 > LONGEST {
+        return Err(fail(Kind::Config, "it printed more than 64 KiB".into()));
+    }
+    if !status.success() {
+        let last = complaint.split(|b| *b == b'\n').rfind(|l| !l.trim_ascii().is_empty()).unwrap_or_default();
+        let said = if last.is_empty() { "it failed".into() } else { safe!("it failed: {}", redact.safe(last).clipped(300)) };
+        return Err(fail(Kind::Config, said));
+    }
+    String::from_utf8(out).map(SecretString::from).map_err(|_| fail(Kind::Config, "it printed something that is not UTF-8".into()))
+}
+
+/// All of a stream, of which one byte more than allowed is kept; the rest is read and forgotten, so that the command can end.
+async fn bounded(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let Some(mut stream) = stream else { return kept };
+    // A stream that breaks has ended.
+    let _ = (&mut stream).take(LONGEST + 1).read_to_end(&mut kept).await;
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret;
+
+    async fn run(words: &[&str]) -> Result<String, String> {
+        let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+        let answer = output_within(&words, &Redactor::default(), Duration::from_secs(2)).await;
+        answer.map(|secret| secret.expose_secret().to_owned()).map_err(|e| e.what_happened().to_string())
+    }
+
+    #[tokio::test]
+    async fn takes_what_is_printed_and_shows_no_more_than_a_complaint() {
+        assert_eq!(run(&["printf", "a\\nb\\n"]).await, Ok("a\nb\n".into()));
+        assert_eq!(run(&["sh", "-c", "cat; echo end"]).await, Ok("end\n".into()));
+        assert_eq!(run(&["sh", "-c", "echo hunter2; echo no; echo password=hunter2 >&2; exit 3"]).await.map_err(|e| e.contains("hunter2")), Err(false));
+        assert_eq!(run(&["no-such-command-at-all"]).await, Err("there is no such command".into()));
+        assert_eq!(run(&["/etc"]).await, Err("it may not be executed".into()));
+        assert_eq!(run(&["head", "-c", "100000", "/dev/zero"]).await, Err("it printed more than 64 KiB".into()));
+        assert_eq!(run(&["printf", "\\377"]).await, Err("it printed something that is not UTF-8".into()));
+        assert_eq!(run(&["sleep", "60"]).await, Err("it did not end within 2 s".into()));
+        assert_eq!(run(&["false"]).await, Err("it failed".into()));
+    }
+}
