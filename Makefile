@@ -12,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 LAB := cargo run --quiet -p lab --
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test lint fmt-check clippy deny machete demo demo-down demo-kubernetes bench \
+.PHONY: help setup check test matrix soak fuzz lint fmt-check clippy deny machete demo demo-down demo-kubernetes bench \
 	cluster cluster-down sandbox sandbox-down generate install
 
 help: ## this list
@@ -28,6 +28,14 @@ check: ## the quick part: format, clippy, unit tests, house rules, command line;
 
 test: ## setup, lint and every test, on the real cluster too; ends with `N passed, N failed`
 	@tests/make/run all
+
+matrix: ## the tests of the queues with every version of Celery (5.3 to 5.6) and gevent too
+	@tests/make/setup demo
+	@OBSCTL_MATRIX=1 tests/make/run matrix
+
+soak: ## five minutes of an ordinary day in fast motion: obsctl may not raise an alarm
+	@tests/make/setup demo
+	@$(STEP) 'soak: an hour in five minutes' env OBSCTL_SOAK_SECONDS=300 cargo test --quiet -p obsctl --test it soak:: -- --nocapture
 
 lint: fmt-check clippy deny machete ## format, clippy, licences and bans, unused dependencies
 
@@ -56,7 +64,8 @@ demo-kubernetes: ## the demo on a real one-node Kubernetes (root)
 	@$(STEP) 'building obsctl' cargo build --quiet
 	@$(LAB) demo kubernetes
 
-bench: ## speed and size, side by side with what is on this machine
+bench: ## speed, size and what a broker is asked, side by side with what is on this machine
+	@tests/make/setup demo
 	@$(STEP) 'building obsctl as it is released' cargo build --quiet --release --locked
 	@benches/run $(TARGET)/release/obsctl
 

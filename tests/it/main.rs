@@ -18,4 +18,6 @@ mod profiles;
 #[cfg(test)]
 mod shells;
 #[cfg(test)]
+mod soak;
+#[cfg(test)]
 mod support;

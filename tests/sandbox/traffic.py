@@ -2,6 +2,10 @@
 
 The same seed gives the same IDs and the same requests. Each planted request is one JSON line on stdout, printed when
 its tasks have ended. Needs DATABASE_URL (to see tasks end) and the base URLs of the web processes.
+
+What harms the sandbox itself (HARMS) is planted in two halves: what processes must be killed or started for it the lab does (see
+tests/lab/src/sandbox/harm.rs), after or before the half that is here. `--restore NAME --task ID…` undoes it.
+These need CELERY_BROKER_URL too.
 """
 
 import argparse
@@ -17,6 +21,8 @@ import uuid
 from datetime import UTC, datetime
 
 import psycopg
+import redis
+from celery import Celery
 
 TOKEN = "shoptoken-0003-9c1f"
 ENDED = ("SUCCESS", "FAILURE", "REVOKED")
@@ -172,6 +178,131 @@ def rotated(_shop, _seed, _options):
     yield "0ddba11c-0000-4000-8000-000000000001", [], "chatty's lines of this request lie in a rotated file"
 
 
+class Broker:
+    """The broker as an operator with redis-cli sees it, and a publisher that is no part of the shop."""
+
+    def __init__(self, url):
+        self.redis = redis.Redis.from_url(url)
+        self.cache = redis.Redis.from_url(url.rsplit("/", 1)[0] + "/1")
+        self.celery = Celery(broker=url)
+
+    def unacked(self):
+        """Task by delivery tag, with the message."""
+        held = {tag: json.loads(value) for tag, value in self.redis.hgetall("unacked").items()}
+        return {tag: (value[0]["headers"]["id"], value) for tag, value in held.items()}
+
+    def give_back(self, tasks):
+        """What a dead worker held goes to the head of its queue, as kombu does it when the visibility timeout has passed."""
+        for tag, (task, (message, _exchange, queue)) in self.unacked().items():
+            if task in tasks:
+                message["headers"]["redelivered"] = True
+                self.redis.rpush(queue, json.dumps(message))
+                self.redis.hdel("unacked", tag)
+                self.redis.zrem("unacked_index", tag)
+
+
+def lost_worker(shop, broker, seed, options):
+    first = request_id(seed, "lost-worker-newsletter")
+    status, answer = shop.call("POST", "/api/orders/newsletter/", first, {"seconds": options.slow_seconds})
+    if status != 202:
+        raise Failed(f"newsletter answered {status}")
+    newsletter = shop.wait_tasks(answer["tasks"], ("STARTED",))
+    # The worker fetches one more; that is the first receipt.
+    requests = [request_id(seed, "lost-worker", n) for n in range(3)]
+    receipts = []
+    for rid in requests:
+        receipts.append(shop.checkout(rid)["tasks"][1])
+        shop.wait("the worker fetches a receipt", lambda: receipts[0] in [task for task, _ in broker.unacked().values()])
+    yield first, newsletter, "mail.send_newsletter runs, is acknowledged, and dies with its worker: it is nowhere"
+    yield requests[0], shop.tasks(receipts[:1]), "mail.send_receipt is prefetched by the worker that dies: unacked, for an hour"
+    for rid, receipt in zip(requests[1:], receipts[1:]):
+        yield rid, shop.tasks([receipt]), "mail.send_receipt waits in mail"
+
+
+def find_worker(shop, broker, tasks):
+    # The newsletter is lost for good, as it was planted; its row says so from now on.
+    shop.database.execute(
+        "UPDATE django_celery_results_taskresult SET status = 'REVOKED' WHERE task_id = ANY(%s) AND task_name = 'mail.send_newsletter'", [tasks]
+    )
+    broker.give_back(tasks)
+    if tasks:
+        shop.wait_tasks(tasks)
+
+
+def orphan_queue(shop, broker, _seed, _options):
+    ids = [broker.celery.send_task("orders.monthly_report", args=(n,), queue="reports").id for n in range(12)]
+    yield None, shop.tasks(ids), "orders.monthly_report waits in reports, which nobody consumes"
+
+
+def delete_queue(_shop, broker, _tasks):
+    # kombu 5.7 has `_kombu.binding_permanent.reports` beside `_kombu.binding.reports`.
+    broker.redis.delete(*broker.redis.keys("*reports*"))
+
+
+LAST_RUN = "SELECT last_run_at FROM django_celery_beat_periodictask WHERE name = 'refresh-stock'"
+
+
+def dead_beat(shop, _broker, _seed, _options):
+    shop.wait("beat's first run", lambda: shop.database.execute(LAST_RUN).fetchone()[0])
+    yield None, [], "celery-beat is dead: products.refresh_stock, due every 20 s, is published no more"
+
+
+def await_beat(shop, _broker, _tasks):
+    began = datetime.now(UTC)
+    shop.wait("beat runs again", lambda: shop.database.execute(LAST_RUN).fetchone()[0] > began)
+
+
+def hoarding(shop, broker, _seed, options):
+    long = broker.celery.send_task("orders.rebuild_index", args=(options.slow_seconds,), queue="reindex").id
+    shop.wait_tasks([long], ("STARTED",))
+    tasks = [broker.celery.send_task("products.refresh_stock", queue="celery").id for _ in range(60)]
+
+    def settled():
+        held = {task for task, _ in broker.unacked().values()}
+        rows = shop.tasks(tasks)
+        return rows if all(row["status"] == "SUCCESS" or row["id"] in held for row in rows) else None
+
+    rows = shop.wait("every task is run or held", settled)
+    held = [row for row in rows if row["status"] != "SUCCESS"]
+    if len(held) < 10:
+        raise Failed(f"celery-reindex got only {len(held)} of 60 tasks")
+    yield None, shop.tasks([long]), "orders.rebuild_index has the only slot of celery-reindex"
+    yield None, held, f"{len(held)} tasks of the queue celery are held by celery-reindex behind it"
+
+
+def share_out(shop, broker, tasks):
+    shop.database.execute(
+        "UPDATE django_celery_results_taskresult SET status = 'REVOKED' WHERE task_id = ANY(%s) AND task_name = 'orders.rebuild_index'", [tasks]
+    )
+    broker.give_back(tasks)
+    if tasks:
+        shop.wait_tasks(tasks)
+
+
+def eviction(_shop, broker, _seed, _options):
+    for n in range(200):
+        broker.cache.set(f"ballast:{n}", b"x" * 100_000)
+    used = broker.redis.info("memory")["used_memory"]
+    broker.redis.config_set("maxmemory", int(used / 0.96))
+    broker.redis.config_set("maxmemory-policy", "allkeys-lru")
+    yield None, [], "Redis is nearly full, and allkeys-lru lets it evict tasks"
+
+
+def make_room(_shop, broker, _tasks):
+    broker.redis.config_set("maxmemory", 0)
+    broker.redis.config_set("maxmemory-policy", "noeviction")
+    broker.cache.delete(*[f"ballast:{n}" for n in range(200)])
+
+
+# What harms the sandbox, and how it becomes well again.
+HARMS = {
+    "lost-worker": (lost_worker, find_worker),
+    "orphan-queue": (orphan_queue, delete_queue),
+    "dead-beat": (dead_beat, await_beat),
+    "hoarding": (hoarding, share_out),
+    "eviction": (eviction, make_room),
+}
+
 FAULTS = {
     "failing-task": failing_task,
     "slow-queue": slow_queue,
@@ -209,6 +340,39 @@ def ordinary(shop, seed, count):
         yield rid, shop.wait_tasks(tasks) if tasks else [], what
 
 
+def soak(shop, broker, seed, seconds):
+    """An ordinary day in fast motion: bursts, tasks for later, retries, a long task now and then, and quiet. Nothing is wrong."""
+    chance = random.Random(seed)
+    end = time.monotonic() + seconds
+    ids = []
+    rounds = 0
+
+    def send(task, **options):
+        ids.append(broker.celery.send_task(task, **options).id)
+
+    while time.monotonic() < end:
+        rounds += 1
+        rid = request_id(seed, "soak", rounds)
+        match chance.choices(("burst", "later", "retries", "long", "quiet"), (4, 2, 1, 2, 2))[0]:
+            case "burst":
+                for _ in range(chance.randint(20, 200)):
+                    send("products.refresh_stock", queue="celery", priority=chance.choice((0, 3, 6, 9)))
+                for n in range(chance.randint(1, 8)):
+                    ids.extend(shop.checkout(f"{rid}-{n}", n=n)["tasks"])
+            case "later":
+                for _ in range(chance.randint(1, 30)):
+                    send("products.refresh_stock", queue="celery", countdown=chance.uniform(1, min(20, max(2, end - time.monotonic()))))
+            case "retries":
+                ids.extend(shop.checkout(rid, email="lost@hangup.example")["tasks"])
+            case "long":
+                send("mail.send_newsletter", args=(chance.uniform(0.5, 2.5),), queue="mail")
+            case "quiet":
+                time.sleep(chance.uniform(0.5, 3))
+        time.sleep(chance.uniform(0, 0.3))
+    shop.wait_tasks(ids)
+    yield None, [], f"{rounds} rounds, {len(ids)} tasks, all ended"
+
+
 def say(fault, started, planted):
     for rid, tasks, what in planted:
         time.sleep(LAST_LINE if tasks and fault else 0)
@@ -224,15 +388,25 @@ def main():
     arguments.add_argument("--deadline", type=float, default=90, help="seconds for each wait")
     arguments.add_argument("--slow-seconds", type=float, default=40)
     arguments.add_argument("--pods", action="store_true", help="with --all: the faults that need pods too")
-    arguments.add_argument("--fault", action="append", choices=FAULTS, default=[])
+    arguments.add_argument("--fault", action="append", choices=[*FAULTS, *HARMS], default=[])
+    arguments.add_argument("--restore", choices=HARMS)
+    arguments.add_argument("--task", action="append", default=[], help="with --restore: a task that was planted")
     arguments.add_argument("--all", action="store_true")
     arguments.add_argument("--count", type=int, default=0, help="ordinary requests")
+    arguments.add_argument("--soak", type=float, help="seconds of an ordinary day in fast motion")
     options = arguments.parse_args()
     faults = [name for name in FAULTS if options.pods or name not in PODS_ONLY] if options.all else options.fault
     shop = Shop(options.url, options.host, os.environ["DATABASE_URL"], options.deadline)
     try:
         for name in faults:
-            say(name, now(), FAULTS[name](shop, options.seed, options))
+            if name in HARMS:
+                say(name, now(), HARMS[name][0](shop, Broker(os.environ["CELERY_BROKER_URL"]), options.seed, options))
+            else:
+                say(name, now(), FAULTS[name](shop, options.seed, options))
+        if options.restore:
+            HARMS[options.restore][1](shop, Broker(os.environ["CELERY_BROKER_URL"]), options.task)
+        if options.soak:
+            say(None, now(), soak(shop, Broker(os.environ["CELERY_BROKER_URL"]), options.seed, options.soak))
         if options.count:
             say(None, now(), ordinary(shop, options.seed, options.count))
             time.sleep(LAST_LINE)

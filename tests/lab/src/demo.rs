@@ -24,6 +24,7 @@ pub fn run(pods: bool) -> Result<()> {
     let story = Story { obsctl: obsctl()?, kubeconfig: commands::kubeconfig(&folder), config: folder.join("obsctl.yaml"), folder, pods };
     story.failing_task()?;
     story.slow_queue()?;
+    story.lost_worker()?;
     let down = if pods { "cargo run -q -p lab -- sandbox down --pods; make cluster-down" } else { "make demo-down" };
     say(&format!("The production stays up to play with:\n    {} logs --tail 20\nIt ends with: {down}", story.shown()));
     Ok(())
@@ -72,6 +73,42 @@ impl Story {
         expect(waited > 2 * task["ran_ms"].as_i64().unwrap_or(i64::MAX / 2), "the waiting outweighs the running", task)?;
         say("What it tells: the task itself was quick; nearly all the time it waited behind others in queue mail.");
         Ok(())
+    }
+
+    fn lost_worker(&self) -> Result<()> {
+        let traffic = commands::driver(&self.folder)?;
+        let harmed = traffic.harm("lost-worker", &["--slow-seconds", "900"])?;
+        chapter("Support: \"Since a minute ago no customer gets a receipt.\" No request ID, and no error in any log. Are tasks stuck?");
+        let answer = self.answer(&["queue", "depth"])?;
+        let facts = &answer["facts"];
+        expect(facts["delivered"]["count"].as_u64() >= Some(1), "a task is in a worker's hands", facts)?;
+        if !self.pods {
+            // In the cluster a new pod has come meanwhile, and runs what waited.
+            let queues = facts["queues"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let mail = queues.iter().find(|queue| queue["name"] == "mail");
+            expect(mail.is_some_and(|mail| mail["waiting"] == 2), "two receipts wait in mail", facts)?;
+            expect(facts["workers"].to_string().contains("celery-mail-1@"), "the mail worker is named", facts)?;
+        }
+        let receipt = *harmed.tasks("prefetched").first().ok_or_else(|| Failure::new("no receipt was prefetched"))?;
+        chapter(&format!("Where is the receipt of the first of them, task {receipt}?"));
+        let answer = self.answer(&["queue", "find", receipt])?;
+        expect(answer["exit_status"] == 0, "the task was found", &answer)?;
+        expect(answer.to_string().contains("unacked"), "it is unacked", &answer)?;
+        say(
+            "What it tells: the mail worker died with the receipt in its hands. Redis gives it to another worker when the visibility timeout has passed; what it was running is lost.",
+        );
+        harmed.restore()?;
+        say("The worker is started again, and what it held is given back.");
+        Ok(())
+    }
+
+    /// Shows the command with its output, whatever its verdict, and gives the same answer as JSON.
+    fn answer(&self, words: &[&str]) -> Result<Value> {
+        println!("\n$ {} {}", self.shown(), words.join(" "));
+        let (status, output) = self.command(words).ended()?;
+        println!("{output}[exit {status}]");
+        let (_, json) = self.command(&[words, &["-o", "json"]].concat()).ended()?;
+        serde_json::from_str(&json).doing(|| format!("reading obsctl's JSON {json:?}"))
     }
 
     /// Plants a fault; the last request of it is the one to ask about.

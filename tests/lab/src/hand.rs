@@ -8,10 +8,12 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::de::DeserializeOwned;
 
+use crate::celery::{Celery, Version};
 use crate::cluster::Info;
 use crate::cluster::handle::Cluster;
 use crate::failure::{Doing, Failure, Result};
 use crate::protocol::{Answer, Part, Request};
+use crate::redis::{RedisOptions, RedisServer, Sentinels};
 use crate::sandbox::{LocalSandbox, Profile};
 use crate::warm;
 
@@ -125,6 +127,38 @@ impl Lab {
     /// The sandbox as local processes with this log profile, started at first use; needs no root.
     pub fn sandbox_local(&self, profile: Profile) -> LocalSandbox {
         LocalSandbox::new(self.ask(&Request::Need(Part::Sandbox(profile))))
+    }
+
+    /// A redis-server of one's own, without password and persistence, gone with the handle.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn redis(&self) -> RedisServer {
+        self.redis_with(RedisOptions::default())
+    }
+
+    /// One that is told what to be.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn redis_with(&self, options: RedisOptions) -> RedisServer {
+        RedisServer::start(options).unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    /// A Celery application on this broker: workers and publishers.
+    ///
+    /// # Panics
+    /// When it has no place on this machine.
+    pub fn celery(&self, broker: impl Into<String>, version: Version) -> Celery {
+        Celery::new(broker, version).unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    /// A primary, its replica and three sentinels.
+    ///
+    /// # Panics
+    /// When they do not start.
+    pub fn sentinels(&self) -> Sentinels {
+        Sentinels::start(RedisOptions::default()).unwrap_or_else(|failure| panic!("{failure}"))
     }
 }
 

@@ -1,15 +1,17 @@
 //! The holder: the process that owns the servers. It answers requests until it is told to end, then tears everything down.
 //!
 //! Started by a test it ends at the end of file on its standard input: that covers a test that panics, Ctrl-C and SIGKILL.
+//! Servers that a test has started itself are in runs of that test's process; those of a dead one the holder sweeps then.
 //! Started warm (`lab cluster up`) it ends at SIGTERM. In both cases requests also come over a Unix socket.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -17,11 +19,11 @@ use signal_hook::iterator::Signals;
 
 use crate::cluster::start::Servers;
 use crate::failure::{Doing, Failure, Result};
-use crate::process;
 use crate::protocol::{Answer, Part, Request, Switch, Warm};
 use crate::run::Run;
 use crate::sandbox::Profile;
 use crate::sandbox::local::Processes;
+use crate::{process, run, wait};
 
 struct Holder {
     // Fields drop in this order: the servers before the run that they live in.
@@ -36,7 +38,7 @@ type Shared = Arc<Mutex<Option<Holder>>>;
 /// Holds until the end. With `state` the holder is warm: it says in that file where it is, and ignores its standard input.
 pub fn hold(state: Option<&Path>) -> Result<()> {
     let run = Run::claim()?;
-    let socket = run.dir().join("lab.sock");
+    let socket = socket(&run);
     let listener = UnixListener::bind(&socket).doing(|| format!("listening on {}", socket.display()))?;
     let shared: Shared = Arc::new(Mutex::new(Some(Holder { cluster: None, sandboxes: BTreeMap::new(), run })));
 
@@ -57,8 +59,17 @@ pub fn hold(state: Option<&Path>) -> Result<()> {
             std::process::exit(i32::from(answer.is_err()));
         }
     });
+    let parent = rustix::process::getppid();
     serve(std::io::stdin(), std::io::stdout(), &shared);
-    end(&shared)
+    let answer = end(&shared);
+    // The tests that died had servers of their own, in runs whose locks fall a moment after the end of file.
+    let _ = wait::poll(Duration::from_millis(200), || if rustix::process::getppid() == parent { Err("alive".into()) } else { Ok(()) });
+    run::sweep();
+    answer
+}
+
+fn socket(run: &Run) -> PathBuf {
+    run.dir().join("lab.sock")
 }
 
 /// Appears at once and whole, so that whoever waits for it never reads half of it.
@@ -76,6 +87,7 @@ fn accept(listener: &UnixListener, shared: &Shared) {
         thread::spawn(move || {
             if let Ok(reader) = connection.try_clone() {
                 serve(reader, connection, &shared);
+                run::sweep();
             }
         });
     }
@@ -130,17 +142,29 @@ impl Holder {
             Request::Need(Part::Sandbox(profile)) => {
                 let sandbox = match self.sandboxes.remove(profile) {
                     Some(sandbox) => sandbox,
-                    None => Processes::start(*profile)?,
+                    None => Processes::start(*profile, &socket(&self.run))?,
                 };
                 let sandbox = self.sandboxes.entry(*profile).or_insert(sandbox);
                 sandbox.check()?;
                 serde_json::to_value(sandbox.info()).doing(|| "writing the answer")
             }
+            Request::Process { sandbox, name, switch } => {
+                let processes = self.sandboxes.get_mut(sandbox).ok_or_else(|| Failure::new(format!("no sandbox {sandbox} is running")))?;
+                match switch {
+                    Switch::Stop => processes.kill(name)?,
+                    Switch::Start => processes.revive(name)?,
+                    Switch::Restart => processes.restart(name)?,
+                }
+                Ok(json!({}))
+            }
             Request::Apiserver(switch) => {
                 let cluster = self.cluster.as_mut().ok_or_else(|| Failure::new("no cluster is running"))?;
                 match switch {
                     Switch::Stop => cluster.stop_apiserver()?,
-                    Switch::Start => {
+                    Switch::Start | Switch::Restart => {
+                        if *switch == Switch::Restart {
+                            cluster.stop_apiserver()?;
+                        }
                         cluster.start_apiserver(&self.run)?;
                         cluster.await_apiserver()?;
                     }

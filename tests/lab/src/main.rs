@@ -3,16 +3,17 @@
 //!     lab cluster up [FOLDER]     a warm cluster; prints what to put into the shell
 //!     lab cluster down [FOLDER]   ends it (the warm lab, with everything in it)
 //!     lab cluster build           builds what takes minutes the first time
-//!     lab sandbox up|down|traffic a small real production as local processes: see `lab::sandbox::commands`
+//!     lab sandbox up|down|traffic|restore   a small real production as local processes: see `lab::sandbox::commands`
 //!     lab demo [kubernetes]       the story that `make demo` tells
 //!     lab latency-proxy TO MS     a TCP proxy that adds MS of round-trip time before host:port TO; see `lab::latency`
+//!     lab bench queue OBSCTL      what `obsctl queue` costs a broker, beside redis-cli and Celery's own command
 //!     lab hold                    holds servers for the process at the other end of standard input
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use lab::cluster::{build, images};
-use lab::{Failure, Result, demo, holder, init, latency, sandbox, warm};
+use lab::{Failure, Result, bench, demo, holder, init, latency, sandbox, warm};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -45,11 +46,12 @@ fn command(words: &[&str]) -> Result<String> {
         ["demo"] => demo::run(false).map(|()| String::new()),
         ["demo", "kubernetes"] => demo::run(true).map(|()| String::new()),
         ["latency-proxy", to, ms] => latency::command(to, ms),
+        ["bench", "queue", obsctl] => bench::queue(obsctl),
         ["hold"] => holder::hold(None).map(|()| String::new()),
         ["hold", "--state", state] => holder::hold(Some(Path::new(state))).map(|()| String::new()),
         ["init", dir] => init::main(Path::new(dir)).map(|()| String::new()),
         _ => Err(Failure::new(
-            "usage: lab cluster up|down|build [FOLDER], lab sandbox up|down|traffic, lab demo [kubernetes], lab latency-proxy TO MS, lab hold",
+            "usage: lab cluster up|down|build [FOLDER], lab sandbox up|down|traffic|restore, lab demo [kubernetes], lab latency-proxy TO MS, lab bench queue OBSCTL, lab hold",
         )),
     }
 }

@@ -21,7 +21,7 @@ use crate::{need, wait};
 const GRACE: Duration = Duration::from_secs(3);
 
 /// A process about to be started.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Start {
     name: String,
     program: OsString,
@@ -50,6 +50,13 @@ impl Start {
             piped: false,
             input: None,
         }
+    }
+
+    /// Another name for messages and the log file.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
     }
 
     #[must_use]
@@ -151,6 +158,13 @@ impl Start {
         Err(Failure::new(format!("{} ended with {}: {}", self.name, output.status, errors.trim())))
     }
 
+    /// Runs it to its end: the exit status, and what it printed.
+    pub fn ended(&self) -> Result<(i32, String)> {
+        let output = self.collect()?;
+        let status = output.status.code().ok_or_else(|| Failure::new(format!("{} ended with {}", self.name, output.status)))?;
+        Ok((status, String::from_utf8_lossy(&output.stdout).into_owned()))
+    }
+
     fn collect(&self) -> Result<Output> {
         let Some(input) = self.input.clone() else {
             return self.command()?.stdin(Stdio::null()).output().doing(|| format!("running {}", self.name));
@@ -204,8 +218,17 @@ impl Process {
         self.group
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     pub fn log(&self) -> &Path {
         &self.log
+    }
+
+    /// How many bytes it has written; a later process of the same name writes behind them.
+    pub fn log_length(&self) -> usize {
+        fs::metadata(&self.log).map_or(0, |file| usize::try_from(file.len()).unwrap_or(usize::MAX))
     }
 
     /// The end of its log, for messages.
@@ -252,6 +275,24 @@ impl Process {
         Ok(())
     }
 
+    /// A signal to its whole process group.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        rustix::process::kill_process_group(group(self.group)?, signal).doing(|| format!("sending {signal:?} to {}", self.name))
+    }
+
+    /// SIGTERM to the first process alone, as a container's runtime does: what it does about its children is its own matter.
+    pub fn end(&mut self, deadline: Duration) -> Result<()> {
+        let first = Pid::from_raw(self.group).ok_or_else(|| Failure::new("a process without a number"))?;
+        rustix::process::kill_process(first, Signal::TERM).doing(|| format!("ending {}", self.name))?;
+        self.wait(deadline)
+    }
+
+    /// SIGKILL to its whole process group, which is gone afterwards.
+    pub fn kill(&mut self) -> Result<()> {
+        self.signal(Signal::KILL)?;
+        self.stop(Duration::ZERO)
+    }
+
     /// SIGTERM to its process group, then SIGKILL after the grace period; returns when the whole group is gone.
     pub fn stop(&mut self, grace: Duration) -> Result<()> {
         if self.ended {
@@ -259,6 +300,8 @@ impl Process {
         }
         drop(self.stdin.take());
         let group = group(self.group)?;
+        // One that a test has stopped would hear the signal when it is woken only.
+        let _ = rustix::process::kill_process_group(group, Signal::CONT);
         for (signal, patience) in [(Signal::TERM, grace), (Signal::KILL, Duration::from_secs(10))] {
             // It may have ended by itself; what counts is that the group is empty afterwards.
             let _ = rustix::process::kill_process_group(group, signal);

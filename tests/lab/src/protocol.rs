@@ -14,6 +14,12 @@ pub enum Request {
     /// Starts a part if it is not up, and answers how to reach it.
     Need(Part),
     Apiserver(Switch),
+    /// `{"process":{"sandbox":"a","name":"celery-mail-1","switch":"stop"}}`: SIGKILL, a new start, or one after it has ended in order.
+    Process {
+        sandbox: Profile,
+        name: String,
+        switch: Switch,
+    },
 }
 
 /// What can be asked for.
@@ -30,6 +36,7 @@ pub enum Part {
 pub enum Switch {
     Stop,
     Start,
+    Restart,
 }
 
 /// `{"ok":…}` or `{"error":"…"}`.

@@ -162,6 +162,11 @@ fn try_lock(base: &Path, number: u8) -> Result<Option<File>> {
     }
 }
 
+/// Ends what dead runs left. Whoever learns that a process with runs of its own has died calls this.
+pub fn sweep() {
+    sweep_dead(&base());
+}
+
 fn sweep_dead(base: &Path) {
     for number in NUMBERS {
         let dir = base.join(number.to_string());

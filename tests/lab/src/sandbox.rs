@@ -1,11 +1,13 @@
 //! A small real production to point obsctl at: Django, Celery, gunicorn, PostgreSQL and Redis, with faults planted on purpose.
 //!
 //! `tests/sandbox/production.json` says once what it consists of ([`description`]); it runs as local processes ([`local`])
-//! or as pods ([`pods`]). What takes long is made once and kept in the cache ([`parts`]). [`traffic`] plants the faults.
+//! or as pods ([`pods`]). What takes long is made once and kept in the cache ([`parts`]). [`traffic`] plants the faults, [`harm`] those
+//! that need a process killed, and restores what they harmed.
 
 pub mod commands;
 pub mod config;
 pub mod description;
+pub mod harm;
 pub mod local;
 pub mod manifests;
 pub mod parts;
@@ -18,6 +20,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use harm::Harmed;
 pub use local::LocalSandbox;
 pub use pods::PodSandbox;
 pub use traffic::{Planted, Task};

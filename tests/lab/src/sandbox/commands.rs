@@ -4,16 +4,19 @@
 //! lab sandbox up [--pods] [--profile a|b|c|d] [--dir FOLDER]
 //! lab sandbox down [--pods] [--dir FOLDER]
 //! lab sandbox traffic [--pods] [--dir FOLDER] --fault NAME | --all | --count N [--slow-seconds N]
+//! lab sandbox restore [--pods] [--dir FOLDER] NAME
 //! ```
 //!
 //! Local processes have a holder of their own, which FOLDER names. Pods live in the warm cluster (`lab cluster up`), which
-//! is started if it is not there and stays; FOLDER holds only what is said about them.
+//! is started if it is not there and stays; FOLDER holds only what is said about them. A fault that harms the sandbox itself
+//! stays until it is restored.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::harm::{self, Damage};
 use super::local::Info;
 use super::traffic::{Seeds, Target, Traffic};
 use super::{PodSandbox, Profile};
@@ -24,7 +27,8 @@ use crate::protocol::{Part, Request};
 use crate::warm;
 
 const USAGE: &str = "usage: lab sandbox up [--pods] [--profile a|b|c|d] [--dir FOLDER], lab sandbox down [--pods] [--dir FOLDER], \
-                     lab sandbox traffic [--pods] [--dir FOLDER] --fault NAME|--all|--count N [--slow-seconds N]";
+                     lab sandbox traffic [--pods] [--dir FOLDER] --fault NAME|--all|--count N [--slow-seconds N], \
+                     lab sandbox restore [--pods] [--dir FOLDER] NAME";
 
 /// Returns what to print.
 pub fn command(words: &[&str]) -> Result<String> {
@@ -34,6 +38,7 @@ pub fn command(words: &[&str]) -> Result<String> {
         "up" if options.pods => up_pods(&options.folder, options.profile()?),
         "up" => up(&options.folder, options.profile()?),
         "down" => down(&options.folder, options.pods),
+        "restore" => restore(&options.folder, &options.others),
         "traffic" => traffic(&options.folder, &options.others),
         _ => Err(Failure::new(USAGE)),
     }
@@ -152,15 +157,49 @@ fn down(folder: &Path, pods: bool) -> Result<String> {
     for name in ["sandbox.json", "obsctl.yaml", "holder.log", "seed"] {
         let _ = fs::remove_file(folder.join(name));
     }
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("harmed-") {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
     // Only if nothing of anybody else's is in it.
     let _ = fs::remove_dir(folder);
     Ok(String::new())
 }
 
 fn traffic(folder: &Path, options: &[String]) -> Result<String> {
-    let about = About::read(folder)?;
+    let traffic = driver(folder)?;
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    let planted = Traffic::new(about.target, Seeds::File(folder.join("seed"))).plant(&options)?;
+    let planted = match options[..] {
+        ["--fault", name, ref rest @ ..] if harm::is_harm(name) => {
+            let harmed = traffic.harm(name, rest)?;
+            let planted = harmed.planted.clone();
+            let damage = serde_json::to_string(&harmed.keep()).doing(|| "writing what is harmed")?;
+            let path = damage_path(folder, name);
+            fs::write(&path, damage).doing(|| format!("writing {}", path.display()))?;
+            planted
+        }
+        _ => traffic.plant(&options)?,
+    };
     let lines: std::result::Result<Vec<String>, _> = planted.iter().map(serde_json::to_string).collect();
     Ok(lines.doing(|| "writing what was planted")?.join("\n"))
+}
+
+fn restore(folder: &Path, names: &[String]) -> Result<String> {
+    let [name] = names else { return Err(Failure::new(USAGE)) };
+    let path = damage_path(folder, name);
+    let text = fs::read(&path).doing(|| format!("reading {} (was {name} planted?)", path.display()))?;
+    let damage: Damage = serde_json::from_slice(&text).doing(|| format!("reading {}", path.display()))?;
+    driver(folder)?.restore(&damage)?;
+    fs::remove_file(&path).doing(|| format!("deleting {}", path.display()))?;
+    Ok(String::new())
+}
+
+/// What drives the sandbox of this folder.
+pub fn driver(folder: &Path) -> Result<Traffic> {
+    Ok(Traffic::new(About::read(folder)?.target, Seeds::File(folder.join("seed"))))
+}
+
+fn damage_path(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("harmed-{name}.json"))
 }

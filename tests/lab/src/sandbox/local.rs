@@ -1,6 +1,6 @@
 //! The sandbox as local processes on free ports, each with a log file of its own. Needs no root.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -80,14 +80,18 @@ impl Deref for LocalSandbox {
 pub struct Processes {
     info: Info,
     processes: Vec<Process>,
+    /// How each was started, and those that were not, by name.
+    programs: BTreeMap<String, Prepared>,
+    /// Those that a test has killed: nobody complains about them.
+    killed: BTreeSet<String>,
     /// How many of the first are needed by the others.
     servers: usize,
     run: Run,
 }
 
 impl Processes {
-    /// Starts them in a run of their own.
-    pub fn start(profile: Profile) -> Result<Self> {
+    /// Starts them in a run of their own; `holder` is the socket of the process that does so.
+    pub fn start(profile: Profile, holder: &Path) -> Result<Self> {
         let run = Run::claim()?;
         let description = Description::read()?;
         let parts = Parts::ready(&run, &description)?;
@@ -98,6 +102,7 @@ impl Processes {
             stop(&mut processes, plan.servers());
             return Err(failure);
         }
+        let prepared = plan.prepare()?;
         let web = plan.programs.iter().filter(|program| program.part.name == "backend");
         let urls: Vec<String> = web.map(|program| format!("http://127.0.0.1:{}", program.port)).collect();
         let named = plan.programs.iter().zip(&processes);
@@ -107,10 +112,10 @@ impl Processes {
             logs: named.map(|(program, process)| (program.name.clone(), process.log().to_owned())).collect(),
             config: run.write("obsctl.yaml", config::local(&run.dir().join("logs"), &urls, &secrets))?,
             ports: plan.programs.iter().filter(|program| program.port > 0).map(|program| (program.name.clone(), program.port)).collect(),
-            target: Target::Local { python: parts.python.clone(), urls: urls.clone(), database: secrets.join("DATABASE_URL") },
+            target: Target::Local { python: parts.python.clone(), urls: urls.clone(), secrets, holder: holder.to_owned(), profile },
             urls,
         };
-        Ok(Self { info, servers: plan.servers(), processes, run })
+        Ok(Self { info, servers: plan.servers(), processes, programs: prepared, killed: BTreeSet::new(), run })
     }
 
     pub fn info(&self) -> &Info {
@@ -120,9 +125,44 @@ impl Processes {
     /// Fails if one of them has ended, with its last words.
     pub fn check(&mut self) -> Result<()> {
         for process in &mut self.processes {
-            if !process.is_alive() {
+            if !self.killed.contains(process.name()) && !process.is_alive() {
                 return Err(Failure::new(format!("a process has ended; the end of {}:\n{}", process.log().display(), process.log_tail())));
             }
+        }
+        Ok(())
+    }
+
+    /// SIGKILL for one and its children.
+    pub fn kill(&mut self, name: &str) -> Result<()> {
+        let process = self.processes.iter_mut().find(|process| process.name() == name);
+        let process = process.ok_or_else(|| Failure::new(format!("the sandbox has no process {name}")))?;
+        self.killed.insert(name.to_owned());
+        if process.is_alive() { process.kill() } else { Ok(()) }
+    }
+
+    /// Ends one as a deployment does, in order and with patience for its running task, and starts it again.
+    pub fn restart(&mut self, name: &str) -> Result<()> {
+        let process = self.processes.iter_mut().find(|process| process.name() == name);
+        let process = process.ok_or_else(|| Failure::new(format!("the sandbox has no process {name}")))?;
+        self.killed.insert(name.to_owned());
+        process.end(PATIENCE)?;
+        self.revive(name)
+    }
+
+    /// Starts one that was killed, or one that does not run by itself, and waits until it is ready.
+    pub fn revive(&mut self, name: &str) -> Result<()> {
+        let program = self.programs.get(name).ok_or_else(|| Failure::new(format!("production.json has no process {name}")))?;
+        let at = self.processes.iter().position(|process| process.name() == name);
+        if at.and_then(|at| self.processes.get_mut(at)).is_some_and(Process::is_alive) {
+            return Ok(());
+        }
+        let begun = at.and_then(|at| self.processes.get(at)).map_or(0, Process::log_length);
+        let mut process = program.start.clone().spawn(&self.run)?;
+        wait_ready(program.ready.as_ref(), program.port, begun, &mut process)?;
+        self.killed.remove(name);
+        match at.and_then(|at| self.processes.get_mut(at)) {
+            Some(dead) => *dead = process,
+            None => self.processes.push(process),
         }
         Ok(())
     }
@@ -158,7 +198,17 @@ struct Program<'a> {
     port: u16,
 }
 
+/// How one is started at any time.
+#[derive(Debug)]
+struct Prepared {
+    start: Start,
+    ready: Option<Ready>,
+    port: u16,
+}
+
 struct Plan<'a> {
+    /// Those that the description has none of run when somebody asks for them.
+    idle: Vec<Program<'a>>,
     programs: Vec<Program<'a>>,
     values: Values,
     variables: BTreeMap<String, Values>,
@@ -176,7 +226,7 @@ impl<'a> Plan<'a> {
         know("hosts", ",127.0.0.1,localhost".to_owned());
         know("bind", "127.0.0.1".to_owned());
         know("data", run.dir().join("postgres").display().to_string());
-        let mut programs = Vec::new();
+        let (mut programs, mut idle) = (Vec::new(), Vec::new());
         for part in description.parts(Where::Local) {
             for number in 1..=part.replicas {
                 let port = if part.port.is_some() { ports::free()? } else { 0 };
@@ -185,6 +235,9 @@ impl<'a> Plan<'a> {
                 know(&format!("{}.port", part.name), port.to_string());
                 programs.push(Program { part, name: format!("{}-{number}", part.name), port });
             }
+            if part.replicas == 0 {
+                idle.push(Program { part, name: format!("{}-1", part.name), port: 0 });
+            }
         }
         let mut variables = BTreeMap::new();
         for part in description.parts(Where::Local) {
@@ -192,7 +245,7 @@ impl<'a> Plan<'a> {
                 description.variables(part)?.into_iter().map(|(name, value)| Ok((name, fill(&value, &values)?))).collect();
             variables.insert(part.name.clone(), filled?);
         }
-        Ok(Self { programs, values, variables })
+        Ok(Self { idle, programs, values, variables })
     }
 
     fn servers(&self) -> usize {
@@ -205,22 +258,31 @@ impl<'a> Plan<'a> {
         for (at, program) in self.programs.iter().enumerate() {
             for (before, other) in self.programs[..at].iter().enumerate() {
                 if program.part.needs.contains(&other.part.name) && !ready[before] {
-                    wait_ready(other, &mut processes[before])?;
+                    wait_ready(other.part.ready.as_ref(), other.port, 0, &mut processes[before])?;
                     ready[before] = true;
                 }
             }
-            processes.push(self.spawn(run, parts, program)?);
+            if program.part.data {
+                parts.copy_data(&run.dir().join(&program.part.name))?;
+            }
+            processes.push(self.command(program)?.spawn(run)?);
         }
         for (at, program) in self.programs.iter().enumerate().filter(|(at, _)| !ready[*at]) {
-            wait_ready(program, &mut processes[at])?;
+            wait_ready(program.part.ready.as_ref(), program.port, 0, &mut processes[at])?;
         }
         Ok(())
     }
 
-    fn spawn(&self, run: &Run, parts: &Parts, program: &Program<'_>) -> Result<Process> {
-        if program.part.data {
-            parts.copy_data(&run.dir().join(&program.part.name))?;
-        }
+    fn prepare(&self) -> Result<BTreeMap<String, Prepared>> {
+        let all = self.programs.iter().chain(&self.idle);
+        all.map(|program| {
+            let prepared = Prepared { start: self.command(program)?, ready: program.part.ready.clone(), port: program.port };
+            Ok((program.name.clone(), prepared))
+        })
+        .collect()
+    }
+
+    fn command(&self, program: &Program<'_>) -> Result<Start> {
         let mut values = self.values.clone();
         values.insert("port".to_owned(), program.port.to_string());
         values.insert("worker".to_owned(), format!("{}@%h", program.name));
@@ -237,20 +299,22 @@ impl<'a> Plan<'a> {
             // The repository may lie where only we can go.
             start = start.user(user).folder("/");
         }
-        start.spawn(run)
+        Ok(start)
     }
 }
 
-fn wait_ready(program: &Program<'_>, process: &mut Process) -> Result<()> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, program.port));
+/// What its log says counts from the byte `begun` on: before that are the words of one that is dead.
+fn wait_ready(ready: Option<&Ready>, port: u16, begun: usize, process: &mut Process) -> Result<()> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let log = process.log().to_owned();
-    match &program.part.ready {
+    match ready {
         None => Ok(()),
         Some(Ready::Tcp) => process.wait_ready(PATIENCE, || if ports::answers(address) { Ok(()) } else { Err("nobody listens".into()) }),
         Some(Ready::Http(path)) => process.wait_ready(PATIENCE, || get(address, path)),
         Some(Ready::Log(words)) => process.wait_ready(PATIENCE, || {
             let text = fs::read(&log).unwrap_or_default();
-            if String::from_utf8_lossy(&text).contains(words.as_str()) { Ok(()) } else { Err(format!("its log has no {words:?}")) }
+            let new = text.get(begun..).unwrap_or_default();
+            if String::from_utf8_lossy(new).contains(words.as_str()) { Ok(()) } else { Err(format!("its log has no {words:?}")) }
         }),
     }
 }

@@ -1,23 +1,21 @@
 //! What is made once and kept in the cache: the virtual environment and PostgreSQL's seeded data folder.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use super::description::{Description, Values, fill};
-use crate::cluster::build::{cache, fingerprint, hex};
+use crate::cluster::build::{cache, hex};
 use crate::failure::{Doing, Result};
 use crate::need::{self, Need, need};
 use crate::ports;
 use crate::process::{self, Start};
 use crate::run::Run;
+use crate::venv::{self, lock};
 
-const NEEDS: [Need; 5] = [
-    // Debian's own: pods see the machine's /usr and nothing else.
-    need("/usr/bin/python3", "python3"),
-    need("/usr/share/python-wheels", "python3-venv"),
+const NEEDS: [Need; 3] = [
     need("/usr/lib/postgresql/15/bin/postgres", "postgresql-15"),
     need("/usr/share/postgresql/15/extension/pg_stat_statements.control", "postgresql-15"),
     need("/usr/bin/redis-server", "redis-server"),
@@ -46,7 +44,7 @@ impl Parts {
     /// Makes what is missing: half a minute for each the first time.
     pub fn ready(run: &Run, description: &Description) -> Result<Self> {
         need::all("the sandbox", &NEEDS)?;
-        let venv = venv()?;
+        let venv = venv::ready(&super::sources(), "requirements.txt")?;
         let python = venv.join("bin/python");
         let data = template(run, description, &python)?;
         Ok(Self { python, venv, data })
@@ -60,37 +58,6 @@ impl Parts {
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
     Start::new("cp", "cp").args(["-a", "--reflink=auto"]).arg(from).arg(to).output().map(drop)
-}
-
-/// Held while something is made in the cache: a second run waits for the first.
-fn lock(path: &Path) -> Result<File> {
-    let path = path.with_extension("lock");
-    let file = File::create(&path).doing(|| format!("opening {}", path.display()))?;
-    file.lock().doing(|| format!("waiting for {}", path.display()))?;
-    Ok(file)
-}
-
-fn venv() -> Result<PathBuf> {
-    let sources = super::sources();
-    let folder = cache()?.join(format!("venv-{}", fingerprint(&sources, &["requirements.txt"])?));
-    // An environment knows its own path and cannot be moved into its place: this file says that it is whole.
-    let whole = folder.join("whole");
-    if whole.exists() {
-        return Ok(folder);
-    }
-    let _lock = lock(&folder)?;
-    if whole.exists() {
-        return Ok(folder);
-    }
-    eprintln!("lab: making {} (half a minute, once)", folder.display());
-    let _ = fs::remove_dir_all(&folder);
-    Start::new("venv", "/usr/bin/python3").args(["-m", "venv"]).arg(&folder).output()?;
-    Start::new("pip install", folder.join("bin/python"))
-        .args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "-r"])
-        .arg(sources.join("requirements.txt"))
-        .output()?;
-    fs::write(&whole, "").doing(|| format!("writing {}", whole.display()))?;
-    Ok(folder)
 }
 
 /// A data folder in which everything is migrated and seeded, made by the sandbox's own migrations.

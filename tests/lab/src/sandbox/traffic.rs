@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::Profile;
 use crate::failure::{Doing, Result};
 use crate::process::Start;
 
@@ -38,8 +39,8 @@ pub struct Task {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// `database` is the file that holds its URL.
-    Local { python: PathBuf, urls: Vec<String>, database: PathBuf },
+    /// `secrets` is the folder of the files that hold the URLs; `holder` the socket of the process that owns the shop's.
+    Local { python: PathBuf, urls: Vec<String>, secrets: PathBuf, holder: PathBuf, profile: Profile },
     /// Runs in a web pod, which has the URL of the database in its environment.
     Pods { kubectl: PathBuf, kubeconfig: PathBuf, namespace: String, python: PathBuf },
 }
@@ -49,9 +50,13 @@ impl Target {
     pub fn command(&self) -> Result<Start> {
         let script = super::sources().join("traffic.py");
         Ok(match self {
-            Self::Local { python, urls, database } => {
-                let database = fs::read_to_string(database).doing(|| format!("reading {} (is the sandbox up?)", database.display()))?;
-                let mut start = Start::new("traffic", python).arg(script).env("DATABASE_URL", database);
+            Self::Local { python, urls, secrets, .. } => {
+                let mut start = Start::new("traffic", python).arg(script);
+                for name in ["DATABASE_URL", "CELERY_BROKER_URL"] {
+                    let file = secrets.join(name);
+                    start =
+                        start.env(name, fs::read_to_string(&file).doing(|| format!("reading {} (is the sandbox up?)", file.display()))?);
+                }
                 for url in urls {
                     start = start.args(["--url", url]);
                 }

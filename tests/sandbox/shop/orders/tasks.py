@@ -1,5 +1,7 @@
 """What happens to an order behind the request."""
 
+import time
+
 from celery import shared_task
 from django.db.models import F, Sum
 
@@ -40,3 +42,10 @@ def export_orders():
         log.event("info", "export_progress", rows=start + 50_000)
     log.event("info", "export_finished", rows=sum(map(len, rows)))
     return len(rows)
+
+
+@shared_task(name="orders.rebuild_index")
+def rebuild_index(seconds):
+    log.event("info", "index_started")
+    time.sleep(seconds)
+    log.event("info", "index_finished")

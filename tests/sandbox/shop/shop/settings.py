@@ -76,9 +76,12 @@ CELERY_TASK_DEFAULT_PRIORITY = 3
 CELERY_TASK_ROUTES = {
     "mail.*": {"queue": "mail"},
     "orders.export_orders": {"queue": "export"},
+    "orders.rebuild_index": {"queue": "reindex"},
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+# Every run is written at once, not each three minutes: what the table says of beat is true to the second.
+CELERY_BEAT_SYNC_EVERY = 1
 CELERY_BEAT_SCHEDULE = {
     "refresh-stock": {"task": "products.refresh_stock", "schedule": 20.0, "options": {"priority": 9}},
 }
