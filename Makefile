@@ -37,6 +37,10 @@ soak: ## five minutes of an ordinary day in fast motion: obsctl may not raise an
 	@tests/make/setup demo
 	@$(STEP) 'soak: an hour in five minutes' env OBSCTL_SOAK_SECONDS=300 cargo test --quiet -p obsctl --test it soak:: -- --nocapture
 
+fuzz: ## five minutes of libFuzzer for each decoder
+	@tests/make/setup fuzz
+	@$(STEP) 'fuzz: every decoder' fuzz/run
+
 lint: fmt-check clippy deny machete ## format, clippy, licences and bans, unused dependencies
 
 fmt-check:

@@ -21,6 +21,8 @@ pub struct Cli {
 pub enum Command {
     /// Logs of pods, apps and files; everything one request did
     Logs(Box<commands::logs::Args>),
+    /// Where every Celery task is, and whether that is bad
+    Queue(commands::queue::Args),
     /// What the configuration says, whether it is good, and the leave to act
     Config(commands::config::Args),
 }

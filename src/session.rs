@@ -3,17 +3,25 @@
 #![expect(clippy::disallowed_methods, reason = "the one place that reads the clock; everything else gets the time from here")]
 
 use crate::{
-    config::Environment,
-    connect::kube::{Cluster, KubeAsk},
+    answer::Hint,
+    config::{Address, Broker, Endpoint, Environment, Via},
+    connect::{
+        broker::{Around, BrokerLink, may_need_cluster},
+        kube::{Cluster, KubeAsk},
+        secret::Secrets,
+    },
     error::{Error, Kind, Result},
     exit::Outcome,
     report::Where,
     text::{Redactor, Safe},
 };
 use jiff::{Timestamp, Zoned, tz::TimeZone};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -62,14 +70,34 @@ pub struct Session {
     pub stop: Stop,
     /// The zone in which times are shown and read.
     pub zone: TimeZone,
+    /// The folder for what is remembered from one run to the next. None: there is no home.
+    pub state: Option<PathBuf>,
     ask: Option<KubeAsk>,
     cluster: OnceCell<Arc<Cluster>>,
+    secrets: OnceLock<Secrets>,
+    broker: OnceCell<Arc<BrokerLink>>,
 }
 
 impl Session {
     /// A session. `ask` is none where the environment has no Kubernetes.
     pub fn new(env: Environment, ask: Option<KubeAsk>, redact: Redactor, stop: Stop, zone: TimeZone) -> Self {
-        Self { env, redact, stop, zone, ask, cluster: OnceCell::new() }
+        Self {
+            env,
+            redact,
+            stop,
+            zone,
+            state: None,
+            ask,
+            cluster: OnceCell::new(),
+            secrets: OnceLock::new(),
+            broker: OnceCell::new(),
+        }
+    }
+
+    /// The same, remembering in this folder.
+    pub fn remembering_in(mut self, folder: Option<PathBuf>) -> Self {
+        self.state = folder;
+        self
     }
 
     /// Now, in the zone of the session.
@@ -93,6 +121,47 @@ impl Session {
         }
     }
 
+    /// The environment's broker, resolved at first use: from the configuration, else from the variables of its apps. Not yet dialled.
+    ///
+    /// # Errors
+    /// `Config` where nothing says where it is; else as `BrokerLink::resolve`.
+    pub async fn broker(&self) -> Result<Arc<BrokerLink>> {
+        let stop = self.stop.token();
+        let resolve = self.broker.get_or_try_init(|| async {
+            let broker = match (&self.env.broker, &self.ask) {
+                (Some(broker), _) => broker.clone(),
+                (None, Some(_)) => Broker::at(Endpoint::at(Address::Apps, Via::Auto)),
+                (None, None) => {
+                    return Err(Error::new(Kind::Config, "looking for the broker")
+                        .what("the configuration names none, and there is no cluster to look in")
+                        .hint(Hint::Set("broker: {url: …}".into())));
+                }
+            };
+            let cluster = self.cluster_for(&broker.endpoint).await?;
+            let secrets = self.secrets(cluster.as_ref());
+            let around = Around { env: &self.env, secrets, cluster, redact: self.redact.clone() };
+            BrokerLink::resolve(&broker, &around).await.map(Arc::new)
+        });
+        tokio::select! {
+            broker = resolve => broker.cloned(),
+            () = stop.cancelled() => Err(Error::new(Kind::Cancelled, "looking for the broker").what("stopped")),
+        }
+    }
+
+    /// The cluster, where the way to an endpoint leads, or may lead, through it.
+    async fn cluster_for(&self, endpoint: &Endpoint) -> Result<Option<Arc<Cluster>>> {
+        if self.ask.is_some() && may_need_cluster(endpoint) { self.cluster().await.map(Some) } else { Ok(None) }
+    }
+
+    /// The references of the environment, which lead into the cluster once one is needed.
+    fn secrets(&self, cluster: Option<&Arc<Cluster>>) -> &Secrets {
+        let secrets = self.secrets.get_or_init(|| Secrets::new(self.redact.clone()));
+        if let Some(cluster) = cluster {
+            secrets.attach(cluster.clone(), cluster.namespace.clone());
+        }
+        secrets
+    }
+
     /// The first line of an answer from a cluster.
     pub fn at_cluster(&self, cluster: &Cluster, namespace: Safe) -> Where {
         Where {
@@ -101,6 +170,7 @@ impl Session {
             namespace: Some(namespace),
             server: cluster.context.is_none().then(|| cluster.server.clone()),
             files: None,
+            system: None,
         }
     }
 

@@ -1,5 +1,9 @@
 //! The state folder: what obsctl remembers from one run to the next. A file appears whole or not at all, and only its owner can read it.
 
+mod queues;
+
+pub use queues::{BrokerMemory, QueueMemory, TailMemory, broker_memory, remember_broker};
+
 use crate::text::MaskKey;
 use std::{
     fs::{self, DirBuilder},

@@ -1,9 +1,9 @@
 //! The names that kombu gives to keys and channels, as its transport options have them, and what a key found in Redis is. Reads nothing.
 
-use crate::connect::redis::Raw;
+use crate::{config::Transport, connect::redis::Raw};
 use jiff::SignedDuration;
 
-/// What separates the parts of a binding, whatever the transport's own separator is.
+/// What separates a queue from its priority, and the parts of a binding, unless configured.
 pub const SEPARATOR: &str = "\u{6}\u{16}";
 /// How long a delivered message waits for its acknowledgement before it is given to another worker, unless configured.
 pub const VISIBILITY_TIMEOUT: SignedDuration = SignedDuration::from_secs(3600);
@@ -73,6 +73,20 @@ pub enum KeyKind {
     Unacked,
     /// None of kombu's.
     Other,
+}
+
+impl From<&Transport> for Keys {
+    fn from(transport: &Transport) -> Self {
+        let Transport { key_prefix, sep, priority_steps, unacked_key, unacked_index_key, visibility_timeout, .. } = transport.clone();
+        Self {
+            prefix: key_prefix,
+            sep,
+            steps: priority_steps,
+            unacked: unacked_key,
+            unacked_index: unacked_index_key,
+            visibility_timeout,
+        }
+    }
 }
 
 impl Keys {

@@ -3,6 +3,9 @@
 //!
 //! `keys` names what lies in Redis, `decode` reads it, `model` is what it means.
 
+pub mod analyze;
+pub mod collect;
 pub mod decode;
 pub mod keys;
 pub mod model;
+pub mod view;

@@ -3,4 +3,5 @@
 pub mod complete;
 pub mod config;
 pub mod logs;
+pub mod queue;
 pub mod setup;

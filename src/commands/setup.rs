@@ -47,7 +47,7 @@ pub fn session(global: &Global, vars: Vars, stop: Stop) -> Result<Session> {
     let ask = env.kube.as_ref().map(|target| kube_ask(global, Some(target), &vars));
     let redact = Redactor::new(mask_key(&vars));
     let redact = if global.show_sensitive { redact.showing_sensitive() } else { redact };
-    Ok(Session::new(env, ask, redact, stop, zone(global, &vars)))
+    Ok(Session::new(env, ask, redact, stop, zone(global, &vars)).remembering_in(config::state_folder(&vars)))
 }
 
 /// The user's own, so that a mask can be followed from one run to the next; one for this run where nothing can be stored.

@@ -33,7 +33,7 @@ const PYTHONS: [&str; 2] = ["python3", "python"];
 /// What the relay ends with when its own connection failed.
 const NO_CONNECTION: &str = "7";
 /// How many pods are tried in one dial.
-const TRIES: usize = 3;
+const TRIES: usize = 6;
 
 /// The way through a pod.
 pub struct Relay {
@@ -144,7 +144,9 @@ impl Relay {
         let at = crate::config::host_port(host, port);
         let fail = |kind, what: Safe| {
             NotStarted::Fatal(
-                Error::new(kind, safe!("connecting to {} from pod {}", at, Safe::name(&chosen.pod))).to(self.cluster.provenance()).what(what),
+                Error::new(kind, safe!("connecting to {} from pod {}", at, Safe::name(&chosen.pod)))
+                    .to(self.cluster.provenance())
+                    .what(what),
             )
         };
         let taken = process.stdin().zip(process.stdout()).zip(process.stderr()).zip(process.take_status());
@@ -155,7 +157,9 @@ impl Relay {
         let greeted = tokio::time::timeout(GREETING, stdout.read_exact(&mut greeting)).await;
         match greeted {
             Err(_) => Err(fail(Kind::Timeout, safe!("the relay said nothing within {} s", GREETING.as_secs()))),
-            Ok(Ok(_)) if &greeting == b"+" => Ok(Relayed { stdin, stdout, _stderr: stderr, status: Some(Box::pin(status)), _process: process }),
+            Ok(Ok(_)) if &greeting == b"+" => {
+                Ok(Relayed { stdin, stdout, _stderr: stderr, status: Some(Box::pin(status)), _process: process })
+            }
             Ok(_) => {
                 let mut complaint = String::new();
                 let _ = tokio::time::timeout(Duration::from_secs(2), (&mut stderr).take(4096).read_to_string(&mut complaint)).await;

@@ -80,7 +80,10 @@ mod tests {
     async fn takes_what_is_printed_and_shows_no_more_than_a_complaint() {
         assert_eq!(run(&["printf", "a\\nb\\n"]).await, Ok("a\nb\n".into()));
         assert_eq!(run(&["sh", "-c", "cat; echo end"]).await, Ok("end\n".into()));
-        assert_eq!(run(&["sh", "-c", "echo hunter2; echo no; echo password=hunter2 >&2; exit 3"]).await.map_err(|e| e.contains("hunter2")), Err(false));
+        assert_eq!(
+            run(&["sh", "-c", "echo hunter2; echo no; echo password=hunter2 >&2; exit 3"]).await.map_err(|e| e.contains("hunter2")),
+            Err(false)
+        );
         assert_eq!(run(&["no-such-command-at-all"]).await, Err("there is no such command".into()));
         assert_eq!(run(&["/etc"]).await, Err("it may not be executed".into()));
         assert_eq!(run(&["head", "-c", "100000", "/dev/zero"]).await, Err("it printed more than 64 KiB".into()));

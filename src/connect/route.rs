@@ -95,7 +95,8 @@ pub async fn choose(via: Via, host: &str, port: u16, cluster: Option<&Arc<Cluste
     let doing = safe!("choosing the way to {}", Safe::name(host));
     let needed = || {
         cluster.cloned().ok_or_else(|| {
-            Error::new(Kind::Config, doing.clone()).what(safe!("via: {} leads through a cluster, and this environment has none", via.name()))
+            Error::new(Kind::Config, doing.clone())
+                .what(safe!("via: {} leads through a cluster, and this environment has none", via.name()))
         })
     };
     let exec = |cluster: Arc<Cluster>| Route::Exec(Arc::new(Relay::new(cluster, hint.clone())));

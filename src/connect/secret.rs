@@ -14,7 +14,12 @@ use crate::{
 };
 use k8s_openapi::api::core::v1;
 use secrecy::{ExposeSecret, SecretString};
-use std::{collections::BTreeMap, io::Read, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io::Read,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 use tokio::sync::Mutex;
 
 /// The longest file that holds a value.
@@ -25,8 +30,8 @@ type Values = BTreeMap<String, Option<SecretString>>;
 
 /// Resolves references in one environment.
 pub struct Secrets {
-    cluster: Option<Arc<Cluster>>,
-    namespace: String,
+    /// Attached when something leads there: a kubeconfig that nobody needs must not be an error.
+    cluster: OnceLock<(Arc<Cluster>, String)>,
     redact: Redactor,
     objects: Mutex<BTreeMap<(Object, String), Arc<Values>>>,
 }
@@ -55,14 +60,19 @@ pub fn needs_cluster(value: &SecretRef) -> bool {
 }
 
 impl Secrets {
-    /// For an environment; without a cluster, references into it are errors.
-    pub fn new(cluster: Option<Arc<Cluster>>, namespace: String, redact: Redactor) -> Self {
-        Self { cluster, namespace, redact, objects: Mutex::default() }
+    /// For an environment; until a cluster is attached, references into it are errors.
+    pub fn new(redact: Redactor) -> Self {
+        Self { cluster: OnceLock::new(), redact, objects: Mutex::default() }
     }
 
-    /// The namespace in which names are looked up.
+    /// The cluster, and the namespace in which names are looked up. The first one stays.
+    pub fn attach(&self, cluster: Arc<Cluster>, namespace: String) {
+        let _ = self.cluster.set((cluster, namespace));
+    }
+
+    /// The namespace in which names are looked up; empty without a cluster.
     pub fn namespace(&self) -> &str {
-        &self.namespace
+        self.cluster.get().map(|(_, namespace)| namespace.as_str()).unwrap_or_default()
     }
 
     /// The cluster.
@@ -70,7 +80,7 @@ impl Secrets {
     /// # Errors
     /// `Config` where there is none.
     pub fn cluster(&self) -> Result<&Arc<Cluster>> {
-        self.cluster.as_ref().ok_or_else(|| {
+        self.cluster.get().map(|(cluster, _)| cluster).ok_or_else(|| {
             Error::new(Kind::Config, "resolving a reference").what("it leads into Kubernetes, and this environment has none")
         })
     }
@@ -90,7 +100,9 @@ impl Secrets {
                 return Err(fail(safe!("the variable {} is not set", name)).hint(Hint::Set(name)));
             }
             SecretRef::Untrusted(what) => {
-                return Err(fail(safe!("it asks for {}, and nobody trusted its file yet", *what)).hint(Hint::Run("obsctl config trust".into())));
+                return Err(
+                    fail(safe!("it asks for {}, and nobody trusted its file yet", *what)).hint(Hint::Run("obsctl config trust".into()))
+                );
             }
             SecretRef::File(path) => file(path, &doing)?,
             SecretRef::Command(words) => process::output(words, &self.redact).await?,
@@ -116,7 +128,7 @@ impl Secrets {
             None => {
                 let there: Vec<Safe> = values.keys().take(20).map(Safe::name).collect();
                 let there = if there.is_empty() { "it has none at all".into() } else { safe!("it has {}", Safe::join(&there, ", ")) };
-                Err(fail(safe!("it has no key {} in namespace {}: {}", Safe::name(key), Safe::name(&self.namespace), there)))
+                Err(fail(safe!("it has no key {} in namespace {}: {}", Safe::name(key), Safe::name(self.namespace()), there)))
             }
         }
     }
@@ -134,9 +146,9 @@ impl Secrets {
             return Ok(known.clone());
         }
         let (word, plural) = object.names();
-        let path = format!("/api/v1/namespaces/{}/{plural}/{}", encode(&self.namespace), encode(name));
+        let path = format!("/api/v1/namespaces/{}/{plural}/{}", encode(self.namespace()), encode(name));
         let doing = safe!("reading {}/{}", word, Safe::name(name));
-        let ask = Ask::new(doing, path, "get", plural, Some(&self.namespace));
+        let ask = Ask::new(doing, path, "get", plural, Some(self.namespace()));
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok().map(SecretString::from);
         let values: Values = match object {
             Object::Secret => {
@@ -185,7 +197,7 @@ mod tests {
     use crate::config::Origin;
 
     async fn resolve(value: SecretRef) -> Result<String, Error> {
-        let secrets = Secrets::new(None, "shop".into(), Redactor::default());
+        let secrets = Secrets::new(Redactor::default());
         let value = Sourced::new(value, Origin::Flag("--x"));
         secrets.resolve(&value).await.map(|s| s.expose_secret().to_owned())
     }
@@ -205,7 +217,11 @@ mod tests {
         let secret = SecretRef::Secret { name: "a".into(), key: "b".into() };
         for (value, what, hint) in [
             (SecretRef::Unset { variable: "PW".into() }, "the variable PW is not set", Some(Hint::Set("PW".into()))),
-            (SecretRef::Untrusted("a file"), "it asks for a file, and nobody trusted its file yet", Some(Hint::Run("obsctl config trust".into()))),
+            (
+                SecretRef::Untrusted("a file"),
+                "it asks for a file, and nobody trusted its file yet",
+                Some(Hint::Run("obsctl config trust".into())),
+            ),
             (SecretRef::File("/no/such".into()), "/no/such: no such file", None),
             (SecretRef::File("/etc".into()), "/etc: is a folder, not a file", None),
             (SecretRef::File("/dev/zero".into()), "/dev/zero: larger than 64 KiB", None),

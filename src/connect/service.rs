@@ -99,7 +99,10 @@ pub(super) async fn find(cluster: &Cluster, namespace: &str, host: &str, for_pod
         }
     }
     Ok(match hidden {
-        Some(error) => Place::Unknown(safe!("whether {} is a Service may not be looked up", shown), Some(error).filter(|_| for_pods || !host.contains('.'))),
+        Some(error) => Place::Unknown(
+            safe!("whether {} is a Service may not be looked up", shown),
+            Some(error).filter(|_| for_pods || !host.contains('.')),
+        ),
         None => Place::Outside(safe!("{} is no Service of the cluster", shown)),
     })
 }
@@ -175,7 +178,8 @@ impl Inside {
     /// # Errors
     /// `Unreachable` when no pod is ready, or the Service has no such port; else as the cluster's.
     pub async fn doors(&self, cluster: &Cluster, port: u16) -> Result<Vec<Door>> {
-        let fail = |what: Safe| Error::new(Kind::Unreachable, safe!("looking for a pod of {}", self.says())).to(cluster.provenance()).what(what);
+        let fail =
+            |what: Safe| Error::new(Kind::Unreachable, safe!("looking for a pod of {}", self.says())).to(cluster.provenance()).what(what);
         let target = match self {
             Self::Service { namespace, name } => target_port(service(cluster, namespace, name).await?, port).map_err(fail)?,
             Self::Pod { .. } | Self::Address { .. } => IntOrString::Int(i32::from(port)),
@@ -228,7 +232,11 @@ fn door(pod: &Pod, target: &IntOrString) -> Option<Door> {
 /// Whether a pod takes part: ready, and not on its way out.
 pub(super) fn ready(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_none()
-        && pod.status.as_ref().and_then(|s| s.conditions.as_ref()).is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+        && pod
+            .status
+            .as_ref()
+            .and_then(|s| s.conditions.as_ref())
+            .is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
 }
 
 #[cfg(test)]
@@ -238,7 +246,8 @@ mod tests {
     #[test]
     fn names_are_read_as_the_cluster_s_dns_does() {
         let read = |host: &str| {
-            let shown = |r: &Reading| format!("{}/{}{}", r.namespace, r.service, r.pod.as_ref().map(|p| format!(" {p}")).unwrap_or_default());
+            let shown =
+                |r: &Reading| format!("{}/{}{}", r.namespace, r.service, r.pod.as_ref().map(|p| format!(" {p}")).unwrap_or_default());
             readings(host, "shop").iter().map(shown).collect::<Vec<_>>()
         };
         assert_eq!(read("redis"), ["shop/redis"]);
@@ -252,7 +261,9 @@ mod tests {
 
     #[test]
     fn a_port_of_a_service_is_another_in_its_pods() {
-        let of = |spec: serde_json::Value, port| target_port(serde_json::from_value(serde_json::json!({"spec": spec})).expect("a Service"), port);
+        let of = |spec: serde_json::Value, port| {
+            target_port(serde_json::from_value(serde_json::json!({"spec": spec})).expect("a Service"), port)
+        };
         let usual = serde_json::json!({"ports": [{"port": 6379, "targetPort": "redis"}, {"port": 80, "targetPort": 8000}, {"port": 81}]});
         assert_eq!(of(usual.clone(), 6379), Ok(IntOrString::String("redis".into())));
         assert_eq!(of(usual.clone(), 80), Ok(IntOrString::Int(8000)));

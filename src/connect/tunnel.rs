@@ -61,7 +61,8 @@ impl Tunnel {
                 Err(error) => return Err(error),
             }
         }
-        Err(failed.unwrap_or_else(|| Error::new(Kind::Unreachable, safe!("opening a tunnel to {}", self.inside.says())).what("no pod is left")))
+        Err(failed
+            .unwrap_or_else(|| Error::new(Kind::Unreachable, safe!("opening a tunnel to {}", self.inside.says())).what("no pod is left")))
     }
 }
 

@@ -177,7 +177,7 @@ mod tests {
     use crate::text::Redactor;
 
     async fn look(env: serde_json::Value, variable: &str) -> Option<String> {
-        let secrets = Secrets::new(None, "shop".into(), Redactor::default());
+        let secrets = Secrets::new(Redactor::default());
         let container: Container = serde_json::from_value(serde_json::json!({"name": "web", "env": env})).expect("a container");
         lookup(&secrets, &container, variable).await.expect("no cluster needed").map(|s| s.expose_secret().to_owned())
     }

@@ -73,6 +73,9 @@ pub struct Where {
     pub server: Option<Safe>,
     /// Files and pipes, where there is no cluster.
     pub files: Option<Safe>,
+    /// The database or broker, and the way there: `redis-0:6379 db 0 (tunnel)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<Safe>,
 }
 
 impl Where {
@@ -85,6 +88,7 @@ impl Where {
             part("ns ", &self.namespace),
             part("server ", &self.server),
             part("files ", &self.files),
+            self.system.clone(),
         ]
         .into_iter()
         .flatten()
@@ -102,6 +106,7 @@ pub struct Out {
     /// How it is drawn.
     pub look: Look,
     stderr_terminal: bool,
+    stdout_terminal: bool,
     buffer: String,
     quiet: bool,
 }
@@ -122,6 +127,7 @@ impl Out {
             format,
             look,
             stderr_terminal: io::stderr().is_terminal(),
+            stdout_terminal: io::stdout().is_terminal(),
             buffer: String::new(),
             quiet,
         }
@@ -130,6 +136,15 @@ impl Out {
     /// Whether stderr is a terminal: where a preview and progress may go.
     pub fn previews(&self) -> bool {
         self.stderr_terminal && !self.quiet
+    }
+
+    /// Writes an answer as one line of a stream of objects, whatever the form.
+    ///
+    /// # Errors
+    /// stdout cannot be written.
+    pub fn answer_line<T: Report>(&mut self, answer: &Answer<T>, place: &Where, status: ExitStatus) -> Result<()> {
+        self.object(&json::envelope(answer, place, status.code()))?;
+        self.flush()
     }
 
     /// Writes an answer: the object, or the screen that `doc` draws.
@@ -168,6 +183,18 @@ impl Out {
         self.buffer.clear();
         human::draw(doc, &self.look, &mut self.buffer);
         self.put()
+    }
+
+    /// Whether stdout is a terminal, where a screen can be drawn anew.
+    pub fn repaints(&self) -> bool {
+        self.format == Format::Human && self.stdout_terminal
+    }
+
+    /// Draws a screen in place of the one before. Nothing is switched over, so that an end at any moment leaves the terminal as it was.
+    pub fn repaint(&mut self, doc: &Doc) -> Result<()> {
+        closed(self.stdout.write_all(b"\x1b[H\x1b[2J"))?;
+        self.doc(doc)?;
+        self.flush()
     }
 
     /// Writes text that is safe already, as it is.

@@ -1,6 +1,9 @@
 //! Bytes of the broker → model. Never panics and never drops silently: what cannot be read is an `Undecodable` with its reason.
 
+pub mod binding;
 pub mod envelope;
+pub mod heartbeat;
+pub mod info;
 
 use crate::text::Safe;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};

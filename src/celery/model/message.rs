@@ -76,9 +76,17 @@ pub enum AgeSource {
     PublishedAt,
     /// Its `eta` has passed: late by so much.
     Eta,
+    /// The same message was the next to run before: at least so long.
+    Seen,
+    /// Little's law: depth ÷ outflow. An estimate.
+    Flow,
 }
 
 impl AgeSource {
+    /// Whether it waits so long at least, and maybe longer.
+    pub fn at_least(self) -> bool {
+        matches!(self, Self::Eta | Self::Seen)
+    }
     /// In a few words, as a footnote has it.
     pub fn says(self) -> &'static str {
         match self {
@@ -86,6 +94,8 @@ impl AgeSource {
             Self::Expiration => "expires less expiration, from its publication",
             Self::PublishedAt => "its own published_at",
             Self::Eta => "late by its eta; it may wait longer",
+            Self::Seen => "lower bound: the same message was next",
+            Self::Flow => "estimate: depth ÷ what the workers take",
         }
     }
 }

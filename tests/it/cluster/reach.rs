@@ -50,7 +50,8 @@ fn as_admin(ns: &Namespace) -> Arc<Cluster> {
 /// The machine's own programs in a pod, at the same paths.
 const PROGRAMS: &str = "volumeMounts: [{name: usr, mountPath: /usr, readOnly: true}, {name: lib, mountPath: /lib, readOnly: true}, \
     {name: lib64, mountPath: /lib64, readOnly: true}]";
-const FOLDERS: &str = "volumes: [{name: usr, hostPath: {path: /usr}}, {name: lib, hostPath: {path: /lib}}, {name: lib64, hostPath: {path: /lib64}}]";
+const FOLDERS: &str =
+    "volumes: [{name: usr, hostPath: {path: /usr}}, {name: lib, hostPath: {path: /lib}}, {name: lib64, hostPath: {path: /lib64}}]";
 
 fn with_programs(name: &str, app: &str, command: &str, more: &str) -> String {
     format!(
@@ -165,7 +166,10 @@ fn what_no_tunnel_leads_to_is_said() {
     // A pod, but nothing in it listens.
     let route = choose(&cluster, Via::Auto, "headless", 6379, &hint).unwrap();
     let error = ask(&mut dial(&route, "headless", 6379).unwrap(), "PING").unwrap_err();
-    assert_eq!((error.kind(), error.to_string().as_str()), (std::io::ErrorKind::ConnectionRefused, "nothing listens on port 6379 of pod redis"));
+    assert_eq!(
+        (error.kind(), error.to_string().as_str()),
+        (std::io::ErrorKind::ConnectionRefused, "nothing listens on port 6379 of pod redis")
+    );
     let route = choose(&cluster, Via::Auto, "redis", 9999, &hint).unwrap();
     let error = dial(&route, "redis", 9999).err().unwrap();
     assert_eq!(error.what_happened().as_str(), "it has no port 9999: it has 6380");
@@ -204,7 +208,10 @@ fn a_relay_through_the_application_s_python_ends_with_its_stream() {
     assert!(ask(&mut stream, "PING").is_err());
     // What fails in the pod is said as what it is.
     let refused = dial(&route, "127.0.0.1", 1).err().unwrap();
-    assert_eq!(refused.says().as_str(), "connecting to 127.0.0.1:1 from pod backend-1 (kubernetes lab): it refuses connections: nothing listens there");
+    assert_eq!(
+        refused.says().as_str(),
+        "connecting to 127.0.0.1:1 from pod backend-1 (kubernetes lab): it refuses connections: nothing listens there"
+    );
     let unknown = dial(&route, "no-such-host", 1).err().unwrap();
     assert_eq!(unknown.what_happened().as_str(), "the host name does not resolve there");
     // No Python at all, no pod, no app.
@@ -239,7 +246,8 @@ fn rights_that_are_missing_are_named() {
     let none = cluster(&ns.kubeconfig_for("none", &[rule("get", "configmaps")]), ns.name());
     let error = choose(&none, Via::Auto, "redis", 6380, &hint).err().unwrap();
     assert_eq!((error.kind(), granted(&error)), (Kind::Denied, format!("get services {scope}")));
-    let secrets = Secrets::new(Some(none), ns.name().to_owned(), Redactor::default());
+    let secrets = Secrets::new(Redactor::default());
+    secrets.attach(none, ns.name().to_owned());
     let value = Sourced::new(SecretRef::Secret { name: "env".into(), key: "URL".into() }, Origin::Default);
     let error = RUNTIME.block_on(secrets.resolve(&value)).unwrap_err();
     assert_eq!((error.kind(), granted(&error)), (Kind::Denied, format!("get secrets {scope}")));
@@ -256,7 +264,8 @@ fn values_come_from_where_the_application_has_them() {
          {name: main, image: x, envFrom: [{secretRef: {name: env}}, {prefix: C_, configMapRef: {name: conf}}, {secretRef: {name: gone, optional: true}}],\n     \
          env: [{name: KEYED, valueFrom: {secretKeyRef: {name: env, key: EXTRA}}}, {name: URL, value: 'redis://:$(KEYED)@$(C_HOST)/0'}]}]}}\n",
     );
-    let secrets = Secrets::new(Some(as_admin(&ns)), ns.name().to_owned(), Redactor::default());
+    let secrets = Secrets::new(Redactor::default());
+    secrets.attach(as_admin(&ns), ns.name().to_owned());
     let resolve = |value: SecretRef| {
         let value = Sourced::new(value, Origin::Default);
         RUNTIME.block_on(secrets.resolve(&value)).map(|s| s.expose_secret().to_owned()).map_err(|e| e.what_happened().to_string())

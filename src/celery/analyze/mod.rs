@@ -1,0 +1,3 @@
+//! Samples → what they mean. Pure; the clock is that of the samples.
+
+pub mod depth;

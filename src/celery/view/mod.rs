@@ -1,0 +1,5 @@
+//! Facts and findings → a screen.
+
+pub mod depth;
+
+pub use depth::{History, depth};
