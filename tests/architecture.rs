@@ -52,6 +52,7 @@ const REPEATED_TYPES: &[&str] = &["Args"];
 const MARKED: &[(&str, &[&str])] = &[
     ("src/commands/setup.rs", METHODS),
     ("src/config/merge.rs", METHODS),
+    ("src/connect/http/dial.rs", METHODS),
     ("src/connect/kube/mod.rs", METHODS),
     ("src/connect/kube/plugin.rs", METHODS),
     ("src/connect/process.rs", METHODS),

@@ -8,7 +8,9 @@ mod plugin;
 mod proxy;
 mod stream;
 
+pub(super) use client::basic_auth;
 pub use kubeconfig::{Contexts, KubeAsk};
+pub(super) use proxy::bypasses;
 
 use crate::{
     answer::{Permission, Provenance},

@@ -1,0 +1,4 @@
+//! Whether it is up, on every pod: what a health endpoint says, in whatever dialect, what that means, and how it is shown.
+
+pub mod decode;
+pub mod model;
