@@ -23,6 +23,10 @@ pub enum Command {
     Logs(Box<commands::logs::Args>),
     /// Where every Celery task is, and whether that is bad
     Queue(commands::queue::Args),
+    /// Is it up, on every pod, for real
+    Health(Box<commands::health::Args>),
+    /// What changed lately: rollouts, configuration, restarts, evictions
+    Changes(commands::changes::Args),
     /// What the configuration says, whether it is good, and the leave to act
     Config(commands::config::Args),
 }

@@ -65,6 +65,8 @@ async fn whole(cli: Cli, vars: Vars, out: &mut Out) -> Result<ExitStatus> {
             // Without a session: a configuration that is wrong makes none, and is what is asked about.
             Command::Config(args) => commands::config::run(&args, &cli.global, vars, out),
             Command::Queue(args) => commands::queue::run(args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
+            Command::Health(args) => commands::health::run(*args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
+            Command::Changes(args) => commands::changes::run(&args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
             Command::Logs(args) => commands::logs::run(*args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
         }
     };

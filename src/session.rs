@@ -7,6 +7,7 @@ use crate::{
     config::{Address, Broker, Endpoint, Environment, Via},
     connect::{
         broker::{Around, BrokerLink, may_need_cluster},
+        http::Proxies,
         kube::{Cluster, KubeAsk},
         secret::Secrets,
     },
@@ -70,6 +71,8 @@ pub struct Session {
     pub stop: Stop,
     /// The zone in which times are shown and read.
     pub zone: TimeZone,
+    /// The proxies for what is asked over HTTP.
+    pub proxies: Arc<Proxies>,
     /// The folder for what is remembered from one run to the next. None: there is no home.
     pub state: Option<PathBuf>,
     ask: Option<KubeAsk>,
@@ -86,6 +89,7 @@ impl Session {
             redact,
             stop,
             zone,
+            proxies: Arc::default(),
             state: None,
             ask,
             cluster: OnceCell::new(),
@@ -97,6 +101,12 @@ impl Session {
     /// The same, remembering in this folder.
     pub fn remembering_in(mut self, folder: Option<PathBuf>) -> Self {
         self.state = folder;
+        self
+    }
+
+    /// The same, going through these proxies.
+    pub fn with_proxies(mut self, proxies: Proxies) -> Self {
+        self.proxies = Arc::new(proxies);
         self
     }
 

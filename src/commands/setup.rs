@@ -4,7 +4,7 @@
 use crate::{
     cli::{Global, Output},
     config::{self, Inputs, KubeTarget, Vars},
-    connect::kube::KubeAsk,
+    connect::{http::Proxies, kube::KubeAsk},
     error::{Error, Kind, Result},
     report::{Format, Look, Out, out::Colour},
     session::{Session, Stop},
@@ -47,7 +47,10 @@ pub fn session(global: &Global, vars: Vars, stop: Stop) -> Result<Session> {
     let ask = env.kube.as_ref().map(|target| kube_ask(global, Some(target), &vars));
     let redact = Redactor::new(mask_key(&vars));
     let redact = if global.show_sensitive { redact.showing_sensitive() } else { redact };
-    Ok(Session::new(env, ask, redact, stop, zone(global, &vars)).remembering_in(config::state_folder(&vars)))
+    let owned = |proxy: Option<&str>| proxy.map(str::to_owned);
+    let proxies = Proxies { https: owned(vars.https_proxy()), http: owned(vars.http_proxy()), none_for: owned(vars.no_proxy()) };
+    let session = Session::new(env, ask, redact, stop, zone(global, &vars));
+    Ok(session.remembering_in(config::state_folder(&vars)).with_proxies(proxies))
 }
 
 /// The user's own, so that a mask can be followed from one run to the next; one for this run where nothing can be stored.

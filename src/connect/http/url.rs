@@ -39,7 +39,9 @@ impl HttpUrl {
             return Err(fail("a user or password in a URL would be shown").hint(Hint::Try("the URL without it".into())));
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        if host.is_empty() || (authority.port().is_some() && authority.port_u16().is_none_or(|p| p == 0)) {
+        // A port that is none is not an error to the parser: it leaves it out.
+        let has_port = authority.as_str().len() > authority.host().len();
+        if host.is_empty() || (has_port && authority.port_u16().is_none_or(|p| p == 0)) {
             return Err(fail("its host or port is none"));
         }
         let port = authority.port_u16().unwrap_or(if https { 443 } else { 80 });

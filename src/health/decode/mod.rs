@@ -2,6 +2,7 @@
 //! Never panics, whatever the bytes.
 
 mod checks;
+pub mod compose;
 mod kubernetes;
 mod page;
 #[cfg(test)]
