@@ -49,13 +49,7 @@ pub struct Phases {
 impl Phases {
     /// All of them by name, in order.
     pub fn each(&self) -> [(&'static str, Option<f64>); 5] {
-        [
-            ("dns", self.dns_ms),
-            ("tcp", self.connect_ms),
-            ("tls", self.tls_ms),
-            ("wait", self.wait_ms),
-            ("body", self.transfer_ms),
-        ]
+        [("dns", self.dns_ms), ("tcp", self.connect_ms), ("tls", self.tls_ms), ("wait", self.wait_ms), ("body", self.transfer_ms)]
     }
     /// The whole time.
     pub fn total_ms(&self) -> f64 {

@@ -95,7 +95,11 @@ fn screen(answer: &Answer<ChangeList>, place: &Where, look: &Look) -> Doc {
     let form = if facts.observed_at.duration_since(facts.since).as_hours() < 24 { "%H:%M:%S" } else { "%m-%d %H:%M" };
     let rows = facts.changes.iter().map(|change| {
         let style = if change.bad { Style::Bad } else { Style::Plain };
-        vec![Cell::left(Style::Dim, shown(change.at, form)), Cell::left(Style::Plain, change.of.clone()), Cell::left(style, change.says.clone())]
+        vec![
+            Cell::left(Style::Dim, shown(change.at, form)),
+            Cell::left(Style::Plain, change.of.clone()),
+            Cell::left(style, change.says.clone()),
+        ]
     });
     doc.table(Table { head: Vec::new(), rows: rows.collect() });
     for missing in &answer.coverage.missing {

@@ -26,7 +26,8 @@ pub fn health(answer: &Answer<HealthFacts>, place: &Where, look: &Look) -> Doc {
     let facts = &answer.facts;
     let now = facts.observed_at.unwrap_or_default();
     let time = Safe::name(now.to_zoned(look.zone.clone()).strftime("%H:%M:%S %Z").to_string());
-    doc.line(Line::new().with(Style::Strong, place.line()).with(Style::Dim, safe!("  {}", time)));
+    let place: Vec<Safe> = [place.line(), time].into_iter().filter(|part| !part.is_empty()).collect();
+    doc.line(Line::new().with(Style::Strong, Safe::join(&place, "  ")));
     let (word, style) = match answer.verdict() {
         Verdict::Ok => ("OK      ", Style::Good),
         Verdict::Warning => ("WARN    ", Style::Warn),
@@ -98,10 +99,13 @@ fn table(facts: &HealthFacts, now: Timestamp, look: &Look) -> Table {
         }
         for name in &columns {
             let part = target.health().and_then(|b| b.components.iter().find(|c| c.name == *name));
-            row.push(part.map_or_else(|| Cell::left(Style::Dim, "–"), |c| {
-                let (word, style) = of_condition(c.condition);
-                Cell::left(style, word)
-            }));
+            row.push(part.map_or_else(
+                || Cell::left(Style::Dim, "–"),
+                |c| {
+                    let (word, style) = of_condition(c.condition);
+                    Cell::left(style, word)
+                },
+            ));
         }
         if more > 0 {
             let rest = target.health().map_or(0, |b| b.components.iter().filter(|c| !columns.contains(&c.name)).count());
@@ -174,7 +178,11 @@ fn note(target: &TargetHealth, now: Timestamp, look: &Look) -> Safe {
             (_, _, true) => safe!("starting{}", since),
             _ => safe!("not ready{}", since),
         };
-        parts.push(if pod.restarts > 0 { safe!("{}, {}", state, units::plural(pod.restarts as usize, "restart", "restarts")) } else { state });
+        parts.push(if pod.restarts > 0 {
+            safe!("{}, {}", state, units::plural(pod.restarts as usize, "restart", "restarts"))
+        } else {
+            state
+        });
     }
     if let Some(why) = &target.unasked {
         parts.push(safe!("not asked: {}", why));
@@ -209,7 +217,8 @@ fn draw(doc: &mut Doc, finding: &Finding, first: bool, look: &Look) {
 fn phases(doc: &mut Doc, facts: &HealthFacts) {
     for target in facts.targets.iter().filter(|t| t.asked == Asked::Pod) {
         let Some(exchange) = &target.exchange else { continue };
-        let parts: Vec<Safe> = exchange.phases.each().into_iter().filter_map(|(name, ms)| Some(safe!("{} {}", name, millis(ms?)))).collect();
+        let parts: Vec<Safe> =
+            exchange.phases.each().into_iter().filter_map(|(name, ms)| Some(safe!("{} {}", name, millis(ms?)))).collect();
         doc.wrapped(Line::new().with(Style::Dim, safe!("  {}  {}", target.name, Safe::join(&parts, "  "))), 4);
     }
 }

@@ -240,7 +240,9 @@ fn of_events(objects: &ClusterObjects, rollouts: &[RolloutState], redact: &Redac
             "ScalingReplicaSet" | "SuccessfulRescale" => ChangeKind::Scaling,
             "Evicted" | "Preempted" | "TaintManagerEviction" | "Preempting" => ChangeKind::Eviction,
             "NodeNotReady" | "Rebooted" | "SystemOOM" => ChangeKind::Node,
-            "FailedScheduling" | "FailedMount" | "FailedAttachVolume" | "FailedCreate" | "Failed" | "FailedCreatePodSandBox" => ChangeKind::Trouble,
+            "FailedScheduling" | "FailedMount" | "FailedAttachVolume" | "FailedCreate" | "Failed" | "FailedCreatePodSandBox" => {
+                ChangeKind::Trouble
+            }
             _ => continue,
         };
         let of = safe!("{}/{}", Safe::name(short(object.kind.as_deref().unwrap_or_default())), Safe::name(name));
@@ -261,7 +263,11 @@ fn of_events(objects: &ClusterObjects, rollouts: &[RolloutState], redact: &Redac
         }
     }
     let all = grouped.into_values().map(|(change, times)| {
-        if times > 1 && change.kind != ChangeKind::Scaling { Change { says: safe!("{} (× {})", change.says, times), ..change } } else { change }
+        if times > 1 && change.kind != ChangeKind::Scaling {
+            Change { says: safe!("{} (× {})", change.says, times), ..change }
+        } else {
+            change
+        }
     });
     all.collect()
 }
@@ -318,7 +324,10 @@ mod tests {
         let objects = ClusterObjects {
             deployments: of(json!([{"metadata": {"name": "backend", "uid": "d"}, "spec": {"replicas": 2, "selector": {}, "template": {}},
                 "status": {"conditions": [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "lastUpdateTime": "2026-11-21T02:51:00Z"}]}}])),
-            replica_sets: of(json!([set("b-2", "2", "shop/web:0.57.0", "2026-11-21T02:49:00Z", 0), set("b-1", "1", "shop/web:0.56.2", "2026-11-20T00:00:00Z", 2)])),
+            replica_sets: of(json!([
+                set("b-2", "2", "shop/web:0.57.0", "2026-11-21T02:49:00Z", 0),
+                set("b-1", "1", "shop/web:0.56.2", "2026-11-20T00:00:00Z", 2)
+            ])),
             events: of(json!([
                 {"metadata": {}, "involvedObject": {"kind": "Deployment", "name": "backend"}, "reason": "ScalingReplicaSet",
                  "message": "Scaled up replica set b-2 to 1 from 0", "lastTimestamp": "2026-11-21T02:49:00Z"},
@@ -335,19 +344,29 @@ mod tests {
     #[test]
     fn restarts_evictions_nodes_and_jobs_are_lines_in_time_order() {
         let objects = ClusterObjects {
-            pods: of(json!([{"metadata": {"name": "celery-1"}, "spec": {"containers": [{"name": "w", "resources": {"limits": {"memory": "512Mi"}}}]},
+            pods: of(
+                json!([{"metadata": {"name": "celery-1"}, "spec": {"containers": [{"name": "w", "resources": {"limits": {"memory": "512Mi"}}}]},
                 "status": {"containerStatuses": [{"name": "w", "ready": true, "restartCount": 3, "image": "", "imageID": "", "state": {"running": {}},
-                    "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-11-21T02:53:00Z"}}}]}}])),
-            config_maps: of(json!([{"name": "mail-settings", "creationTimestamp": "2026-11-01T00:00:00Z", "managedFields": [{"time": "2026-11-21T02:41:00Z"}]},
-                {"name": "kube-root-ca.crt", "creationTimestamp": "2026-11-21T02:41:00Z"}])),
+                    "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-11-21T02:53:00Z"}}}]}}]),
+            ),
+            config_maps: of(
+                json!([{"name": "mail-settings", "creationTimestamp": "2026-11-01T00:00:00Z", "managedFields": [{"time": "2026-11-21T02:41:00Z"}]},
+                {"name": "kube-root-ca.crt", "creationTimestamp": "2026-11-21T02:41:00Z"}]),
+            ),
             secrets: of(json!([{"name": "sh.helm.release.v1.shop.v12", "creationTimestamp": "2026-11-21T02:48:00Z"}])),
-            jobs: of(json!([{"metadata": {"name": "migrate-57"}, "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded",
-                "message": "Job has reached the specified backoff limit", "lastTransitionTime": "2026-11-21T02:50:00Z"}]}}])),
-            nodes: of(json!([{"metadata": {"name": "n1"}, "status": {"conditions": [{"type": "MemoryPressure", "status": "True", "message": "low", "lastTransitionTime": "2026-11-21T02:52:00Z"},
-                {"type": "Ready", "status": "True", "lastTransitionTime": "2026-10-01T00:00:00Z"}]}}])),
-            events: of(json!([{"metadata": {}, "involvedObject": {"kind": "Pod", "name": "web-1"}, "reason": "FailedScheduling", "count": 7,
+            jobs: of(
+                json!([{"metadata": {"name": "migrate-57"}, "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded",
+                "message": "Job has reached the specified backoff limit", "lastTransitionTime": "2026-11-21T02:50:00Z"}]}}]),
+            ),
+            nodes: of(
+                json!([{"metadata": {"name": "n1"}, "status": {"conditions": [{"type": "MemoryPressure", "status": "True", "message": "low", "lastTransitionTime": "2026-11-21T02:52:00Z"},
+                {"type": "Ready", "status": "True", "lastTransitionTime": "2026-10-01T00:00:00Z"}]}}]),
+            ),
+            events: of(
+                json!([{"metadata": {}, "involvedObject": {"kind": "Pod", "name": "web-1"}, "reason": "FailedScheduling", "count": 7,
                 "message": "0/3 nodes are available", "lastTimestamp": "2026-11-21T02:54:00Z"},
-                {"metadata": {}, "involvedObject": {"kind": "Pod", "name": "web-0"}, "reason": "Evicted", "message": "The node was low on memory", "lastTimestamp": "2026-11-21T02:52:30Z"}])),
+                {"metadata": {}, "involvedObject": {"kind": "Pod", "name": "web-0"}, "reason": "Evicted", "message": "The node was low on memory", "lastTimestamp": "2026-11-21T02:52:30Z"}]),
+            ),
             ..ClusterObjects::default()
         };
         assert_eq!(

@@ -43,9 +43,7 @@ pub async fn objects(cluster: &Cluster, scope: &Scope) -> Result<(ClusterObjects
         cluster.list::<Event>(&events),
         cluster.list::<Job>(&jobs),
     );
-    let around = async {
-        tokio::join!(cluster.list::<Node>(&nodes), cluster.list::<RawMeta>(&maps), cluster.list::<RawMeta>(&secrets))
-    };
+    let around = async { tokio::join!(cluster.list::<Node>(&nodes), cluster.list::<RawMeta>(&maps), cluster.list::<RawMeta>(&secrets)) };
     let ((deployments, sets, pods, events, jobs), (nodes, maps, secrets)) = join(workloads, around).await;
     let mut coverage = Coverage::default();
     let metas = |all: Vec<RawMeta>| all.into_iter().map(|m| m.metadata).collect();

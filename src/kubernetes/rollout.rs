@@ -162,9 +162,12 @@ fn images(template: &PodTemplateSpec) -> Vec<(String, String)> {
 
 /// The names of the variables that are not as they were.
 fn variables(old: &PodTemplateSpec, new: &PodTemplateSpec) -> Vec<String> {
-    let of = |t: &PodTemplateSpec| -> Vec<_> { t.spec.iter().flat_map(|s| &s.containers).flat_map(|c| c.env.clone().unwrap_or_default()).collect() };
+    let of = |t: &PodTemplateSpec| -> Vec<_> {
+        t.spec.iter().flat_map(|s| &s.containers).flat_map(|c| c.env.clone().unwrap_or_default()).collect()
+    };
     let (old, new) = (of(old), of(new));
-    let mut names: Vec<String> = new.iter().filter(|e| !old.contains(e)).chain(old.iter().filter(|e| !new.contains(e))).map(|e| e.name.clone()).collect();
+    let mut names: Vec<String> =
+        new.iter().filter(|e| !old.contains(e)).chain(old.iter().filter(|e| !new.contains(e))).map(|e| e.name.clone()).collect();
     names.sort();
     names.dedup();
     names

@@ -136,7 +136,12 @@ pub async fn look(cluster: &Cluster, scope: &Scope) -> Result<Neighbourhood> {
         Ask::new(safe!("listing the {} of {}", plural, scope.shown()), path, "list", plural, scope.namespace())
     };
     let warnings = format!("?fieldSelector={}", encode("involvedObject.kind=Pod,type=Warning"));
-    let asks = (ask("api/v1", "pods", ""), ask("api/v1", "services", ""), ask("apis/networking.k8s.io/v1", "ingresses", ""), ask("api/v1", "events", &warnings));
+    let asks = (
+        ask("api/v1", "pods", ""),
+        ask("api/v1", "services", ""),
+        ask("apis/networking.k8s.io/v1", "ingresses", ""),
+        ask("api/v1", "events", &warnings),
+    );
     let (pods, services, ingresses, events) = join4(
         cluster.list::<Pod>(&asks.0),
         cluster.list::<Service>(&asks.1),
@@ -185,9 +190,8 @@ pub fn serving(raw: &Pod, container: Option<&str>) -> Serving {
     let meta = &raw.metadata;
     let Some(spec) = &raw.spec else { return Serving::default() };
     let status = raw.status.clone().unwrap_or_default();
-    let has_http = |c: &&v1::Container| {
-        [&c.readiness_probe, &c.startup_probe, &c.liveness_probe].into_iter().flatten().any(|p| p.http_get.is_some())
-    };
+    let has_http =
+        |c: &&v1::Container| [&c.readiness_probe, &c.startup_probe, &c.liveness_probe].into_iter().flatten().any(|p| p.http_get.is_some());
     let serves = spec
         .containers
         .iter()
@@ -196,9 +200,10 @@ pub fn serving(raw: &Pod, container: Option<&str>) -> Serving {
         .or_else(|| spec.containers.first());
     let state = status.container_statuses.iter().flatten();
     let ready = status.conditions.iter().flatten().find(|c| c.type_ == "Ready");
-    let begun = serves.and_then(|c| state.clone().find(|s| s.name == c.name)).filter(|s| s.started != Some(true)).and_then(|s| {
-        s.state.as_ref()?.running.as_ref()?.started_at.as_ref().map(|t| t.0)
-    });
+    let begun = serves
+        .and_then(|c| state.clone().find(|s| s.name == c.name))
+        .filter(|s| s.started != Some(true))
+        .and_then(|s| s.state.as_ref()?.running.as_ref()?.started_at.as_ref().map(|t| t.0));
     let grace = serves.and_then(|c| c.startup_probe.as_ref().map(allowance));
     Serving {
         namespace: meta.namespace.clone().unwrap_or_default(),
@@ -304,10 +309,11 @@ fn warnings_of(events: Vec<Event>, redact: &Redactor) -> Vec<(String, Option<Tim
 /// When an event last happened.
 pub(super) fn event_time(event: &Event) -> Option<Timestamp> {
     let series = event.series.as_ref().and_then(|s| s.last_observed_time.as_ref()).map(|t| t.0);
-    series
-        .or(event.last_timestamp.as_ref().map(|t| t.0))
-        .or(event.event_time.as_ref().map(|t| t.0))
-        .or(event.metadata.creation_timestamp.as_ref().map(|t| t.0))
+    series.or(event.last_timestamp.as_ref().map(|t| t.0)).or(event.event_time.as_ref().map(|t| t.0)).or(event
+        .metadata
+        .creation_timestamp
+        .as_ref()
+        .map(|t| t.0))
 }
 
 #[cfg(test)]

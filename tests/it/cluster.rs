@@ -5,6 +5,7 @@ mod alone;
 mod crowd;
 mod errors;
 mod follow;
+mod health;
 mod reach;
 mod records;
 mod requests;

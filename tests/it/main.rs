@@ -14,6 +14,8 @@ mod docs;
 #[cfg(test)]
 mod generated;
 #[cfg(test)]
+mod health;
+#[cfg(test)]
 mod profiles;
 #[cfg(test)]
 mod shells;

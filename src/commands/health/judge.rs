@@ -92,10 +92,11 @@ fn liveness(targets: &[HealthTarget], plan: &Plan) -> Vec<(Safe, Safe, HealthTar
     found
 }
 
-/// `/metrics` of each public host.
+/// `/metrics` of each public host: those of the environment, not what was typed in.
 fn metrics(targets: &[HealthTarget], planner: &Planner<'_>) -> Vec<HealthTarget> {
     let mut found: Vec<HealthTarget> = Vec::new();
-    for question in targets.iter().filter(|t| t.asked == Asked::Url).filter_map(|t| t.question.as_ref().ok()) {
+    let public = targets.iter().filter(|t| t.asked == Asked::Url && t.app.is_some());
+    for question in public.filter_map(|t| t.question.as_ref().ok()) {
         let target = planner.url(HttpUrl { path: "/metrics".into(), ..question.url.clone() }, None);
         if !found.iter().any(|t| t.name == target.name) {
             found.push(target);
@@ -105,7 +106,14 @@ fn metrics(targets: &[HealthTarget], planner: &Planner<'_>) -> Vec<HealthTarget>
 }
 
 /// What changed lately, where something is wrong. What cannot be looked at does not make the answer worse.
-async fn look_back(plan: &Plan, now: Timestamp, session: &Session, facts: &mut HealthFacts, setup: &mut HealthSetup, coverage: &mut Coverage) {
+async fn look_back(
+    plan: &Plan,
+    now: Timestamp,
+    session: &Session,
+    facts: &mut HealthFacts,
+    setup: &mut HealthSetup,
+    coverage: &mut Coverage,
+) {
     let Some((cluster, scope)) = &plan.cluster else { return };
     let stop = session.stop.token();
     let looked = tokio::select! {
@@ -153,7 +161,9 @@ pub(super) fn compose(args: &Args, session: &Session, out: &mut Out) -> Result<E
     let mut bytes = Vec::new();
     std::io::stdin().lock().take(COMPOSE).read_to_end(&mut bytes).map_err(|e| reading().what(Safe::name(e.to_string())))?;
     let targets = compose::read(&bytes, &session.redact).ok_or_else(|| {
-        reading().what("it is not what docker compose ps --format json prints").hint(crate::answer::Hint::Run("docker compose ps --all --format json".into()))
+        reading()
+            .what("it is not what docker compose ps --format json prints")
+            .hint(crate::answer::Hint::Run("docker compose ps --all --format json".into()))
     })?;
     let facts = HealthFacts { observed_at: Some(session.now().timestamp()), targets, changes: Vec::new() };
     let findings: Vec<Finding> = analyze::findings(&facts, &HealthSetup::default(), session.now().timestamp());

@@ -115,7 +115,8 @@ async fn pods(
     let around = serving::look(&cluster, &scope).await?;
     for name in &services {
         let service = around.services.iter().find(|s| s.name == *name).ok_or_else(|| {
-            Error::new(Kind::NotFound, safe!("looking up Service {}", Safe::name(name))).what(safe!("there is none of that name in {}", scope.shown()))
+            Error::new(Kind::NotFound, safe!("looking up Service {}", Safe::name(name)))
+                .what(safe!("there is none of that name in {}", scope.shown()))
         })?;
         let selector: Vec<String> = service.selector.iter().map(|(k, v)| format!("{k}={v}")).collect();
         if service.selector.is_empty() || !around.pods.iter().any(|p| around.services_of(p).any(|s| s.name == *name)) {

@@ -79,15 +79,25 @@ impl Planner<'_> {
     }
 
     /// A pod, asked through its own tunnel.
-    pub fn pod(&self, pod: &Serving, name: Option<Safe>, app: Option<&App>, around: &Neighbourhood, cluster: &Arc<Cluster>) -> HealthTarget {
+    pub fn pod(
+        &self,
+        pod: &Serving,
+        name: Option<Safe>,
+        app: Option<&App>,
+        around: &Neighbourhood,
+        cluster: &Arc<Cluster>,
+    ) -> HealthTarget {
         let probe = [&pod.readiness, &pod.startup, &pod.liveness].into_iter().flatten().next();
         let path = self.path(pod, app);
-        let port = self.args.port.or_else(|| app.and_then(|a| a.port)).or_else(|| probe.map(|p| p.port)).or_else(|| pod.ports.first().copied());
+        let port =
+            self.args.port.or_else(|| app.and_then(|a| a.port)).or_else(|| probe.map(|p| p.port)).or_else(|| pod.ports.first().copied());
         let question = match (path, port) {
             (None, _) => Err("it has no HTTP probe, and no path is given: apps.NAME.health in the configuration, or --path".into()),
             (_, None) => Err("it names no port: apps.NAME.port in the configuration, or --port".into()),
             _ if pod.phase != "Running" => Err(safe!("it is {}", Safe::name(pod.phase.to_lowercase()))),
-            _ if pod.waits.len() == 1 => Err(safe!("its container waits: {}", pod.waits.first().map(|(_, w)| w.clone()).unwrap_or_default())),
+            _ if pod.waits.len() == 1 => {
+                Err(safe!("its container waits: {}", pod.waits.first().map(|(_, w)| w.clone()).unwrap_or_default()))
+            }
             (Some(path), Some(port)) => self.through(pod, probe, &path, port, app, around, cluster).map(Box::new),
         };
         let from = if self.args.path.is_some() {
@@ -97,7 +107,10 @@ impl Planner<'_> {
         } else {
             "its probe"
         };
-        let says = question.as_ref().ok().map(|q| safe!("{} port {} of {}, Host {}", Safe::name(&q.url.path), port.unwrap_or(0), from, Safe::name(&q.url.host)));
+        let says = question
+            .as_ref()
+            .ok()
+            .map(|q| safe!("{} port {} of {}, Host {}", Safe::name(&q.url.path), port.unwrap_or(0), from, Safe::name(&q.url.host)));
         HealthTarget {
             name: Safe::name(&pod.name),
             asked: Asked::Pod,
@@ -123,16 +136,18 @@ impl Planner<'_> {
         // What a probe sends is meant for its own port.
         let probe = probe.filter(|p| p.port == port);
         let https = probe.is_some_and(|p| p.https);
-        let own = probe.iter().flat_map(|p| &p.headers).filter_map(|(name, value)| {
-            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
-        });
+        let own = probe
+            .iter()
+            .flat_map(|p| &p.headers)
+            .filter_map(|(name, value)| Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?)));
         let mut headers: Vec<(HeaderName, HeaderValue)> = own.collect();
         let forwarded = HeaderName::from_static("x-forwarded-proto");
         if !headers.iter().any(|(name, _)| *name == forwarded) {
             headers.push((forwarded, HeaderValue::from_static("https")));
         }
         let configured = app.and_then(|a| a.url.as_deref()).and_then(|u| HttpUrl::parse(u).ok()).map(|u| u.authority());
-        let of_probe = probe.and_then(|p| p.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"))).map(|(_, host)| host.clone());
+        let of_probe =
+            probe.and_then(|p| p.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"))).map(|(_, host)| host.clone());
         let of_ingress = || around.hosts_of(pod).next().map(|h| h.host.clone());
         let host = configured.or(of_probe).or_else(of_ingress).or_else(|| pod.hosts.first().cloned()).unwrap_or_else(|| "localhost".into());
         let url = HttpUrl::parse(&format!("{}://{host}{path}", if https { "https" } else { "http" })).map_err(|e| e.says())?;

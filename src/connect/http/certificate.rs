@@ -3,8 +3,8 @@
 
 use crate::{
     answer::Certificate,
-    connect::tls,
     config::Verify,
+    connect::tls,
     error::{Error, Kind, Result},
     safe,
     text::{Safe, units},

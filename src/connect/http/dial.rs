@@ -11,10 +11,7 @@ use crate::{
     safe,
     text::{Redactor, Safe},
 };
-use std::{
-    io::ErrorKind,
-    time::Duration,
-};
+use std::{io::ErrorKind, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -102,7 +99,8 @@ pub(super) async fn open(
 
 async fn socket(host: &str, port: u16, clock: Clock, seen: &mut Exchange) -> Result<Stream, HttpFault> {
     let lookup = async {
-        let found: Vec<_> = tokio::net::lookup_host((host, port)).await.map_err(|_| Safe::from("the host name does not resolve"))?.collect();
+        let found: Vec<_> =
+            tokio::net::lookup_host((host, port)).await.map_err(|_| Safe::from("the host name does not resolve"))?.collect();
         if found.is_empty() { Err("the host name has no address".into()) } else { Ok(found) }
     };
     let (took, addresses) = clock.step(HttpStep::Dns, lookup).await;

@@ -162,8 +162,11 @@ async fn once(
 ) -> Result<(HeaderMap, HttpBody), HttpFault> {
     let Open { stream, through_proxy, credentials } =
         dial::open(url, &question.way, &url.host, &question.trust, clock, redact, seen).await?;
-    let request = request(question, url, through_proxy, credentials)
-        .map_err(|_| HttpFault { step: HttpStep::Head, late: false, what: "the request cannot be written: a header or the path is malformed".into() })?;
+    let request = request(question, url, through_proxy, credentials).map_err(|_| HttpFault {
+        step: HttpStep::Head,
+        late: false,
+        what: "the request cannot be written: a header or the path is malformed".into(),
+    })?;
     let head_fault = |what: Safe| HttpFault { step: HttpStep::Head, late: false, what };
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(HEAD)
@@ -210,7 +213,8 @@ fn request(
 ) -> http::Result<Request<Empty<Bytes>>> {
     let target = if through_proxy { format!("http://{}{}", url.authority(), url.path) } else { url.path.clone() };
     let mut headers = HeaderMap::new();
-    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, application/health+json;q=0.9, text/plain;q=0.8, */*;q=0.1"));
+    headers
+        .insert(header::ACCEPT, HeaderValue::from_static("application/json, application/health+json;q=0.9, text/plain;q=0.8, */*;q=0.1"));
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("obsctl/", env!("CARGO_PKG_VERSION"))));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -63,7 +63,12 @@ pub fn compare(facts: &HealthFacts, seen: &[SeenHere]) -> Vec<Finding> {
             let what = if well.is_empty() {
                 safe!("{} works from here, though every target says it failed: compare its address and the network policies", part)
             } else {
-                safe!("{} works from here and for {} others: compare the address and the node of {}", part, well.len(), Safe::join(failed.iter().copied(), ", "))
+                safe!(
+                    "{} works from here and for {} others: compare the address and the node of {}",
+                    part,
+                    well.len(),
+                    Safe::join(failed.iter().copied(), ", ")
+                )
             };
             let hint = match here.kind {
                 PartKind::Redis => "compare REDIS_URL or CELERY_BROKER_URL of these pods with those of a pod that is well",

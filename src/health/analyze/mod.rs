@@ -23,7 +23,9 @@ pub fn findings(facts: &HealthFacts, setup: &HealthSetup, now: Timestamp) -> Vec
     let mut all = Vec::new();
     if facts.targets.is_empty() {
         let says = "there is nothing to ask: no pod, no URL";
-        all.push(Finding::new("no-targets", Severity::Unknown, says.into()).next(Hint::Try("a URL, deploy/NAME, svc/NAME or pod/NAME".into())));
+        all.push(
+            Finding::new("no-targets", Severity::Unknown, says.into()).next(Hint::Try("a URL, deploy/NAME, svc/NAME or pod/NAME".into())),
+        );
     }
     components(facts, &mut all);
     for target in &facts.targets {
@@ -118,7 +120,11 @@ fn of_target(target: &TargetHealth, now: Timestamp) -> Vec<Finding> {
                 all.push(late(Finding::new("failed", Severity::Failed, safe!("{} answered {}{}", name, status, word))));
             } else if quiet && target.condition == Condition::Unknown {
                 let word = body.status.clone().unwrap_or_default();
-                all.push(Finding::new("not-understood", Severity::Unknown, safe!("{} answered {} and says “{}”, which is no known word", name, status, word)));
+                all.push(Finding::new(
+                    "not-understood",
+                    Severity::Unknown,
+                    safe!("{} answered {} and says “{}”, which is no known word", name, status, word),
+                ));
             } else if quiet && target.condition == Condition::Degraded {
                 let word = body.status.clone().unwrap_or_default();
                 all.push(Finding::new("degraded", Severity::Warning, safe!("{} works and calls itself “{}”", name, word)));
@@ -155,14 +161,22 @@ fn not_health(target: &TargetHealth, status: u16, no: &NotHealth) -> Finding {
             Severity::Failed,
             safe!("{}: a proxy answered {} in its place ({}): nothing behind the proxy did", name, status, title),
         ),
-        NotHealth::HostRefused => unknown("host-refused", safe!("{}: Django refuses this Host (400): it is not in its ALLOWED_HOSTS", name))
-            .next(Hint::Set("apps.NAME.url in the configuration, whose host is sent to the pods too".into())),
+        NotHealth::HostRefused => {
+            unknown("host-refused", safe!("{}: Django refuses this Host (400): it is not in its ALLOWED_HOSTS", name))
+                .next(Hint::Set("apps.NAME.url in the configuration, whose host is sent to the pods too".into()))
+        }
         NotHealth::SecureRedirect => unknown(
             "https-only",
             safe!("{}: Django sends everything to https (SECURE_SSL_REDIRECT), though X-Forwarded-Proto said https", name),
         )
-        .next(Hint::Set("SECURE_PROXY_SSL_HEADER = (\"HTTP_X_FORWARDED_PROTO\", \"https\"), or SECURE_REDIRECT_EXEMPT for this path".into()))
-        .evidence(if direct { "the kubelet's own probe is redirected as well, and takes any 3xx for well".into() } else { "the redirect was not followed".into() }),
+        .next(Hint::Set(
+            "SECURE_PROXY_SSL_HEADER = (\"HTTP_X_FORWARDED_PROTO\", \"https\"), or SECURE_REDIRECT_EXEMPT for this path".into(),
+        ))
+        .evidence(if direct {
+            "the kubelet's own probe is redirected as well, and takes any 3xx for well".into()
+        } else {
+            "the redirect was not followed".into()
+        }),
         NotHealth::Login => unknown("login", safe!("{} wants a login: a health endpoint behind one says nothing to a probe", name)),
         NotHealth::Unauthorized => unknown("unauthorized", safe!("{} answered {}: it wants to know who asks", name, status)),
         NotHealth::NoSuchPath => unknown("no-such-path", safe!("{} answered {}: there is no such path", name, status))
@@ -211,7 +225,11 @@ fn certificate(name: &Safe, certificate: &Certificate, now: Timestamp) -> Option
         return None;
     }
     if !certificate.verified {
-        return Some(Finding::new("certificate-unverified", Severity::Warning, safe!("{}: its certificate was not verified, as asked", name)));
+        return Some(Finding::new(
+            "certificate-unverified",
+            Severity::Warning,
+            safe!("{}: its certificate was not verified, as asked", name),
+        ));
     }
     let (days, end) = (certificate.days_left(now)?, certificate.not_after?);
     let severity = match days {
@@ -220,7 +238,11 @@ fn certificate(name: &Safe, certificate: &Certificate, now: Timestamp) -> Option
         _ => return None,
     };
     let left = units::plural(usize::try_from(days).unwrap_or(0), "day", "days");
-    Some(Finding::new("certificate-ends", severity, safe!("{}: its certificate ends in {}, on {:.10}", name, left, Safe::name(end.to_string()))))
+    Some(Finding::new(
+        "certificate-ends",
+        severity,
+        safe!("{}: its certificate ends in {}, on {:.10}", name, left, Safe::name(end.to_string())),
+    ))
 }
 
 /// The whole in a sentence.
@@ -239,7 +261,8 @@ pub fn headline(facts: &HealthFacts, findings: &[Finding]) -> Safe {
         return safe!("{} {}{}", counted(urls, pods), say, starting);
     };
     // What the world sees beside what is wrong inside.
-    let outside = facts.targets.iter().filter(|t| t.asked == Asked::Url && t.condition == Condition::Ok).find_map(|t| t.exchange.as_ref()?.status);
+    let outside =
+        facts.targets.iter().filter(|t| t.asked == Asked::Url && t.condition == Condition::Ok).find_map(|t| t.exchange.as_ref()?.status);
     let inside = worst.severity == Severity::Failed && pods > 0;
     let outside = outside.filter(|_| inside).map(|status| safe!(". The public URL says {}", status)).unwrap_or_default();
     safe!("{}{}", worst.says, outside)

@@ -56,7 +56,9 @@ impl HealthSetup {
         let mut all = Vec::new();
         for service in &self.empty_services {
             let says = safe!("Service {} leads to no pod", service);
-            all.push(Finding::new("service-without-pods", Severity::Failed, says).next(Hint::Run(safe!("kubectl get endpoints {}", service))));
+            all.push(
+                Finding::new("service-without-pods", Severity::Failed, says).next(Hint::Run(safe!("kubectl get endpoints {}", service))),
+            );
         }
         for stuck in &self.stuck {
             let says = safe!(

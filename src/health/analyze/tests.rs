@@ -13,7 +13,11 @@ fn now() -> Timestamp {
 fn target(name: &'static str, asked: Asked, status: u16, parts: &[(&'static str, Condition)]) -> TargetHealth {
     let components: Vec<Component> = parts
         .iter()
-        .map(|(name, condition)| Component { name: (*name).into(), condition: *condition, says: (*condition > Condition::Ok).then(|| "Error 111".into()) })
+        .map(|(name, condition)| Component {
+            name: (*name).into(),
+            condition: *condition,
+            says: (*condition > Condition::Ok).then(|| "Error 111".into()),
+        })
         .collect();
     let worst = components.iter().map(|c| c.condition).fold(if status >= 500 { Condition::Failed } else { Condition::Ok }, Condition::max);
     let body = HealthBody { dialect: Dialect::Flat, status: None, condition: None, components, version: None, contradictions: Vec::new() };
@@ -142,7 +146,10 @@ fn no_answer_says_at_which_step() {
     target.exchange = Some(Exchange { fault: Some(fault), ..Exchange::default() });
     target.condition = Condition::Failed;
     let (_, line, _) = judged(vec![target]);
-    assert_eq!(line, "https://app.example.org gave no whole answer, while greeting it with TLS: its certificate is refused: it expired 3d 2h ago");
+    assert_eq!(
+        line,
+        "https://app.example.org gave no whole answer, while greeting it with TLS: its certificate is refused: it expired 3d 2h ago"
+    );
 }
 
 #[test]

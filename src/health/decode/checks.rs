@@ -76,7 +76,8 @@ fn is_list_of_parts(value: &Value) -> bool {
 fn object(map: &Map<String, Value>, dialect: Dialect) -> Said {
     let mut said = Said { version: version(map), ..Said::default() };
     let whole = !matches!(dialect, Dialect::DjangoHealthCheck);
-    let status_key = words::STATUS_KEYS.iter().filter(|_| whole).find(|key| map.get(**key).is_some_and(|v| v.is_string() || v.is_boolean()));
+    let status_key =
+        words::STATUS_KEYS.iter().filter(|_| whole).find(|key| map.get(**key).is_some_and(|v| v.is_string() || v.is_boolean()));
     if let Some(value) = status_key.and_then(|key| map.get(*key)) {
         said.condition = Some(scalar(value).unwrap_or(Condition::Unknown));
         said.status = Some(plain(value));
@@ -98,7 +99,10 @@ fn object(map: &Map<String, Value>, dialect: Dialect) -> Said {
         _ => {
             for (name, value) in map {
                 let own = Some(name.as_str()) == status_key.copied();
-                if !own && (!whole || !words::is_metadata(name)) && (value.is_string() || value.is_boolean() || value.is_object() || value.is_null()) {
+                if !own
+                    && (!whole || !words::is_metadata(name))
+                    && (value.is_string() || value.is_boolean() || value.is_object() || value.is_null())
+                {
                     let name = if whole { name.clone() } else { of_django(name) };
                     part(&name, value, 0, &mut said.components);
                 }
@@ -121,7 +125,12 @@ fn beside(map: &Map<String, Value>, status: Option<&&str>, into: &mut Vec<Part>)
 /// Names of django-health-check without what only Python needs: `Cache(alias='default')` is `Cache default`.
 fn of_django(name: &str) -> String {
     let Some((head, inner)) = name.strip_suffix(')').and_then(|n| n.split_once('(')) else {
-        return name.strip_suffix("HealthCheck").or_else(|| name.strip_suffix("Backend")).filter(|n| !n.is_empty()).unwrap_or(name).to_owned();
+        return name
+            .strip_suffix("HealthCheck")
+            .or_else(|| name.strip_suffix("Backend"))
+            .filter(|n| !n.is_empty())
+            .unwrap_or(name)
+            .to_owned();
     };
     let alias = inner.split(", ").find_map(|pair| pair.strip_prefix("alias=")).map(|v| v.trim_matches(['\'', '"']));
     match alias {

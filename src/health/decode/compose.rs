@@ -80,9 +80,17 @@ mod tests {
     #[test]
     fn containers_are_read_in_both_forms() {
         let line = |name, state, health, code| {
-            format!(r#"{{"Name":"shop-{name}-1","Service":"{name}","State":"{state}","Health":"{health}","Status":"Up 3 minutes ({health})","Image":"shop/{name}:0.57.0","ExitCode":{code},"Publishers":null}}"#)
+            format!(
+                r#"{{"Name":"shop-{name}-1","Service":"{name}","State":"{state}","Health":"{health}","Status":"Up 3 minutes ({health})","Image":"shop/{name}:0.57.0","ExitCode":{code},"Publishers":null}}"#
+            )
         };
-        let lines = [line("web", "running", "healthy", 0), line("worker", "running", "unhealthy", 0), line("migrate", "exited", "", 0), line("beat", "exited", "", 1), line("new", "running", "starting", 0)];
+        let lines = [
+            line("web", "running", "healthy", 0),
+            line("worker", "running", "unhealthy", 0),
+            line("migrate", "exited", "", 0),
+            line("beat", "exited", "", 1),
+            line("new", "running", "starting", 0),
+        ];
         let read_all = |text: String| {
             let all = read(text.as_bytes(), &Redactor::default()).expect("compose");
             all.into_iter().map(|t| t.condition).collect::<Vec<_>>()

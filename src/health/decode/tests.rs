@@ -55,13 +55,19 @@ fn brief(status: u16, read: &BodyRead) -> String {
 #[test]
 fn django_health_check_of_three_versions() {
     for (name, is) in [
-        ("dhc-3.18-good", "django-health-check Ok: Cache backend: default=Ok Cache backend: sessions=Ok Database=Ok DiskUsage=Ok MemoryUsage=Ok Migrations=Ok"),
+        (
+            "dhc-3.18-good",
+            "django-health-check Ok: Cache backend: default=Ok Cache backend: sessions=Ok Database=Ok DiskUsage=Ok MemoryUsage=Ok Migrations=Ok",
+        ),
         (
             "dhc-3.18-bad",
             "django-health-check Failed: Cache backend: default=Ok Cache backend: sessions=Failed Database=Failed DiskUsage=Ok MemoryUsage=Degraded Migrations=Failed",
         ),
         ("dhc-3.24-good", "django-health-check Ok: Cache default=Ok Cache sessions=Ok Database=Ok Disk=Ok Memory=Ok Migrations=Ok"),
-        ("dhc-3.24-bad", "django-health-check Failed: Cache default=Ok Cache sessions=Failed Database=Failed Disk=Ok Memory=Ok Migrations=Failed"),
+        (
+            "dhc-3.24-bad",
+            "django-health-check Failed: Cache default=Ok Cache sessions=Failed Database=Failed Disk=Ok Memory=Ok Migrations=Failed",
+        ),
         ("dhc-4.8-good", "django-health-check Ok: Cache default=Ok Cache sessions=Ok Database default=Ok Memory=Ok"),
         ("dhc-4.8-bad", "django-health-check Failed: Cache default=Ok Cache sessions=Failed Database default=Failed Memory=Degraded"),
     ] {
@@ -161,7 +167,8 @@ fn the_other_dialects() {
     assert_eq!(brief(200, &read_text(200, "Healthy")), "text Ok: ");
     assert_eq!(brief(503, &read_text(503, "error: no database\n")), "text Failed: ");
     assert_eq!(brief(204, &read_text(204, "")), "empty Ok: ");
-    for strange in [r#"{"detail":"A server error occurred."}"#, r#"{"id":7}"#, "[1,2]", "{", "A server error occurred.  Please contact us."] {
+    for strange in [r#"{"detail":"A server error occurred."}"#, r#"{"id":7}"#, "[1,2]", "{", "A server error occurred.  Please contact us."]
+    {
         assert!(matches!(json(200, strange), BodyRead::NotHealth(NotHealth::Gibberish)), "{strange}");
     }
 }

@@ -24,9 +24,11 @@ fn exact(word: &str) -> Option<Condition> {
         | "yes" | "normal" | "serving" | "fine" | "well" => Condition::Ok,
         "degraded" | "warn" | "warning" | "yellow" | "slow" | "partial" => Condition::Degraded,
         "fail" | "failed" | "failing" | "failure" | "error" | "err" | "errors" | "critical" | "down" | "unhealthy" | "not ready"
-        | "notready" | "not ok" | "unavailable" | "dead" | "out of service" | "red" | "broken" | "timeout" | "timed out" | "disconnected"
-        | "not connected" | "unreachable" | "offline" | "unexpected result" | "unexpected error" | "unknown error" | "outage" | "bad"
-        | "false" | "no" | "fatal" | "not serving" | "exception" | "refused" | "not working" | "not healthy" => Condition::Failed,
+        | "notready" | "not ok" | "unavailable" | "dead" | "out of service" | "red" | "broken" | "timeout" | "timed out"
+        | "disconnected" | "not connected" | "unreachable" | "offline" | "unexpected result" | "unexpected error" | "unknown error"
+        | "outage" | "bad" | "false" | "no" | "fatal" | "not serving" | "exception" | "refused" | "not working" | "not healthy" => {
+            Condition::Failed
+        }
         "skip" | "skipped" | "excluded" | "disabled" | "not configured" | "n/a" | "not applicable" => Condition::Skipped,
         "unknown" => Condition::Unknown,
         _ => return None,
@@ -81,7 +83,8 @@ pub(super) fn is_metadata(key: &str) -> bool {
 }
 
 /// The keys under which a whole, or a part, says how it is.
-pub(super) const STATUS_KEYS: &[&str] = &["status", "state", "health", "result", "healthy", "ok", "alive", "ready", "live", "is_healthy", "success"];
+pub(super) const STATUS_KEYS: &[&str] =
+    &["status", "state", "health", "result", "healthy", "ok", "alive", "ready", "live", "is_healthy", "success"];
 
 /// The keys under which a part says why.
 pub(super) const REASON_KEYS: &[&str] =
