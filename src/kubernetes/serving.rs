@@ -157,7 +157,7 @@ pub async fn look(cluster: &Cluster, scope: &Scope) -> Result<Neighbourhood> {
     let events = noted(events, "events", &mut coverage)?;
     Ok(Neighbourhood {
         pods: pods.iter().map(|p| serving(p, None)).collect(),
-        services: services.into_iter().map(|s| service(s)).collect(),
+        services: services.into_iter().map(service).collect(),
         hosts: ingresses.iter().flat_map(hosts).collect(),
         events: warnings_of(events, cluster.redactor()),
         coverage,

@@ -141,9 +141,13 @@ fn of_target(target: &TargetHealth, now: Timestamp) -> Vec<Finding> {
         };
         let mut finding = Finding::new(code, severity, says);
         finding.evidence.extend(pod.why.iter().take(4).cloned());
-        if severity == Severity::Failed {
-            let previous = if pod.restarts > 0 { " --previous" } else { " --since 10m" };
-            finding = finding.next(Hint::Run(safe!("obsctl logs pod/{}{}", name, previous)));
+        // Where the answer names the part that failed, its finding names the next step as well.
+        if severity == Severity::Failed && target.health().is_none() {
+            finding = finding.next(Hint::Run(match (pod.restarts, &target.unasked) {
+                (0, Some(_)) => safe!("kubectl describe pod {}", name),
+                (0, None) => safe!("obsctl logs pod/{} --since 10m", name),
+                _ => safe!("obsctl logs pod/{} --previous", name),
+            }));
         }
         all.push(finding);
     }
@@ -233,8 +237,8 @@ fn certificate(name: &Safe, certificate: &Certificate, now: Timestamp) -> Option
     }
     let (days, end) = (certificate.days_left(now)?, certificate.not_after?);
     let severity = match days {
-        ..=CERTIFICATE_FAILED => Severity::Failed,
-        ..=CERTIFICATE_WARNING => Severity::Warning,
+        days if days <= CERTIFICATE_FAILED => Severity::Failed,
+        days if days <= CERTIFICATE_WARNING => Severity::Warning,
         _ => return None,
     };
     let left = units::plural(usize::try_from(days).unwrap_or(0), "day", "days");

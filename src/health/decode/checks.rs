@@ -42,7 +42,7 @@ fn recognise(map: &Map<String, Value>, content_type: &str) -> Option<Dialect> {
     if inside("components").is_some_and(|c| c.values().any(|v| v.get("status").is_some())) || (upper && inside("details").is_some()) {
         return Some(Dialect::Spring);
     }
-    if PARTS.iter().any(|key| inside(key).is_some() || map.get(*key).is_some_and(|v| is_list_of_parts(v))) {
+    if PARTS.iter().any(|key| inside(key).is_some() || map.get(*key).is_some_and(is_list_of_parts)) {
         return Some(Dialect::Nested);
     }
     let has_status = words::STATUS_KEYS.iter().any(|key| map.get(*key).is_some_and(|v| v.is_string() || v.is_boolean()));

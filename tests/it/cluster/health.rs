@@ -7,7 +7,8 @@ use lab::{Namespace, rule};
 /// A web server of busybox that says how it is.
 fn web(status: &str, body: &str) -> String {
     let answer = format!("HTTP/1.1 {status}\\r\\nContent-Type: application/json\\r\\nConnection: close\\r\\nContent-Length: {}\\r\\n\\r\\n{body}", body.len());
-    container("main", &format!("printf '%b' '{answer}' > /tmp/answer; echo 'read x; cat /tmp/answer' > /tmp/say; exec nc -lk -p 8000 -e sh /tmp/say"))
+    let read = r#"while read -r line; do case "$line" in ?) break;; esac; done; cat /tmp/answer"#;
+    container("main", &format!("mkdir -p /tmp; printf '%b' '{answer}' > /tmp/answer; echo '{read}' > /tmp/say; exec nc -ll -p 8000 -e sh /tmp/say"))
 }
 
 fn probed(container: &str) -> String {
@@ -82,7 +83,7 @@ fn configuration_by_name_only_and_only_where_it_may_be_listed() {
     ns.apply("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: mail-settings}\ndata: {host: hidden-value.example}\n");
     let ran = admin(&ns, "changes").run().ends(0).shows(&["secret/mail-password", "configmap/mail-settings", "made"]);
     ran.never_says(&["Tr0ub4dor", "hidden-value", "VHIwdWI0"]);
-    let kubeconfig = ns.kubeconfig_for("reader", &[rule(&["list"], "", &["pods", "events"])]);
+    let kubeconfig = ns.kubeconfig_for("reader", &[rule("list", "pods,events")]);
     let ran = crate::support::obsctl(&kubeconfig, "changes --namespace").arg(ns.name()).run().ends(0);
     let ran = ran.shows(&["not seen", "secrets", "you may not list them"]);
     ran.never_says(&["mail-password"]);

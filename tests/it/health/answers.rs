@@ -82,13 +82,30 @@ fn a_hundred_endpoints_and_a_slow_one() {
     .unwrap();
     let urls: Vec<String> = (0..99).map(|i| server.url(&format!("/{i}"))).chain([server.url("/slow")]).collect();
     let ran = health(&urls.join(" ")).run().ends(0).shows(&["100 URLs are well", "2.0 s"]);
-    println!("100 endpoints, one at 2 s: {:?}", ran.took);
     assert!(ran.took < Duration::from_millis(2_500) * patience(), "{:?}", ran.took);
 }
 
 /// How much slower than a quiet machine this one may be: tests run beside each other.
 fn patience() -> u32 {
     2
+}
+
+#[test]
+fn proxies_of_the_environment_are_used_as_curl_uses_them() {
+    let proxy = Scripted::start(|path| match path {
+        "http://app.example.test/x" => Act::Say(answer("200 OK", "application/json", WELL)),
+        _ => Act::Say(b"HTTP/1.1 403 Forbidden\r\n\r\n".to_vec()),
+    })
+    .unwrap();
+    let at = format!("http://lab:Tr0ub4dor-and-3@127.0.0.1:{}", proxy.port());
+    health("http://app.example.test/x").var("http_proxy", &at).run().ends(0).shows(&["1 URL is well"]).never_says(&["Tr0ub4dor"]);
+    let asked = proxy.asked().concat();
+    assert!(asked.contains("host: app.example.test") && asked.contains("proxy-authorization: basic"), "{asked}");
+    let refused = health("https://app.example.test/x").var("https_proxy", &at).run().ends(1);
+    refused.shows(&["going through the proxy", "403 Forbidden"]).never_says(&["Tr0ub4dor"]);
+    let around = health("http://app.example.test/x").var("http_proxy", &at).var("no_proxy", "example.test").run().ends(1);
+    around.shows(&["its name was looked up"]);
+    health("https://app.example.test/x").var("https_proxy", "socks5://127.0.0.1:1").run().ends(1).shows(&["only proxies with http://"]);
 }
 
 #[test]
