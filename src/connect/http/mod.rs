@@ -277,3 +277,57 @@ fn broken(error: &hyper::Error, redact: &Redactor) -> Safe {
 fn text(headers: &HeaderMap, name: &HeaderName) -> String {
     headers.get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(url: &str) -> HttpQuestion {
+        let secret = |name, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        HttpQuestion {
+            url: HttpUrl::parse(url).expect("a URL"),
+            way: Way::Direct(Arc::default()),
+            headers: vec![
+                secret("authorization", "Bearer x"),
+                secret("cookie", "a=b"),
+                secret("x-api-key", "k"),
+                secret("host", "evil.example"),
+            ],
+            trust: HttpTrust::anybody().expect("nobody is asked"),
+            limits: HttpLimits { each: Duration::from_secs(1), whole: Duration::from_secs(1) },
+        }
+    }
+
+    #[test]
+    fn secrets_stay_with_their_scheme_host_and_port() {
+        let question = question("https://app.example.org/a");
+        for (url, same) in [
+            ("https://app.example.org/b?c", true),
+            ("https://app.example.org:443/", true),
+            ("https://app.example.org:8443/", false),
+            ("http://app.example.org/", false),
+            ("https://example.org/", false),
+            ("https://app.example.org.evil.example/", false),
+        ] {
+            let to = HttpUrl::parse(url).expect("a URL");
+            let request = request(&question, &to, false, None).expect("a request");
+            for name in ["authorization", "cookie", "x-api-key"] {
+                assert_eq!(request.headers().contains_key(name), same, "{name} to {url}");
+            }
+            assert_eq!(request.headers().get(header::HOST).and_then(|h| h.to_str().ok()), Some(to.authority().as_str()));
+        }
+    }
+
+    #[test]
+    fn redirects_are_followed_where_that_is_safe() {
+        let question = question("https://app.example.org/a");
+        let to = |location, hops| {
+            next(&question, &question.url, location, hops).map(|u| u.shown().to_string()).map_err(|(_, why)| why.to_string())
+        };
+        assert_eq!(to("/b", 0).as_deref(), Ok("https://app.example.org/b"));
+        assert_eq!(to("//other.example/", 4).as_deref(), Ok("https://other.example"));
+        assert_eq!(to("http://app.example.org/a", 0), Err("from https to http: not followed".into()));
+        assert_eq!(to("/b", 5), Err("more than 5 redirects".into()));
+        assert_eq!(to("https://u:p@app.example.org/", 0), Err("it is no URL".into()));
+    }
+}

@@ -252,17 +252,20 @@ fn certificate(name: &Safe, certificate: &Certificate, now: Timestamp) -> Option
 /// The whole in a sentence.
 pub fn headline(facts: &HealthFacts, findings: &[Finding]) -> Safe {
     let urls = facts.targets.iter().filter(|t| t.asked == Asked::Url).count();
-    let pods = facts.targets.len() - urls;
+    // Who is on its way out is neither well nor ill.
+    let leaving = facts.targets.iter().filter(|t| t.pod.as_ref().is_some_and(|p| p.leaving)).count();
+    let pods = facts.targets.len() - urls - leaving;
     let counted = |u: usize, p: usize| match (u, p) {
         (0, p) => units::plural(p, "pod", "pods"),
         (u, 0) => units::plural(u, "URL", "URLs"),
         (u, p) => safe!("{} and {}", units::plural(u, "URL", "URLs"), units::plural(p, "pod", "pods")),
     };
     let Some(worst) = findings.iter().find(|f| f.severity > Severity::Info) else {
-        let say = if facts.targets.len() == 1 { "is well" } else { "are well" };
+        let say = if urls + pods == 1 { "is well" } else { "are well" };
         let starting = facts.targets.iter().filter(|t| t.pod.as_ref().is_some_and(|p| p.starting)).count();
         let starting = if starting > 0 { safe!(", {} of them still starting", starting) } else { Safe::EMPTY };
-        return safe!("{} {}{}", counted(urls, pods), say, starting);
+        let leaving = if leaving > 0 { safe!(", {} leaving", leaving) } else { Safe::EMPTY };
+        return safe!("{} {}{}{}", counted(urls, pods), say, starting, leaving);
     };
     // What the world sees beside what is wrong inside.
     let outside =

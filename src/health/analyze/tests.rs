@@ -91,6 +91,14 @@ fn a_pod_that_starts_is_not_failed() {
 }
 
 #[test]
+fn a_pod_on_its_way_out_is_neither_well_nor_ill() {
+    let mut leaving = pod("web-3", 503, &[("redis", Condition::Failed)]);
+    leaving.pod = Some(PodStanding { leaving: true, ..standing(false) });
+    let (verdict, line, _) = judged(vec![pod("web-1", 200, &[OK]), leaving]);
+    assert_eq!((verdict, line.as_str()), (Verdict::Ok, "1 pod is well, 1 leaving"));
+}
+
+#[test]
 fn versions_are_counted() {
     let of = |name, version: &'static str| TargetHealth { version: Some(version.into()), ..pod(name, 200, &[OK]) };
     let (verdict, line, _) = judged(vec![of("a", "0.57.0"), of("b", "0.57.0"), of("c", "0.56.2"), of("d", "0.57.0")]);

@@ -2,18 +2,31 @@
 
 use super::{QUICK, admin, container};
 use crate::support::SOON;
-use lab::{Namespace, rule};
+use lab::{
+    Namespace, rule,
+    sandbox::{PodSandbox, Profile},
+};
 
 /// A web server of busybox that says how it is.
 fn web(status: &str, body: &str) -> String {
-    let answer = format!("HTTP/1.1 {status}\\r\\nContent-Type: application/json\\r\\nConnection: close\\r\\nContent-Length: {}\\r\\n\\r\\n{body}", body.len());
+    let answer = format!(
+        "HTTP/1.1 {status}\\r\\nContent-Type: application/json\\r\\nConnection: close\\r\\nContent-Length: {}\\r\\n\\r\\n{body}",
+        body.len()
+    );
     let read = r#"while read -r line; do case "$line" in ?) break;; esac; done; cat /tmp/answer"#;
-    container("main", &format!("mkdir -p /tmp; printf '%b' '{answer}' > /tmp/answer; echo '{read}' > /tmp/say; exec nc -ll -p 8000 -e sh /tmp/say"))
+    container(
+        "main",
+        &format!("mkdir -p /tmp; printf '%b' '{answer}' > /tmp/answer; echo '{read}' > /tmp/say; exec nc -ll -p 8000 -e sh /tmp/say"),
+    )
 }
 
 fn probed(container: &str) -> String {
     let probe = "httpGet: {path: /api/health/, port: 8000, httpHeaders: [{name: Host, value: app.example.org}]}, periodSeconds: 1";
-    container.replacen('{', &format!("{{ports: [{{containerPort: 8000}}], readinessProbe: {{{probe}}}, livenessProbe: {{tcpSocket: {{port: 8000}}}}, "), 1)
+    container.replacen(
+        '{',
+        &format!("{{ports: [{{containerPort: 8000}}], readinessProbe: {{{probe}}}, livenessProbe: {{tcpSocket: {{port: 8000}}}}, "),
+        1,
+    )
 }
 
 fn deployment(name: &str, replicas: u32, container: &str) -> String {
@@ -24,7 +37,9 @@ fn deployment(name: &str, replicas: u32, container: &str) -> String {
 }
 
 fn service(name: &str, app: &str) -> String {
-    format!("---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{selector: {{app: {app}}}, ports: [{{port: 80, targetPort: 8000}}]}}\n")
+    format!(
+        "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{selector: {{app: {app}}}, ports: [{{port: 80, targetPort: 8000}}]}}\n"
+    )
 }
 
 const WELL: &str = r#"{"status":"healthy","db":"ok","redis":"ok"}"#;
@@ -43,7 +58,9 @@ fn one_degraded_pod_among_those_that_are_well() {
     admin(&ns, "health").run().ends(0).shows(&["2 pods are well", "DB", "REDIS", "ready"]);
     admin(&ns, "health svc/web").run().ends(0).shows(&["2 pods are well"]);
     let ill = probed(&web("503 Service Unavailable", ILL));
-    ns.apply(&format!("---\napiVersion: v1\nkind: Pod\nmetadata: {{name: web-ill, labels: {{app: web}}}}\nspec: {{{QUICK}, containers: [{ill}]}}\n"));
+    ns.apply(&format!(
+        "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: web-ill, labels: {{app: web}}}}\nspec: {{{QUICK}, containers: [{ill}]}}\n"
+    ));
     ns.wait("pod/web-ill", "jsonpath={.status.phase}=Running", SOON);
     let ran = admin(&ns, "health svc/web").run().ends(1);
     let ran = ran.shows(&["FAILED", "redis failed on web-ill", "Connection refused", "not ready", "obsctl logs pod/web-ill"]);
@@ -73,7 +90,10 @@ fn a_service_without_pods_and_a_stuck_rollout() {
     let ran = admin(&ns, "changes --since 10m").run().ends(0);
     ran.shows(&["deploy/api", "1 → 2; stuck: 1 of 1 updated, 0 of them ready"]);
     let json = admin(&ns, "changes -o json").run().ends(0).json();
-    assert!(json["facts"]["changes"].as_array().is_some_and(|all| all.iter().any(|c| c["kind"] == "rollout" && c["bad"] == true)), "{json}");
+    assert!(
+        json["facts"]["changes"].as_array().is_some_and(|all| all.iter().any(|c| c["kind"] == "rollout" && c["bad"] == true)),
+        "{json}"
+    );
 }
 
 #[test]
@@ -87,4 +107,23 @@ fn configuration_by_name_only_and_only_where_it_may_be_listed() {
     let ran = crate::support::obsctl(&kubeconfig, "changes --namespace").arg(ns.name()).run().ends(0);
     let ran = ran.shows(&["not seen", "secrets", "you may not list them"]);
     ran.never_says(&["mail-password"]);
+}
+
+#[test]
+fn the_sandbox_with_a_degraded_pod_and_with_a_stuck_rollout() {
+    let sandbox = PodSandbox::start(&lab::get().cluster(), Profile::A).unwrap();
+    let ask = |words: &str| {
+        crate::support::obsctl(sandbox.namespace.cluster().kubeconfig(), words).arg("--config").arg(sandbox.config.to_str().unwrap()).run()
+    };
+    ask("health backend").ends(0).shows(&["2 pods are well", "DB", "REDIS"]);
+    let harmed = sandbox.traffic().harm("degraded-pod", &[]).unwrap();
+    let ran = ask("health backend").ends(1);
+    let ran = ran.shows(&["redis failed on backend-degraded", "obsctl logs pod/backend-degraded"]);
+    assert_eq!(ran.out.lines().filter(|l| l.starts_with("backend-") && l.contains(" 200 ")).count(), 2, "{}", ran.out);
+    harmed.restore().unwrap();
+    let harmed = sandbox.traffic().harm("stuck-rollout", &[]).unwrap();
+    ask("health backend").ends(1).shows(&["rollout of deploy/backend", "stuck", "ErrImageNeverPull"]);
+    ask("changes").ends(0).shows(&["deploy/backend", "stuck"]);
+    harmed.restore().unwrap();
+    ask("health backend").ends(0).shows(&["2 pods are well"]);
 }

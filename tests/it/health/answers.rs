@@ -52,7 +52,10 @@ fn a_secret_never_crosses_to_another_place_nor_down_to_http() {
     let ran = health(&first.url("/begin?token=Tr0ub4dor-and-3")).run().ends(0).shows(&["302 to"]);
     ran.never_says(&["Tr0ub4dor"]);
     let asked = other.asked().concat();
-    assert!(asked.contains("get /there") && !asked.contains("tr0ub4dor") && !asked.contains("referer") && !asked.contains("authorization"), "{asked}");
+    assert!(
+        asked.contains("get /there") && !asked.contains("tr0ub4dor") && !asked.contains("referer") && !asked.contains("authorization"),
+        "{asked}"
+    );
     health(&first.url("/around")).run().ends(3).shows(&["which was not followed"]);
     assert_eq!(first.asked().iter().filter(|head| head.starts_with("get /around")).count(), 6);
 }
@@ -66,7 +69,11 @@ fn metrics_that_answer_to_the_world_are_a_warning() {
     .unwrap();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("obsctl.yaml");
-    std::fs::write(&file, format!("environments:\n  production:\n    apps:\n      shop: {{url: \"{}\", health: /api/health/}}\n", server.url(""))).unwrap();
+    std::fs::write(
+        &file,
+        format!("environments:\n  production:\n    apps:\n      shop: {{url: \"{}\", health: /api/health/}}\n", server.url("")),
+    )
+    .unwrap();
     let ask = |words: &str| health(words).arg("--config").arg(file.to_str().unwrap()).run();
     ask("").ends(0).shows(&["production", "answers to the whole world with metrics", "/api/health/"]);
     ask("--fail-on warn").ends(4);
@@ -81,7 +88,7 @@ fn a_hundred_endpoints_and_a_slow_one() {
     })
     .unwrap();
     let urls: Vec<String> = (0..99).map(|i| server.url(&format!("/{i}"))).chain([server.url("/slow")]).collect();
-    let ran = health(&urls.join(" ")).run().ends(0).shows(&["100 URLs are well", "2.0 s"]);
+    let ran = health(&urls.join(" ")).run().ends(0).shows(&["100 URLs are well", "/slow"]);
     assert!(ran.took < Duration::from_millis(2_500) * patience(), "{:?}", ran.took);
 }
 
@@ -111,7 +118,9 @@ fn proxies_of_the_environment_are_used_as_curl_uses_them() {
 #[test]
 fn docker_compose_from_a_pipe() {
     let line = |name: &str, health: &str| {
-        format!(r#"{{"Name":"shop-{name}-1","Service":"{name}","State":"running","Health":"{health}","Status":"Up","Image":"shop/{name}:0.57.0","ExitCode":0}}"#)
+        format!(
+            r#"{{"Name":"shop-{name}-1","Service":"{name}","State":"running","Health":"{health}","Status":"Up","Image":"shop/{name}:0.57.0","ExitCode":0}}"#
+        )
     };
     let desk = crate::cli_support::Desk::new().stdin(format!("{}\n{}\n", line("web", "healthy"), line("worker", "unhealthy")).as_bytes());
     let seen = desk.run("health -");

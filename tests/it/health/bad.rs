@@ -55,7 +55,12 @@ fn one_hung_target_does_not_hide_the_others() {
     let ran = health("--timeout 1s").arg(&server.url("/hang")).arg(&server.url("/ok")).run().ends(1);
     assert!(ran.out.contains("200"), "{}", ran.out);
     // The deadline of the whole command ends it with what is known.
-    health("--timeout 60s --deadline 1s").arg(&server.url("/hang")).arg(&server.url("/ok")).run().ends(124).shows(&["stopped before it answered", "200"]);
+    health("--timeout 60s --deadline 1s")
+        .arg(&server.url("/hang"))
+        .arg(&server.url("/ok"))
+        .run()
+        .ends(124)
+        .shows(&["stopped before it answered", "200"]);
 }
 
 #[test]

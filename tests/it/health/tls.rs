@@ -34,7 +34,9 @@ fn each_certificate_is_told_apart() {
     }
     let _nginx = Nginx::start(&blocks, at[0].1).unwrap();
     let port = |name: &str| at.iter().find(|(n, _)| *n == name).unwrap().1;
-    let ask = |name: &str, path: &str| health(&format!("https://127.0.0.1:{}{path}", port(name))).var("SSL_CERT_FILE", authority.ca().to_str().unwrap()).run();
+    let ask = |name: &str, path: &str| {
+        health(&format!("https://127.0.0.1:{}{path}", port(name))).var("SSL_CERT_FILE", authority.ca().to_str().unwrap()).run()
+    };
     ask("good", "/").ends(0).shows(&["1 URL is well", "cert 90d", "tls"]);
     ask("near", "/").ends(0).shows(&["WARN", "its certificate ends in 9 days"]);
     ask("nearer", "/").ends(1).shows(&["its certificate ends in 1 day,"]);

@@ -33,7 +33,8 @@ impl Nginx {
         need::all("nginx", &[need("/usr/sbin/nginx", "nginx")])?;
         let dir = tempfile::tempdir().doing(|| "making a folder")?;
         let at = dir.path().display();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {at}/{kind};\n")).concat();
+        let temporary: String =
+            ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {at}/{kind};\n")).concat();
         let conf = format!(
             "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\nevents {{}}\nhttp {{ access_log off;\n{temporary}{blocks}\n}}\n"
         );
