@@ -6,14 +6,16 @@ use crate::{
     answer::Hint,
     config::{Address, Broker, Endpoint, Environment, Via},
     connect::{
-        broker::{Around, BrokerLink, may_need_cluster},
+        broker::{BrokerLink, Surroundings, may_need_cluster, must_have_cluster},
         http::Proxies,
         kube::{Cluster, KubeAsk},
+        postgres::PostgresLink,
         secret::Secrets,
     },
     error::{Error, Kind, Result},
     exit::Outcome,
     report::Where,
+    safe,
     text::{Redactor, Safe},
 };
 use jiff::{Timestamp, Zoned, tz::TimeZone};
@@ -149,7 +151,7 @@ impl Session {
             };
             let cluster = self.cluster_for(&broker.endpoint).await?;
             let secrets = self.secrets(cluster.as_ref());
-            let around = Around { env: &self.env, secrets, cluster, redact: self.redact.clone() };
+            let around = Surroundings { env: &self.env, secrets, cluster, redact: self.redact.clone() };
             BrokerLink::resolve(&broker, &around).await.map(Arc::new)
         });
         tokio::select! {
@@ -158,9 +160,49 @@ impl Session {
         }
     }
 
+    /// A database of the environment: `main` is what the configuration names so, else what the variables of its apps say. Not yet connected.
+    ///
+    /// # Errors
+    /// `Config` where nothing says where it is; else as `PostgresLink::resolve`.
+    pub async fn postgres(&self, name: &str) -> Result<PostgresLink> {
+        let stop = self.stop.token();
+        let doing = safe!("looking for the database {}", Safe::name(name));
+        let endpoint = match self.env.postgres.get(name) {
+            Some(endpoint) => endpoint.clone(),
+            None if self.env.postgres.is_empty() && self.ask.is_some() && name == "main" => Endpoint::at(Address::Apps, Via::Auto),
+            None => {
+                let known: Vec<Safe> = self.env.postgres.keys().map(Safe::name).collect();
+                let what = if known.is_empty() { "none is configured".into() } else { safe!("there are {}", Safe::join(&known, ", ")) };
+                return Err(Error::new(Kind::Config, doing)
+                    .what(what)
+                    .hint(Hint::Set(safe!("postgres: {{{}: {{url: …}}}}", Safe::name(name)))));
+            }
+        };
+        let resolve = async {
+            let cluster = self.cluster_for(&endpoint).await?;
+            let secrets = self.secrets(cluster.as_ref());
+            PostgresLink::resolve(&endpoint, &Surroundings { env: &self.env, secrets, cluster, redact: self.redact.clone() }).await
+        };
+        tokio::select! {
+            link = resolve => link,
+            () = stop.cancelled() => Err(Error::new(Kind::Cancelled, doing.clone()).what("stopped")),
+        }
+    }
+
     /// The cluster, where the way to an endpoint leads, or may lead, through it.
     async fn cluster_for(&self, endpoint: &Endpoint) -> Result<Option<Arc<Cluster>>> {
-        if self.ask.is_some() && may_need_cluster(endpoint) { self.cluster().await.map(Some) } else { Ok(None) }
+        if self.ask.is_none() || !may_need_cluster(endpoint) {
+            return Ok(None);
+        }
+        match self.cluster().await {
+            Ok(cluster) => Ok(Some(cluster)),
+            // An address that stands here needs no cluster; a Service's name then fails to resolve, with the hint of the other ways.
+            Err(error) if error.kind() == Kind::Config && !must_have_cluster(endpoint) => {
+                tracing::debug!("no cluster to look for a Service in: {error}");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The references of the environment, which lead into the cluster once one is needed.

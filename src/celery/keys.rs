@@ -78,14 +78,7 @@ pub enum KeyKind {
 impl From<&Transport> for Keys {
     fn from(transport: &Transport) -> Self {
         let Transport { key_prefix, sep, priority_steps, unacked_key, unacked_index_key, visibility_timeout, .. } = transport.clone();
-        Self {
-            prefix: key_prefix,
-            sep,
-            steps: priority_steps,
-            unacked: unacked_key,
-            unacked_index: unacked_index_key,
-            visibility_timeout,
-        }
+        Self { prefix: key_prefix, sep, steps: priority_steps, unacked: unacked_key, unacked_index: unacked_index_key, visibility_timeout }
     }
 }
 
@@ -134,9 +127,10 @@ impl Keys {
     pub fn control_channel(&self, db: u64) -> Raw {
         self.key(&format!("/{db}.{PIDBOX}"))
     }
-    /// The pattern of the channels on which workers speak: heartbeats and, where they are on, task events.
+    /// The pattern of the channels on which workers say how they are. Task events, where they are on, have channels of their own: they are
+    /// not asked for. A user with few rights needs exactly this pattern (`&/0.celeryev/worker.*`): Redis compares patterns letter by letter.
     pub fn event_channels(&self, db: u64) -> Raw {
-        self.key(&format!("/{db}.celeryev/*"))
+        self.key(&format!("/{db}.celeryev/worker.*"))
     }
 
     /// What a key is. A list that is none of kombu's own reads as a bucket: whether it is a queue only its content and the bindings tell.

@@ -5,6 +5,7 @@
 
 pub mod analyze;
 pub mod collect;
+pub mod control;
 pub mod decode;
 pub mod keys;
 pub mod model;

@@ -286,7 +286,7 @@ fn known(scheme: &str) -> Result<Scheme> {
     }
 }
 
-fn authority(text: &str) -> Result<(String, Option<u16>)> {
+pub(super) fn authority(text: &str) -> Result<(String, Option<u16>)> {
     let (host, port) = match text.strip_prefix('[') {
         Some(v6) => match v6.split_once(']') {
             Some((host, rest)) if host.parse::<std::net::Ipv6Addr>().is_ok() => (host.to_owned(), rest.strip_prefix(':').unwrap_or(rest)),
@@ -324,7 +324,7 @@ fn or_local(host: String) -> String {
     if host.is_empty() { "127.0.0.1".into() } else { host }
 }
 
-fn filled(text: String) -> Option<String> {
+pub(super) fn filled(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 

@@ -389,10 +389,14 @@ impl<'a> Builder<'a> {
         if parts.cert.is_some() != parts.key.is_some() {
             self.problems.push(Problem { place, what: "cert and key belong together: a client certificate has both".into(), hint: None });
         }
-        let verify = parts.verify.map(|at| {
+        let verify = parts.verify.and_then(|at| {
+            // A password of the cluster would go to whoever answers.
+            if !at.value && !self.may_now(at.place, "turns off the verification of a server", &of("verify")) {
+                return None;
+            }
             let from = self.origin(at.place);
             self.record(of("verify"), if at.value { "true" } else { "false" }.into(), from, Vec::new());
-            at.value
+            Some(at.value)
         });
         TlsSettings { ca, cert, key, verify }
     }

@@ -15,6 +15,7 @@ mod explain;
 mod file;
 mod merge;
 mod nearest;
+mod postgres_url;
 mod reference;
 mod trust;
 mod value;
@@ -27,6 +28,7 @@ pub use environment::{App, Environment, KubeTarget, LogGlob, Results, Setting};
 pub use file::schema;
 pub use merge::{Inputs, Origin, Sourced, Vars, load, names};
 pub use nearest::nearest;
+pub use postgres_url::{PostgresUrl, SslMode};
 pub use trust::{Action, TrustPlan, plan_trust, state_folder};
 
 #[cfg(test)]

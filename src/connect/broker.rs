@@ -58,7 +58,7 @@ struct Line {
 }
 
 /// What an environment's links need: made once, used for the broker and the databases.
-pub struct Around<'a> {
+pub struct Surroundings<'a> {
     /// The environment.
     pub env: &'a Environment,
     /// Its references; has the cluster where that is needed.
@@ -74,7 +74,14 @@ pub fn may_need_cluster(endpoint: &Endpoint) -> bool {
     endpoint.via != Via::Direct || matches!(endpoint.address, Address::Apps) || endpoint.values().iter().any(|v| needs_cluster(&v.value))
 }
 
-impl Around<'_> {
+/// Whether there is no other way than through the cluster: it is asked for, or what says where it is lies there.
+pub fn must_have_cluster(endpoint: &Endpoint) -> bool {
+    matches!(endpoint.via, Via::Tunnel | Via::Exec)
+        || matches!(endpoint.address, Address::Apps)
+        || endpoint.values().iter().any(|v| needs_cluster(&v.value))
+}
+
+impl Surroundings<'_> {
     /// Who relays, and how names are read.
     ///
     /// # Errors
@@ -139,7 +146,7 @@ impl BrokerLink {
     ///
     /// # Errors
     /// `Config` for a URL that is none of a Redis, a reference that cannot be resolved or may not be used; else as the cluster's.
-    pub async fn resolve(broker: &Broker, around: &Around<'_>) -> Result<Self> {
+    pub async fn resolve(broker: &Broker, around: &Surroundings<'_>) -> Result<Self> {
         let Broker { endpoint, transport, thresholds } = broker.clone();
         let hint = around.hint(&endpoint).await?;
         let mut warnings = Vec::new();
@@ -212,7 +219,11 @@ impl BrokerLink {
 
     /// The cluster that it is reached through. None: straight from here.
     pub fn cluster(&self) -> Option<&Arc<Cluster>> {
-        self.line.iter().find(|line| line.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(Route::is_inside))?.cluster.as_ref()
+        self.line
+            .iter()
+            .find(|line| line.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(Route::is_inside))?
+            .cluster
+            .as_ref()
     }
 
     /// Who we are to it.

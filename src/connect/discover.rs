@@ -90,20 +90,23 @@ pub(super) async fn find(what: &'static str, urls: &[&'static str], parts: &Part
             }
             match variables::lookup(secrets, &candidate.container, name).await {
                 Ok(Some(value)) if !value.expose_secret().trim().is_empty() => {
-                    return Some((*name, SecretString::from(value.expose_secret().trim().to_owned())));
+                    return Ok(Some((*name, SecretString::from(value.expose_secret().trim().to_owned()))));
                 }
                 Ok(_) => {}
+                // It is there by name: another variable in its place would be a guess.
+                Err(error) if variables::is_named(&candidate.container, name) => return Err(error),
                 Err(error) => {
                     refused.get_or_insert(error);
                 }
             }
         }
-        None
+        Ok(None)
     };
     for url in urls {
         let mut all: Vec<(&Candidate, SecretString)> = Vec::new();
         for candidate in &candidates {
-            if let Some((_, value)) = look(candidate, &[*url]).await {
+            // `CELERY_BROKER=redis` names a kind, not a place.
+            if let Some((_, value)) = look(candidate, &[*url]).await?.filter(|(_, value)| value.expose_secret().contains("://")) {
                 all.push((candidate, value));
             }
         }
@@ -118,16 +121,20 @@ pub(super) async fn find(what: &'static str, urls: &[&'static str], parts: &Part
         }
     }
     for candidate in &candidates {
-        if let Some((name, host)) = look(candidate, parts.host).await {
-            let mut part = async |names| look(candidate, names).await.map(|(_, value)| value);
+        // A Secret that was refused as a whole may hold the rest, a password above all.
+        if let Some((name, host)) = look(candidate, parts.host).await? {
+            let mut part = async |names| Ok::<_, Error>(look(candidate, names).await?.map(|(_, value)| value));
             let said = Said::Parts {
                 host,
-                port: part(parts.port).await,
-                user: part(parts.user).await,
-                password: part(parts.password).await,
-                database: part(parts.database).await,
+                port: part(parts.port).await?,
+                user: part(parts.user).await?,
+                password: part(parts.password).await?,
+                database: part(parts.database).await?,
             };
             let at = safe!("pod {} variables {}, …", Safe::name(&candidate.pod), name);
+            if let (Said::Parts { password: None, .. }, Some(refused)) = (&said, refused.take()) {
+                return Err(refused);
+            }
             return Ok(Found { said, at, warnings: Vec::new() });
         }
     }

@@ -6,6 +6,7 @@ mod discover;
 pub mod exec;
 pub mod http;
 pub mod kube;
+pub mod postgres;
 pub mod process;
 pub mod redis;
 pub mod route;

@@ -87,9 +87,14 @@ pub(super) async fn lookup(secrets: &Secrets, container: &Container, variable: &
     find(secrets, container, variable, end, 0).await
 }
 
-/// Whether a container's specification sets a variable by name, or may get it from a whole object.
+/// Whether a container's specification sets a variable by name.
+pub(super) fn is_named(container: &Container, variable: &str) -> bool {
+    container.env.iter().flatten().any(|e| e.name == variable)
+}
+
+/// Whether it does, or may get it from a whole object.
 pub(super) fn may_have(container: &Container, variable: &str) -> bool {
-    container.env.iter().flatten().any(|e| e.name == variable) || container.env_from.as_ref().is_some_and(|all| !all.is_empty())
+    is_named(container, variable) || container.env_from.as_ref().is_some_and(|all| !all.is_empty())
 }
 
 /// Looks at the first `end` entries of `env`, the last one first, then at `envFrom`: what `$(…)` means depends on where it stands.

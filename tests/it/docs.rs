@@ -40,7 +40,8 @@ fn commands(text: &str) -> Vec<String> {
             // The command itself: at the line's start, after a prompt, or at the end of a pipe.
             if before.is_empty() || before == "$" || before.ends_with('|') || before == "NEXT" {
                 let words = words.split(" #").next().unwrap_or_default().trim();
-                found.push(format!("obsctl {words}"));
+                // NEXT names several, far apart.
+                found.extend(words.split("  obsctl ").map(|words| format!("obsctl {}", words.trim())));
             }
         }
     }

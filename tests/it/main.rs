@@ -2,6 +2,8 @@
 
 // The lints' leave for tests holds inside of `cfg(test)` only.
 #[cfg(test)]
+mod brokers;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod cli_support;
@@ -10,6 +12,8 @@ mod cluster;
 #[cfg(test)]
 mod completions;
 #[cfg(test)]
+mod databases;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod generated;
@@ -17,6 +21,8 @@ mod generated;
 mod health;
 #[cfg(test)]
 mod profiles;
+#[cfg(test)]
+mod queue;
 #[cfg(test)]
 mod shells;
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub struct Obsctl {
     words: Vec<String>,
     vars: Vec<(String, String)>,
     pipe: &'static str,
+    files: Vec<(String, String)>,
 }
 
 /// What a user saw.
@@ -33,7 +34,13 @@ pub struct Ran {
 
 /// `obsctl` with this kubeconfig; the words are split at spaces.
 pub fn obsctl(kubeconfig: &Path, words: &str) -> Obsctl {
-    Obsctl { kubeconfig: kubeconfig.to_owned(), words: words.split_whitespace().map(str::to_owned).collect(), vars: Vec::new(), pipe: "" }
+    Obsctl {
+        kubeconfig: kubeconfig.to_owned(),
+        words: words.split_whitespace().map(str::to_owned).collect(),
+        vars: Vec::new(),
+        pipe: "",
+        files: Vec::new(),
+    }
 }
 
 impl Obsctl {
@@ -55,6 +62,12 @@ impl Obsctl {
         self
     }
 
+    /// A file in its working folder.
+    pub fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
     /// Pipes its stdout into a shell command, as in `head -1`; the status stays that of obsctl.
     pub fn piped_into(mut self, command: &'static str) -> Self {
         self.pipe = command;
@@ -71,6 +84,9 @@ impl Obsctl {
     #[track_caller]
     pub fn start(self) -> Live {
         let dir = tempfile::tempdir().unwrap();
+        for (name, text) in &self.files {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
         // `exec`: the number of the child is that of obsctl itself, so that signals reach it.
         let script = match self.pipe {
             "" => "exec \"$0\" \"$@\" >out 2>err </dev/null".to_owned(),

@@ -186,6 +186,14 @@ class Broker:
         self.cache = redis.Redis.from_url(url.rsplit("/", 1)[0] + "/1")
         self.celery = Celery(broker=url)
 
+    def waiting(self):
+        """Tasks in the lists of the two queues, whatever their priority."""
+        keys = [f"{queue}{step}" for queue in ("celery", "mail") for step in ("", "\x06\x163", "\x06\x166", "\x06\x169")]
+        with self.redis.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.llen(key)
+            return sum(pipeline.execute())
+
     def unacked(self):
         """Task by delivery tag, with the message."""
         held = {tag: json.loads(value) for tag, value in self.redis.hgetall("unacked").items()}
@@ -271,6 +279,10 @@ def hoarding(shop, broker, _seed, options):
 
 
 def share_out(shop, broker, tasks):
+    # A killed worker stays in the inventory; an operator would take it out by hand too.
+    for member in broker.redis.smembers("_kombu.binding.celery.pidbox"):
+        if b"celery-reindex" in member:
+            broker.redis.srem("_kombu.binding.celery.pidbox", member)
     shop.database.execute(
         "UPDATE django_celery_results_taskresult SET status = 'REVOKED' WHERE task_id = ANY(%s) AND task_name = 'orders.rebuild_index'", [tasks]
     )
@@ -341,26 +353,40 @@ def ordinary(shop, seed, count):
 
 
 def soak(shop, broker, seed, seconds):
-    """An ordinary day in fast motion: bursts, tasks for later, retries, a long task now and then, and quiet. Nothing is wrong."""
+    """An ordinary day in fast motion: bursts, tasks for later, retries, a long task now and then, and quiet. Nothing is wrong: what comes
+    is within what the workers can do on this machine, which is measured all the time."""
     chance = random.Random(seed)
-    end = time.monotonic() + seconds
     ids = []
     rounds = 0
 
     def send(task, **options):
         ids.append(broker.celery.send_task(task, **options).id)
 
+    def burst(size):
+        for _ in range(size):
+            send("products.refresh_stock", queue="celery", priority=chance.choice((0, 3, 6, 9)))
+
+    def drained():
+        began = time.monotonic()
+        shop.wait("the queues to be empty", lambda: broker.waiting() < 3)
+        return time.monotonic() - began
+
+    burst(20)
+    rate = 20 / max(drained(), 0.2)
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         rounds += 1
         rid = request_id(seed, "soak", rounds)
         match chance.choices(("burst", "later", "retries", "long", "quiet"), (4, 2, 1, 2, 2))[0]:
             case "burst":
-                for _ in range(chance.randint(20, 200)):
-                    send("products.refresh_stock", queue="celery", priority=chance.choice((0, 3, 6, 9)))
-                for n in range(chance.randint(1, 8)):
+                # Three seconds of work at the most: half a minute of the day that this stands for.
+                size = max(5, min(200, int(rate * chance.uniform(0.5, 3))))
+                burst(size)
+                for n in range(chance.randint(1, 3)):
                     ids.extend(shop.checkout(f"{rid}-{n}", n=n)["tasks"])
+                rate = (rate + size / max(drained(), 0.2)) / 2
             case "later":
-                for _ in range(chance.randint(1, 30)):
+                for _ in range(chance.randint(1, max(2, int(rate)))):
                     send("products.refresh_stock", queue="celery", countdown=chance.uniform(1, min(20, max(2, end - time.monotonic()))))
             case "retries":
                 ids.extend(shop.checkout(rid, email="lost@hangup.example")["tasks"])
@@ -368,7 +394,7 @@ def soak(shop, broker, seed, seconds):
                 send("mail.send_newsletter", args=(chance.uniform(0.5, 2.5),), queue="mail")
             case "quiet":
                 time.sleep(chance.uniform(0.5, 3))
-        time.sleep(chance.uniform(0, 0.3))
+        drained()
     shop.wait_tasks(ids)
     yield None, [], f"{rounds} rounds, {len(ids)} tasks, all ended"
 

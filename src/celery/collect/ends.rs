@@ -52,11 +52,11 @@ impl Collector<'_> {
         let replies = match self.ask(&reads, ENDS_AT_MOST).await? {
             Some(replies) => replies,
             None => {
-                let why: Safe = safe!("a message next to run is larger than {}, and is not fetched", units::bytes(ENDS_AT_MOST));
-                for bucket in lengths.queues.values_mut().flat_map(|queue| queue.buckets.values_mut()) {
-                    if bucket.waiting.is_some_and(|n| n > 0) {
-                        bucket.tail = Tail::Unread(why.clone());
-                    }
+                let why: Safe = safe!("some message that is next to run is larger than {}: none is fetched", units::bytes(ENDS_AT_MOST));
+                for place in places {
+                    let Place::Tail(name, step) = place else { continue };
+                    let bucket = lengths.queues.get_mut(&name).and_then(|queue| queue.buckets.get_mut(&step));
+                    bucket.into_iter().for_each(|bucket| bucket.tail = Tail::Unread(why.clone()));
                 }
                 return Ok(());
             }
@@ -95,7 +95,8 @@ impl Collector<'_> {
             }
             Place::Next(name) => {
                 if let Some(queue) = lengths.queues.get_mut(&name) {
-                    queue.next = reply.list().iter().filter_map(Reply::bytes).filter_map(|raw| envelope::envelope(raw, redact).ok()).collect();
+                    queue.next =
+                        reply.list().iter().filter_map(Reply::bytes).filter_map(|raw| envelope::envelope(raw, redact).ok()).collect();
                 }
             }
             Place::Held => {

@@ -36,11 +36,8 @@ pub(super) struct Lengths {
 impl Collector<'_> {
     pub(super) async fn ask_lengths(&mut self) -> Result<Lengths> {
         let queues: Vec<String> = self.names.queues.keys().chain(&self.names.candidates).cloned().collect();
-        let lists: Vec<(usize, u8, Raw)> = queues
-            .iter()
-            .enumerate()
-            .flat_map(|(i, queue)| self.keys.buckets(queue).map(move |(step, key)| (i, step, key)))
-            .collect();
+        let lists: Vec<(usize, u8, Raw)> =
+            queues.iter().enumerate().flat_map(|(i, queue)| self.keys.buckets(queue).map(move |(step, key)| (i, step, key))).collect();
         // A list that the whole keyspace did not show was empty a moment ago, so has no size worth a question.
         let sized: Vec<Raw> = lists
             .iter()
@@ -64,7 +61,8 @@ impl Collector<'_> {
             Read::Zcount(self.keys.unacked_index(), "-inf".to_owned(), seconds)
         }));
         let Some(replies) = self.ask(&reads, LENGTHS_AT_MOST).await? else {
-            let error = Error::new(Kind::Protocol, "counting queues").what("the lengths alone are more than 256 KiB: these are too many queues");
+            let error =
+                Error::new(Kind::Protocol, "counting queues").what("the lengths alone are more than 256 KiB: these are too many queues");
             return Err(error.to(self.redis.provenance().await));
         };
         let mut replies = replies.into_iter();

@@ -6,6 +6,12 @@ mod lengths;
 mod listen;
 mod names;
 
+pub mod find;
+pub mod lists;
+pub mod peek;
+pub mod unacked;
+pub mod workers;
+
 pub use listen::Ears;
 
 use super::{
@@ -50,17 +56,7 @@ pub struct Collector<'r> {
 impl<'r> Collector<'r> {
     /// For these queues; none: for all that there are, also those that an earlier run saw.
     pub fn new(redis: &'r Redis, keys: Keys, named: BTreeMap<String, KnownBy>, remembered: Vec<String>) -> Self {
-        Self {
-            redis,
-            keys,
-            named,
-            remembered,
-            names: Names::default(),
-            samples: 0,
-            clock: None,
-            coverage: Coverage::default(),
-            sent: None,
-        }
+        Self { redis, keys, named, remembered, names: Names::default(), samples: 0, clock: None, coverage: Coverage::default(), sent: None }
     }
 
     /// Keeps what is sent, for `sent`.
@@ -82,8 +78,8 @@ impl<'r> Collector<'r> {
         self.samples += 1;
         let at = lengths.at;
         let queues = self.settle(lengths.queues);
-        let (inventory, around) = (self.names.inventory.clone(), self.names.around.clone());
-        Ok(Sample { at, queues, delivered: lengths.delivered, server: self.names.server.clone(), inventory, around })
+        let (inventory, beside) = (self.names.inventory.clone(), self.names.beside.clone());
+        Ok(Sample { at, queues, delivered: lengths.delivered, server: self.names.server.clone(), inventory, beside })
     }
 
     /// Where else tasks wait: the same queues in other databases of the server, and how many there.
@@ -160,9 +156,14 @@ impl<'r> Collector<'r> {
 
     /// Reads the answer to `TIME`.
     fn set_clock(&mut self, reply: Option<&Reply>) -> Option<Timestamp> {
-        let [seconds, micros] = reply?.list() else { return None };
-        let at = Timestamp::from_microsecond(seconds.int()?.checked_mul(1_000_000)?.checked_add(micros.int()?)?).ok()?;
+        let at = clock(reply?)?;
         self.clock = Some((at, Instant::now()));
         Some(at)
     }
+}
+
+/// The answer to `TIME`.
+fn clock(time: &Reply) -> Option<Timestamp> {
+    let [seconds, micros] = time.list() else { return None };
+    Timestamp::from_microsecond(seconds.int()?.checked_mul(1_000_000)?.checked_add(micros.int()?)?).ok()
 }

@@ -7,7 +7,7 @@ use crate::{
     celery::{
         decode,
         keys::{KeyKind, PIDBOX, REPLY_PIDBOX},
-        model::{Around, Inventory, KnownBy, QueueSample, Scanned, ServerFacts, Tail},
+        model::{Beside, Inventory, KnownBy, QueueSample, Scanned, ServerFacts, Tail},
     },
     connect::redis::{Raw, Read, Reply},
     error::Result,
@@ -44,7 +44,7 @@ pub(super) struct Names {
     /// The sets of bindings that are still to be read.
     pub exchanges: Vec<Raw>,
     /// What else there is.
-    pub around: Around,
+    pub beside: Beside,
     /// The workers.
     pub inventory: Inventory,
     /// The server.
@@ -55,8 +55,8 @@ impl Names {
     /// A queue, or a list that may be one, that nobody asked for.
     pub(super) fn note(&mut self, queue: &str) {
         let name = Safe::name(queue);
-        if !self.queues.contains_key(queue) && self.around.others.len() < CANDIDATES && !self.around.others.contains(&name) {
-            self.around.others.push(name);
+        if !self.queues.contains_key(queue) && self.beside.others.len() < CANDIDATES && !self.beside.others.contains(&name) {
+            self.beside.others.push(name);
         }
     }
 }
@@ -93,8 +93,15 @@ impl Collector<'_> {
             for queue in queues.into_iter().filter(|_| !asked) {
                 self.names.queues.entry(queue).or_insert(KnownBy::Remembered);
             }
+            // The exchange of a queue that Celery declared by itself has its name.
+            let own: Vec<Raw> = self.named.keys().map(|queue| self.keys.binding(queue)).collect();
             let rest: Vec<Reply> = replies.into_iter().skip(2 + SECTIONS.len()).collect();
             self.search(&rest).await?;
+            for key in own {
+                if !self.names.exchanges.contains(&key) {
+                    self.names.exchanges.push(key);
+                }
+            }
         }
         Ok(())
     }
@@ -102,11 +109,8 @@ impl Collector<'_> {
     fn read_inventory(&mut self, reply: Option<&Reply>) {
         match reply.and_then(Reply::scan) {
             Some((cursor, found)) => {
-                let mut workers: Vec<Safe> = found
-                    .iter()
-                    .filter_map(Reply::bytes)
-                    .filter_map(|raw| decode::binding::worker(raw, &self.keys.sep).ok())
-                    .collect();
+                let mut workers: Vec<Safe> =
+                    found.iter().filter_map(Reply::bytes).filter_map(|raw| decode::binding::worker(raw, &self.keys.sep).ok()).collect();
                 workers.sort();
                 workers.dedup();
                 self.names.inventory = Inventory { workers, more: cursor != 0 };
@@ -166,7 +170,7 @@ impl Collector<'_> {
             let why = Why::Unreachable(safe!("the search ended after about {} keys", units::count(looked)));
             self.miss("names of further queues".into(), why, Some(name_them()));
         }
-        self.names.around = Around { scanned: Some(Scanned { keys: looked, whole }), ..Around::default() };
+        self.names.beside = Beside { scanned: Some(Scanned { keys: looked, whole }), ..Beside::default() };
         self.sort_out(&keys, &sets);
         self.names.filled = whole.then_some(keys);
         Ok(())
@@ -179,33 +183,37 @@ impl Collector<'_> {
         let mut surplus = 0;
         for key in lists {
             match keys.kind(key) {
-                KeyKind::Reply { .. } => names.around.replies += 1,
+                KeyKind::Reply { .. } => names.beside.replies += 1,
                 KeyKind::Bucket { queue, .. } if asked => names.note(&queue),
                 KeyKind::Bucket { queue, .. } if names.queues.contains_key(&queue) || names.candidates.contains(&queue) => {}
                 KeyKind::Bucket { queue, .. } if names.candidates.len() < CANDIDATES => {
                     names.candidates.insert(queue);
                 }
                 KeyKind::Bucket { .. } => surplus += 1,
-                _ => names.around.lists += 1,
+                _ => names.beside.lists += 1,
             }
         }
         names.exchanges.clear();
         for key in sets {
             match keys.kind(key) {
                 KeyKind::Binding { exchange } => {
-                    names.around.bound = true;
-                    if exchange != PIDBOX && exchange != REPLY_PIDBOX && !exchange.starts_with("celeryev") && names.exchanges.len() < EXCHANGES {
+                    names.beside.bound = true;
+                    if exchange != PIDBOX
+                        && exchange != REPLY_PIDBOX
+                        && !exchange.starts_with("celeryev")
+                        && names.exchanges.len() < EXCHANGES
+                    {
                         names.exchanges.push(key.clone());
                     }
                 }
                 _ => {
                     let prefix = key.windows(MARK.len()).position(|part| part == MARK).and_then(|at| key.get(..at)).map(Safe::name);
-                    names.around.prefixes.extend(prefix.filter(|prefix| **prefix != *keys.prefix));
+                    names.beside.prefixes.extend(prefix.filter(|prefix| **prefix != *keys.prefix));
                 }
             }
         }
-        names.around.prefixes.sort();
-        names.around.prefixes.dedup();
+        names.beside.prefixes.sort();
+        names.beside.prefixes.dedup();
         if surplus > 0 {
             let why = Why::Unreachable(safe!("only {} lists are looked into to see whether they are queues", CANDIDATES));
             self.miss(safe!("{} further lists", surplus), why, Some(name_them()));
@@ -215,6 +223,7 @@ impl Collector<'_> {
     /// What the contents of the lists have shown: queues stay, what is none is counted and not asked for again.
     pub(super) fn settle(&mut self, looked: BTreeMap<String, QueueSample>) -> BTreeMap<String, QueueSample> {
         let mut queues = BTreeMap::new();
+        let mut unclear = Vec::new();
         let Self { names, .. } = self;
         for (name, queue) in looked {
             let candidate = names.candidates.remove(&name);
@@ -227,11 +236,16 @@ impl Collector<'_> {
                 names.queues.insert(name.clone(), KnownBy::Content);
                 queues.insert(name, QueueSample { known: KnownBy::Content, ..queue });
             } else if ends.iter().any(|tail| matches!(tail, Tail::Unread(_))) {
-                names.around.unclear.push(Safe::name(&name));
+                unclear.push(Safe::name(&name));
             } else if candidate {
-                names.around.lists += 1;
+                names.beside.lists += 1;
             }
         }
+        for list in &unclear {
+            let why = Why::Unreachable("its elements are large, and are not fetched to see whether it is a queue".into());
+            self.miss(safe!("list {}", list), why, Some(name_them()));
+        }
+        self.names.beside.unclear.extend(unclear);
         queues
     }
 }

@@ -1,7 +1,7 @@
 //! Redis' `INFO` → what it says of the server. Lines that are missing or new are no error: versions differ in both.
 
 use crate::{
-    celery::model::{Role, ServerFacts},
+    celery::model::{ServerFacts, ServerRole},
     text::Safe,
 };
 use std::collections::{BTreeMap, HashMap};
@@ -26,8 +26,8 @@ pub fn info<'a>(sections: impl IntoIterator<Item = &'a [u8]>) -> ServerFacts {
         product: text("redis_version").map(|_| if valkey.is_some() { "Valkey".into() } else { "Redis".into() }),
         version: valkey.or_else(|| text("redis_version")).map(Safe::name),
         role: match text("role") {
-            Some("master") => Some(Role::Primary),
-            Some("slave" | "replica") => Some(Role::Replica),
+            Some("master") => Some(ServerRole::Primary),
+            Some("slave" | "replica") => Some(ServerRole::Replica),
             _ => None,
         },
         link_up: text("master_link_status").map(|status| status == "up"),
@@ -51,7 +51,7 @@ mod tests {
         let memory = b"# Memory\r\nused_memory:2040109465\r\nmaxmemory:2147483648\r\nmaxmemory_policy:allkeys-lru\r\n";
         let rest = b"# Server\r\nredis_version:7.0.15\r\n# Replication\r\nrole:slave\r\nmaster_link_status:down\r\naof_enabled:0\r\naof_last_write_status:ok\r\nrdb_last_bgsave_status:err\r\n# Keyspace\r\ndb0:keys=3,expires=1,avg_ttl=0\r\ndb11:keys=812,expires=0,avg_ttl=0\r\n";
         let facts = info([&memory[..], rest]);
-        assert_eq!((facts.version.as_deref(), facts.role, facts.link_up), (Some("7.0.15"), Some(Role::Replica), Some(false)));
+        assert_eq!((facts.version.as_deref(), facts.role, facts.link_up), (Some("7.0.15"), Some(ServerRole::Replica), Some(false)));
         assert_eq!((facts.snapshot_ok, facts.log_ok), (Some(false), None));
         assert_eq!(facts.databases, BTreeMap::from([(0, 3), (11, 812)]));
         assert!(facts.full().is_some_and(|full| full > 0.94 && full < 0.96));

@@ -1,9 +1,12 @@
 //! Bytes of the broker → model. Never panics and never drops silently: what cannot be read is an `Undecodable` with its reason.
 
+pub mod beat;
 pub mod binding;
+pub mod control;
 pub mod envelope;
 pub mod heartbeat;
 pub mod info;
+pub mod result;
 
 use crate::text::Safe;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};

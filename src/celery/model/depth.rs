@@ -1,6 +1,6 @@
 //! How deep the queues are: the facts of `obsctl queue depth`.
 
-use super::{AgeSource, Around, KnownBy, ServerFacts, TaskMessage};
+use super::{AgeSource, Beside, KnownBy, ServerFacts, TaskMessage};
 use crate::{answer::Verdict, report::Report, text::Safe};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -27,7 +27,7 @@ pub struct DepthFacts {
     /// The server.
     pub server: ServerFacts,
     /// What lies beside the queues.
-    pub around: Around,
+    pub beside: Beside,
     /// When beat last ran its entries, where that was looked at.
     pub beat: Option<BeatSaid>,
     /// What asking cost.
@@ -133,9 +133,13 @@ pub struct WorkersHeard {
 }
 
 impl WorkersHeard {
-    /// Whether one was heard that runs nothing.
-    pub fn idle(&self) -> Option<&WorkerHeard> {
-        self.heard.iter().find(|worker| worker.active == Some(0))
+    /// Whether all workers that are known were heard, and none of them runs anything. Which queues a worker consumes it does not say, and
+    /// how many slots it has neither: that one of several is idle tells nothing of a queue.
+    pub fn all_idle(&self) -> bool {
+        self.listened_s.is_some()
+            && !self.heard.is_empty()
+            && self.silent.is_empty()
+            && self.heard.iter().all(|worker| worker.active == Some(0))
     }
 }
 

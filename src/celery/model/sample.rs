@@ -20,7 +20,7 @@ pub struct Sample {
     /// The bindings of the control bus.
     pub inventory: Inventory,
     /// What else lies in the database.
-    pub around: Around,
+    pub beside: Beside,
 }
 
 /// One queue in one look.
@@ -35,10 +35,9 @@ pub struct QueueSample {
 }
 
 impl QueueSample {
-    /// Its length. None where no bucket could be counted.
+    /// Its length. None where not all of its lists could be counted.
     pub fn waiting(&self) -> Option<u64> {
-        let counted: Vec<u64> = self.buckets.values().filter_map(|bucket| bucket.waiting).collect();
-        (!counted.is_empty()).then(|| counted.iter().sum())
+        self.buckets.values().map(|bucket| bucket.waiting).sum()
     }
     /// The lists that hold something, the first to be consumed first.
     pub fn filled(&self) -> impl Iterator<Item = (u8, &BucketSample)> {
@@ -142,7 +141,7 @@ pub struct Inventory {
 
 /// What lies beside the queues.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Around {
+pub struct Beside {
     /// Lists of answers of the control bus.
     pub replies: u64,
     /// Lists that are no queues.

@@ -12,7 +12,7 @@ pub struct ServerFacts {
     /// Its version.
     pub version: Option<Safe>,
     /// `master` or `replica`.
-    pub role: Option<Role>,
+    pub role: Option<ServerRole>,
     /// Whether a replica has its primary: `up`, `down`.
     pub link_up: Option<bool>,
     /// The bytes that its data takes.
@@ -42,7 +42,7 @@ impl ServerFacts {
 /// What a server is to others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum ServerRole {
     /// It takes writes.
     Primary,
     /// It repeats what its primary does, a little later.

@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{Answer, Finding, Hint, Severity, Verdict},
-    celery::model::{Age, AgeSource, DepthFacts, QueueDepth, Role, ServerFacts, WorkerHeard},
+    celery::model::{Age, AgeSource, DepthFacts, QueueDepth, ServerFacts, ServerRole, WorkerHeard},
     report::{Cell, Doc, Line, Look, Style, Table, Where, out::hint_line},
     safe,
     text::{Safe, units},
@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 
 /// Empty and well queues are folded beyond so many.
 const EMPTY_SHOWN: usize = 5;
+/// Commands that are named as the next.
+const COMMANDS: usize = 3;
 /// Names in one line.
 const NAMES: usize = 6;
 /// The bars of a sparkline, from nothing to the most.
@@ -61,6 +63,7 @@ pub fn depth(answer: &Answer<DepthFacts>, place: &Where, look: &Look, history: O
     }
     accounting(&mut doc, facts);
     unacked(&mut doc, facts);
+    next_tasks(&mut doc, facts);
     workers(&mut doc, facts, look);
     if let Some(beat) = &facts.beat {
         label(&mut doc, "beat", if beat.late { Style::Warn } else { Style::Plain }, beat.says.clone());
@@ -94,9 +97,12 @@ fn headline<'a>(doc: &mut Doc, answer: &'a Answer<DepthFacts>) -> Option<&'a Fin
             if like > 1 { safe!("{}. {} more as bad.", finding.says, like - 1) } else { safe!("{}.", finding.says) }
         }
         None if facts.waiting == 0 => "nothing waits.".into(),
-        None => safe!("{} wait, and nothing is wrong.", units::plural(usize::try_from(facts.waiting).unwrap_or(usize::MAX), "task", "tasks")),
+        None => {
+            safe!("{} wait, and nothing is wrong.", units::plural(usize::try_from(facts.waiting).unwrap_or(usize::MAX), "task", "tasks"))
+        }
     };
     doc.wrapped(Line::new().with(style, word).with(Style::Strong, says), 8);
+    worst.into_iter().for_each(|finding| settings(doc, finding));
     worst
 }
 
@@ -190,14 +196,14 @@ fn accounting(doc: &mut Doc, facts: &DepthFacts) {
         None => line.push(Style::Warn, &" + delivered: not known".into()),
     }
     if facts.delivered.count.is_some_and(|n| n > 0) {
-        line.push(Style::Dim, &" (prefetched, and those with an ETA; with acks_late the running ones too)".into());
+        line.push(Style::Dim, &" (prefetched, and those with an ETA; running ones too with acks_late or a solo pool)".into());
     }
     match facts.running {
         Some(n) => {
             line.push(Style::Plain, &safe!(" + {} running", units::count(n)));
-            line.push(Style::Dim, &" (by heartbeats; without acks_late no Redis key holds them)".into());
+            line.push(Style::Dim, &" (by heartbeats; acknowledged early, they are in no Redis key)".into());
         }
-        None => line.push(Style::Dim, &" + running: not known (no worker was heard; without acks_late no Redis key holds them)".into()),
+        None => line.push(Style::Dim, &" + running: not known (no worker was heard; acknowledged early, they are in no Redis key)".into()),
     }
     doc.wrapped(line, 10);
 }
@@ -221,11 +227,28 @@ fn unacked(doc: &mut Doc, facts: &DepthFacts) {
     label(doc, "unacked", Style::Plain, says);
 }
 
+/// What the queues in trouble are made of, by a small sample.
+fn next_tasks(doc: &mut Doc, facts: &DepthFacts) {
+    let bad = facts.queues.iter().filter(|queue| queue.verdict != Verdict::Ok && !queue.composition.is_empty());
+    for (i, queue) in bad.take(2).enumerate() {
+        let all: u64 = queue.composition.iter().map(|(_, n)| n).sum();
+        let parts: Vec<Safe> = queue.composition.iter().take(3).map(|(task, n)| safe!("{} {}", *n, task)).collect();
+        label(
+            doc,
+            if i == 0 { "next" } else { "" },
+            Style::Plain,
+            safe!("{}: of the next {}: {}", queue.name, all, Safe::join(&parts, ", ")),
+        );
+    }
+}
+
 fn workers(doc: &mut Doc, facts: &DepthFacts, look: &Look) {
     let workers = &facts.workers;
     let Some(s) = workers.listened_s else {
         let why = workers.deaf.clone().unwrap_or_else(|| "their channel was not listened to".into());
-        return label(doc, "workers", Style::Dim, safe!("not heard: {}", why));
+        let heard: Vec<Safe> = workers.heard.iter().take(NAMES).map(|worker| worker.name.clone()).collect();
+        let heard = if heard.is_empty() { Safe::EMPTY } else { safe!("   heard so far: {}", Safe::join(&heard, "   ")) };
+        return label(doc, "workers", Style::Dim, safe!("not heard: {}{}", why, heard));
     };
     let most = if look.verbose { usize::MAX } else { NAMES };
     let one = |worker: &WorkerHeard| {
@@ -250,9 +273,9 @@ fn workers(doc: &mut Doc, facts: &DepthFacts, look: &Look) {
 
 fn server(doc: &mut Doc, server: &ServerFacts) {
     let role = match (server.role, server.link_up) {
-        (Some(Role::Primary), _) => " primary",
-        (Some(Role::Replica), Some(false)) => " replica, without its primary",
-        (Some(Role::Replica), _) => " replica",
+        (Some(ServerRole::Primary), _) => " primary",
+        (Some(ServerRole::Replica), Some(false)) => " replica, without its primary",
+        (Some(ServerRole::Replica), _) => " replica",
         (None, _) => "",
     };
     let memory = match (server.memory, server.memory_limit) {
@@ -281,6 +304,14 @@ fn other(doc: &mut Doc, finding: &Finding, look: &Look) {
             doc.wrapped(Line::new().with(Style::Dim, safe!("          {}", line)), 10);
         }
     }
+    settings(doc, finding);
+}
+
+/// What to change or to look at, beside the commands.
+fn settings(doc: &mut Doc, finding: &Finding) {
+    for hint in finding.next.iter().filter(|hint| !matches!(hint, Hint::Run(_))) {
+        doc.wrapped(Line::new().with(Style::Dim, safe!("{:<10}{}", Safe::EMPTY, hint_line(hint))), 17);
+    }
 }
 
 fn label(doc: &mut Doc, name: &'static str, style: Style, says: Safe) {
@@ -289,24 +320,15 @@ fn label(doc: &mut Doc, name: &'static str, style: Style, says: Safe) {
 
 fn next(doc: &mut Doc, answer: &Answer<DepthFacts>) {
     let mut commands: Vec<Safe> = Vec::new();
-    let mut others: Vec<Safe> = Vec::new();
     for hint in answer.findings.iter().flat_map(|finding| &finding.next) {
-        match hint {
-            Hint::Run(command) if !commands.contains(command) => commands.push(command.clone()),
-            Hint::Run(_) => {}
-            other => {
-                let line = hint_line(other);
-                if !others.contains(&line) {
-                    others.push(line);
-                }
-            }
+        if let Hint::Run(command) = hint
+            && commands.len() < COMMANDS
+            && !commands.contains(command)
+        {
+            commands.push(command.clone());
         }
     }
-    for line in others {
-        doc.wrapped(Line::new().with(Style::Dim, safe!("{:<10}{}", Safe::EMPTY, line)), 17);
-    }
     if !commands.is_empty() {
-        commands.truncate(3);
         doc.wrapped(Line::new().with(Style::Strong, "NEXT      ").with(Style::Plain, Safe::join(&commands, "    ")), 10);
     }
 }
@@ -324,7 +346,9 @@ enum Note {
 
 impl Notes {
     fn of(&mut self, age: &Age) -> usize {
-        self.number(if age.earlier_run { Note::Earlier(age.since) } else { Note::By(age.by) })
+        // Shown to the minute, so told apart by the minute.
+        let minute = Timestamp::from_second(age.since.as_second() / 60 * 60).unwrap_or(age.since);
+        self.number(if age.earlier_run { Note::Earlier(minute) } else { Note::By(age.by) })
     }
     fn because(&mut self, why: Safe) -> usize {
         self.number(Note::Unknown(why))

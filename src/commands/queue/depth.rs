@@ -71,7 +71,7 @@ pub(super) async fn run(args: Args, broker: &Opened, session: &Session, out: &mu
         }
         looks.look_elsewhere().await;
         show_commands(&args, &mut looks, out);
-        let answer = looks.answer().await.ok_or_else(stopped)?;
+        let Some(answer) = looks.answer().await else { return stopped(session) };
         looks.remember();
         let status = status(&answer, &args, session);
         out.answer(&answer, &broker.place, status, |look| view::depth(&answer, &broker.place, look, None))?;
@@ -80,7 +80,7 @@ pub(super) async fn run(args: Args, broker: &Opened, session: &Session, out: &mu
     let mut history = view::History::default();
     loop {
         show_commands(&args, &mut looks, out);
-        let answer = looks.answer().await.ok_or_else(stopped)?;
+        let Some(answer) = looks.answer().await else { return stopped(session) };
         looks.remember();
         history.add(&answer.facts);
         let status = status(&answer, &args, session);
@@ -110,8 +110,10 @@ fn status_of_stop(session: &Session, status: ExitStatus) -> ExitStatus {
     session.stop.reason().map_or(status, |reason| ExitStatus::of(&Ok(reason), false))
 }
 
-fn stopped() -> Error {
-    Error::new(Kind::Cancelled, "looking at the queues").what("stopped before the first look")
+/// Before the first look was over there is nothing to report.
+fn stopped(session: &Session) -> Result<ExitStatus> {
+    let none = || Error::new(Kind::Cancelled, "looking at the queues").what("stopped before the first look");
+    session.stop.reason().map(|reason| ExitStatus::of(&Ok(reason), false)).ok_or_else(none)
 }
 
 /// One line per round trip would be as hard to read as to paste: each command has its own.

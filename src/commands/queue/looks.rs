@@ -3,13 +3,14 @@
 
 use super::{broker::Opened, depth::Args};
 use crate::{
-    answer::{Answer, Coverage},
+    answer::{Answer, Coverage, Finding},
     celery::{
         analyze::depth::{self, Looked},
         collect::{Collector, Ears},
-        model::{Cost, DepthFacts, KnownBy, Sample, WorkersHeard},
+        model::{BeatSaid, Cost, DepthFacts, KnownBy, Sample, WorkersHeard},
     },
-    error::Result,
+    error::{Error, Kind, Result},
+    safe,
     session::Session,
     store::{self, BrokerMemory},
     text::Safe,
@@ -29,6 +30,8 @@ pub(super) struct Looks<'b> {
     memory: BrokerMemory,
     samples: Vec<Sample>,
     elsewhere: Vec<(u64, u64)>,
+    /// What beat has done, where a database knows.
+    beat: Option<(BeatSaid, Vec<Finding>)>,
 }
 
 impl<'b> Looks<'b> {
@@ -46,16 +49,22 @@ impl<'b> Looks<'b> {
         let collector = Collector::new(&broker.redis, broker.keys.clone(), named, remembered);
         let collector = if args.show_commands { collector.keeping_commands() } else { collector };
         // One look is over before a worker beats.
-        let ears = match args.once {
-            true => Err("one look is over before a worker beats".into()),
-            false => Ears::open(&broker.redis, &broker.keys).await.map_err(|error| error.says()),
+        let ears = async {
+            match args.once {
+                true => Err("one look is over before a worker beats".into()),
+                false => Ears::open(&broker.redis, &broker.keys).await.map_err(|error| deaf(&error, broker)),
+            }
         };
+        let (ears, beat) = tokio::join!(ears, super::database::beat(session));
         let before = memory.clone();
-        Self { broker, session, collector, ears, before, memory, samples: Vec::new(), elsewhere: Vec::new() }
+        Self { broker, session, collector, ears, before, memory, samples: Vec::new(), elsewhere: Vec::new(), beat }
     }
 
     /// One look. The last two are kept.
     pub async fn look(&mut self) -> Result<()> {
+        if self.ears.as_ref().is_ok_and(Ears::closed) {
+            self.ears = Ears::open(&self.broker.redis, &self.broker.keys).await.map_err(|error| deaf(&error, self.broker));
+        }
         let sample = self.collector.sample().await?;
         depth::remember(&mut self.memory, &sample);
         if self.samples.len() == 2 {
@@ -97,7 +106,7 @@ impl<'b> Looks<'b> {
     /// What the looks mean. None: there was none.
     pub async fn answer(&self) -> Option<Answer<DepthFacts>> {
         let traffic = self.broker.redis.traffic();
-        let (facts, findings) = depth::depth(Looked {
+        let (facts, mut findings) = depth::depth(Looked {
             samples: &self.samples,
             before: &self.before,
             memory: &self.memory,
@@ -106,9 +115,10 @@ impl<'b> Looks<'b> {
             keys: &self.broker.keys,
             db: self.broker.redis.db(),
             thresholds: &self.broker.thresholds,
-            beat: None,
+            beat: self.beat.as_ref().map(|(said, _)| said.clone()),
             cost: Cost { round_trips: traffic.round_trips(), received: traffic.received() },
         })?;
+        findings.extend(self.beat.iter().flat_map(|(_, findings)| findings.iter().cloned()));
         let coverage: Coverage = self.collector.coverage().await;
         Some(Answer { facts, findings, coverage, sources: vec![self.broker.redis.provenance().await] })
     }
@@ -134,4 +144,13 @@ impl<'b> Looks<'b> {
     pub fn sent(&mut self) -> Vec<Vec<Safe>> {
         self.collector.sent()
     }
+}
+
+/// Redis compares a subscriber's pattern with those of its rights letter by letter: a wider one does not admit it.
+fn deaf(error: &Error, broker: &Opened) -> Safe {
+    let hint = match error.kind() {
+        Kind::Denied => safe!(" (ACL SETUSER … +psubscribe '&{}', just so)", Safe::name(broker.keys.event_channels(broker.redis.db()))),
+        _ => Safe::EMPTY,
+    };
+    safe!("{}{}", error.says(), hint)
 }

@@ -1,8 +1,12 @@
 //! `obsctl queue`: the noun. Opens the broker once, for whichever verb.
 
 mod broker;
+mod database;
 mod depth;
+mod find;
 mod looks;
+mod peek;
+mod workers;
 
 use crate::{error::Result, exit::ExitStatus, report::Out, session::Session};
 use clap::Subcommand;
@@ -20,6 +24,12 @@ pub struct Args {
 pub enum Verb {
     /// How deep the queues are, how long their tasks wait, and whether that is bad
     Depth(depth::Args),
+    /// Where a task is, or the tasks of a request: waiting, delivered, running, ended
+    Find(find::Args),
+    /// What runs next in a queue, and what it is made of
+    Peek(peek::Args),
+    /// Which workers there are, what they do, and whether one is dead, silent, saturated or hoarding
+    Workers(workers::Args),
 }
 
 /// Runs the command.
@@ -30,5 +40,8 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
     let broker = broker::Opened::open(session, out).await?;
     match args.verb {
         Verb::Depth(args) => depth::run(args, &broker, session, out).await,
+        Verb::Find(args) => find::run(&args, &broker, session, out).await,
+        Verb::Peek(args) => peek::run(&args, &broker, session, out).await,
+        Verb::Workers(args) => workers::run(&args, &broker, session, out).await,
     }
 }

@@ -226,9 +226,8 @@ proptest! {
                 Err(error) => format!("{} {:?}", error.says(), error.hints()),
             };
             // Alone behind the scheme it is a host.
-            if !text.ends_with(&secret) {
-                prop_assert!(!said.contains(&secret.as_str()[..6]) && !said.contains(&secret.as_str()[secret.len() - 6..]), "{said}\n{text}");
-            }
+            let ((head, _), (_, tail)) = (secret.split_at(6), secret.split_at(secret.len() - 6));
+            prop_assert!(text.ends_with(&secret) || !said.contains(head) && !said.contains(tail), "{said}\n{text}");
         }
         if let (false, Ok(all)) = (scheme == "amqp" || scheme == "x", BrokerUrl::parse(&format!("{scheme}://u:{encoded}@h:1/2"))) {
             prop_assert_eq!(password(&all[0]), Some(secret.as_str()));

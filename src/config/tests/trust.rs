@@ -37,6 +37,10 @@ fn what_is_needed_at_once_is_an_error_that_names_the_way_out() {
             "apps: {web: {files: [/etc/passwd]}}",
             "3:26: this file reads log files outside its folder (/etc/passwd), and nobody trusted it yet",
         ),
+        (
+            "broker: {url: 'redis://h', verify: false}",
+            "3:40: this file turns off the verification of a server (broker.verify), and nobody trusted it yet",
+        ),
         ("apps: {web: {files: [../x.log]}}", "3:26: this file reads log files outside its folder (../x.log), and nobody trusted it yet"),
         (
             "apps: {web: {files: [a/../../x.log]}}",

@@ -215,6 +215,11 @@ impl Redis {
         Ok(live)
     }
 
+    /// Gives up the connection, with whatever answer is still on its way; the next question opens another.
+    pub async fn hang_up(&self) {
+        self.forget().await;
+    }
+
     async fn forget(&self) {
         *self.live.lock().await = None;
     }

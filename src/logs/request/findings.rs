@@ -1,6 +1,6 @@
 //! What a request's facts mean: how it ended, and what its absence says. Pure.
 
-use super::{Ended, RequestFacts, Trace};
+use super::{Ended, RequestFacts, Task, Trace};
 use crate::{
     answer::{Coverage, Finding, Hint, Severity},
     logs::{flow::keep::Seen, model::Level},
@@ -8,6 +8,9 @@ use crate::{
     text::{Safe, units},
 };
 use jiff::tz::TimeZone;
+
+/// For so many tasks without an end a command is named.
+const MOST_OPEN: usize = 2;
 
 /// The findings. `dropped` counts the records that were too many to keep.
 pub fn findings(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: &[String], dropped: u64, trace: &Trace) -> Vec<Finding> {
@@ -35,6 +38,9 @@ pub fn findings(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: 
                 finding = finding.next(Hint::Run(safe!("obsctl logs -r {} --tracebacks", facts.asked)));
             }
         }
+        for task in attempt.tasks.iter().filter(|task| task.outcome == Ended::Unfinished).take(MOST_OPEN) {
+            finding.next.extend(of_open(task));
+        }
         findings.push(finding);
     }
     if dropped > 0 || trace.left_out > 0 {
@@ -45,6 +51,15 @@ pub fn findings(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: 
         findings.push(absent(facts, coverage, seen, fields));
     }
     findings
+}
+
+/// Where to look for a task whose end no line tells: it waits, it runs, or it is lost. Its queue is asked only where it never started.
+fn of_open(task: &Task) -> Vec<Hint> {
+    let mut next = vec![Hint::Run(safe!("obsctl queue find {}", task.id))];
+    if let (true, Some(queue)) = (task.tries.is_empty(), &task.queue) {
+        next.push(Hint::Run(safe!("obsctl queue depth {}", *queue)));
+    }
+    next
 }
 
 /// Nothing was found: three different answers.

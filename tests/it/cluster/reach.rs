@@ -2,34 +2,27 @@
 //! ConfigMaps and workloads. The server is a real Redis in a pod, spoken to by hand.
 
 use super::{QUICK, simple};
-use crate::support::SOON;
-use lab::{Namespace, eventually, rule};
+use crate::{brokers::RUNTIME, support::SOON};
+use jiff::tz::TimeZone;
+use lab::{
+    Namespace, eventually, rule,
+    sandbox::{PodSandbox, Profile},
+};
 use obsctl::{
     answer::Hint,
-    config::{Origin, SecretRef, Sourced, Via},
+    config::{Inputs, Origin, SecretRef, Sourced, Vars, Via, load},
     connect::{
         kube::{Cluster, KubeAsk},
         route::{self, RelayHint, RelayPods, Route, Stream},
         secret::Secrets,
     },
     error::{Error, Kind},
+    session::{Session, Stop},
     text::Redactor,
 };
 use secrecy::ExposeSecret;
-use std::{
-    path::Path,
-    sync::{Arc, LazyLock},
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    runtime::Runtime,
-};
-
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-    // `main` does this; a test has none.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
-});
+use std::{fs, path::Path, sync::Arc};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn cluster(kubeconfig: &Path, namespace: &str) -> Arc<Cluster> {
     let ask = KubeAsk {
@@ -282,4 +275,120 @@ fn values_come_from_where_the_application_has_them() {
     assert_eq!(resolve(of("deployment", "PW")), Ok("p@ss".into()));
     assert_eq!(resolve(of("deployment", "NO")), Err("no container gets NO; its specification sets A, KEYED, URL".into()));
     assert!(resolve(of("service", "URL")).unwrap_err().starts_with("no kind with pods"));
+}
+
+/// A pod of the application: its variables name the broker, and it may have a Python.
+fn app(name: &str, env: &str) -> String {
+    with_programs(name, "backend", "[/bin/sleep, '3600']", &format!(", env: {env}"))
+}
+
+#[test]
+fn a_queue_s_broker_is_found_without_a_line_of_configuration() {
+    let ns = lab::get().cluster().namespace("nothing");
+    let env =
+        "[{name: PW, valueFrom: {secretKeyRef: {name: env, key: PW}}}, {name: CELERY_BROKER_URL, value: 'redis://:$(PW)@redis:6380/2'}]";
+    ns.apply(&format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: env}}\nstringData: {{PW: hunter2}}\n{SERVICE}{}{}",
+        redis("redis-0").replace("--save, ''", "--save, '', --requirepass, hunter2"),
+        app("backend-1", env)
+    ));
+    for pod in ["redis-0", "backend-1"] {
+        ns.wait(&format!("pod/{pod}"), "condition=Ready", SOON);
+    }
+    ns.kubectl(&["exec", "redis-0", "--", "/usr/bin/redis-cli", "-a", "hunter2", "-n", "2", "LPUSH", "celery", "{}"]).unwrap();
+    let ran = super::admin(&ns, "queue depth --once -o json").run().never_says(&["hunter2"]);
+    assert!(ran.out.contains("redis:6380 db 2 (tunnel to pod redis-0)"), "{ran:?}");
+    assert_eq!(ran.json()["facts"]["server"]["databases"]["2"], 1, "{ran:?}");
+    // The same in parts, relayed through the app's own pod; the pods of this cluster have no DNS, so the host is an address.
+    let env = format!(
+        "[{{name: REDIS_HOST, value: {}}}, {{name: REDIS_PORT, value: '6380'}}, {{name: REDIS_DB, value: '2'}}, \
+         {{name: REDIS_PASSWORD, valueFrom: {{secretKeyRef: {{name: env, key: PW}}}}}}]",
+        cluster_ip(&ns)
+    );
+    ns.apply(&app("worker-1", &env).replace("app: backend", "app: worker"));
+    ns.wait("pod/worker-1", "condition=Ready", SOON);
+    let text = format!(
+        "environments: {{a: {{kube: {{namespace: {}}}, apps: {{worker: {{selector: app=worker}}}}, broker: {{via: exec, queues: [celery]}}}}}}",
+        ns.name()
+    );
+    let ran =
+        crate::support::obsctl(ns.cluster().kubeconfig(), "queue depth --once").file("obsctl.yaml", &text).run().never_says(&["hunter2"]);
+    assert!(ran.out.contains("db 2 (exec through pod worker-1)"), "{ran:?}");
+    // Who may read no Secret is told which right is missing.
+    let few = ns.kubeconfig_for("noservice", &[rule("get,list", "pods,services")]);
+    let right = format!("get on secrets in namespace {}", ns.name());
+    eventually(SOON, || {
+        let ran = crate::support::obsctl(&few, "queue depth --once").run();
+        if ran.err.contains(&right) && ran.status == 3 { Ok(()) } else { Err(format!("{ran:?}")) }
+    });
+    // Nothing names a broker: said, with what would.
+    let other = lab::get().cluster().namespace("nobroker");
+    super::admin(&other, "queue depth --once")
+        .run()
+        .ends(2)
+        .warns(&["none of CELERY_BROKER_URL", "broker: {url: {secret: NAME, key: KEY}}"]);
+}
+
+#[test]
+fn the_shell_s_own_url_is_never_reached_through_a_cluster() {
+    let ns = lab::get().cluster().namespace("shell");
+    ns.apply(SERVICE);
+    let ran = super::admin(&ns, "queue depth --once").var("CELERY_BROKER_URL", "redis://:hunter2@redis:6380/0").run();
+    let ran = ran.ends(3).never_says(&["hunter2", "tunnel"]);
+    assert!(ran.err.contains("does not resolve"), "{ran:?}");
+}
+
+#[test]
+fn a_password_of_the_cluster_goes_to_no_host_that_an_untrusted_file_names() {
+    let ns = lab::get().cluster().namespace("guard");
+    ns.apply(&format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: env}}\nstringData: {{PW: hunter2, HOST: 127.0.0.1}}\n{SERVICE}{}",
+        redis("redis-0").replace("--save, ''", "--save, '', --requirepass, hunter2")
+    ));
+    ns.wait("pod/redis-0", "condition=Ready", SOON);
+    let run = |host: &str| {
+        let password = "{secret: env, key: PW}";
+        let broker = format!("{{host: {host}, port: 6380, password: {password}}}");
+        let text = format!("environments: {{a: {{kube: {{namespace: {}}}, broker: {broker}}}}}", ns.name());
+        crate::support::obsctl(ns.cluster().kubeconfig(), "queue depth --once").file("obsctl.yaml", &text).run().never_says(&["hunter2"])
+    };
+    let ran = run("127.0.0.1").ends(2);
+    assert!(ran.err.contains("obsctl config trust"), "{ran:?}");
+    // A Service is the cluster's own word.
+    assert!(run("redis").out.contains("tunnel to pod redis-0"));
+}
+
+#[test]
+fn the_sandbox_s_database_and_broker_are_reached_by_every_way() {
+    let cluster = lab::get().cluster();
+    let sandbox = PodSandbox::start(&cluster, Profile::A).unwrap();
+    let text = fs::read_to_string(&sandbox.config).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let without = |line: &&str| !["postgres:", "broker:", "results:"].iter().any(|key| line.trim_start().starts_with(key));
+    for (name, text, way) in [
+        ("auto", text.clone(), "tunnel to pod "),
+        ("exec", text.replace("_URL}", "_URL}, via: exec"), "exec through pod backend-"),
+        // Not a word of either: the variables of the apps say it.
+        ("apps", text.lines().filter(without).collect::<Vec<_>>().join("\n"), "tunnel to pod "),
+    ] {
+        let config = folder.path().join(name);
+        fs::write(&config, text).unwrap();
+        let env = load(&Inputs { config: Some(config), vars: Vars::default(), cwd: "/".into(), ..Inputs::default() }).unwrap();
+        let namespace = env.kube.as_ref().and_then(|kube| kube.namespace.as_ref()).map(|namespace| namespace.value.clone());
+        let ask =
+            KubeAsk { context: None, namespace, explicit: true, files: vec![cluster.kubeconfig().to_owned()], proxy: None, no_proxy: None };
+        let session = Session::new(env, Some(ask), Redactor::default(), Stop::default(), TimeZone::UTC);
+        RUNTIME.block_on(async {
+            let link = session.postgres("main").await.unwrap();
+            let database = link.open().await.unwrap_or_else(|e| panic!("{name}: {e:?}"));
+            let sql = "SELECT name, last_run_at::text FROM django_celery_beat_periodictask";
+            assert!(!database.rows("asking".into(), sql, &[]).await.unwrap().is_empty());
+            assert!(database.route().starts_with(way), "{name}: {}", database.route());
+            let link = session.broker().await.unwrap();
+            let redis = link.open().await.unwrap_or_else(|e| panic!("{name}: {e:?}"));
+            assert_eq!(redis.at().await.as_str(), "redis:6379");
+            assert!(link.route().unwrap().starts_with(way), "{name}: {:?}", link.route());
+            assert_eq!(link.from.says().starts_with("discovered: pod celery-"), name == "apps", "{}", link.from.says());
+        });
+    }
 }

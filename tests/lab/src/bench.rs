@@ -17,6 +17,7 @@ const MESSAGES: usize = 300_000;
 const WORKERS: usize = 20;
 /// Each time is the median of so many runs.
 const RUNS: usize = 11;
+const SAMPLES: usize = 5;
 
 /// Prints the table; a broken promise is a failure at its end.
 pub fn queue(obsctl: &str) -> Result<String> {
@@ -24,6 +25,13 @@ pub fn queue(obsctl: &str) -> Result<String> {
     let bench =
         Bench { obsctl: fs::canonicalize(obsctl).doing(|| format!("finding {obsctl}"))?.display().to_string(), run, broken: Vec::new() };
     bench.measure()
+}
+
+/// Whether the size of a list tells that of its messages.
+#[derive(Clone, Copy)]
+enum Size {
+    Known,
+    Hidden,
 }
 
 struct Bench {
@@ -39,18 +47,22 @@ impl Bench {
         let app = Celery::new(redis.url(), Version::V5_6)?;
         fill(&app, &redis)?;
         self.depth(&app, &redis)?;
-        println!("the same, with a message of 20 MB next to run in one of them");
+        println!("the same, and a queue of messages of 20 MB");
         let big = "x".repeat(15_000_000);
-        app.try_publish(&[Publish::quick().queue("queue-0").args(serde_json::json!([big]))])?;
+        let big = Publish::quick().args(serde_json::json!([big]));
+        app.try_publish(&[big.clone().queue("big").times(3)])?;
+        self.sample(&redis, Size::Known)?;
+        println!("the same, and one message of 20 MB next to run among small ones, which no size of the list tells");
+        app.try_publish(&[big.queue("queue-0")])?;
         // To the end that is consumed, as a restored message is.
         redis.try_cli(&["LMOVE", "queue-0", "queue-0", "LEFT", "RIGHT"])?;
-        self.depth_once(&redis, "a sample")?;
+        self.sample(&redis, Size::Hidden)?;
         self.workers()?;
         if self.broken.is_empty() { Ok(String::new()) } else { Err(Failure::new(format!("not as promised: {}", self.broken.join("; ")))) }
     }
 
     fn depth(&mut self, app: &Celery, redis: &RedisServer) -> Result<()> {
-        self.depth_once(redis, "a sample")?;
+        self.sample(redis, Size::Known)?;
         let config = self.config(redis.port())?;
         let ours = median(|| self.ask(&config, &["queue", "depth", "--once"]))?;
         let lengths: Vec<String> = lists().map(|key| format!("LLEN \"{}\"", key.escape_default())).collect();
@@ -66,24 +78,37 @@ impl Bench {
         Ok(())
     }
 
-    /// One sample in the broker's terms.
-    fn depth_once(&mut self, redis: &RedisServer, what: &str) -> Result<()> {
+    /// One sample in the broker's terms: the median of the server's time, the most of the rest.
+    fn sample(&mut self, redis: &RedisServer, size: Size) -> Result<()> {
         let proxy = Proxy::before(redis.address())?;
         let config = self.config(proxy.port())?;
-        redis.reset_stats();
-        self.ask(&config, &["queue", "depth", "--once"])?;
-        let stats = redis.commandstats();
-        // The lab's own question for them, its greeting and what it reset with.
-        let own = ["info", "config|resetstat", "auth", "hello"];
-        let usec: u64 = stats.iter().filter(|(name, _)| !own.contains(&name.as_str())).map(|(_, stat)| stat.usec).sum();
-        let calls: Vec<String> = stats.iter().map(|(name, stat)| format!("{name} {}", stat.calls)).collect();
-        let counts = proxy.counts();
-        // The greeting of each connection is none of the sample's.
-        let trips = counts.questions().saturating_sub(counts.connections());
-        self.hold(&format!("  {what}: round trips"), trips.into(), trips <= 3, "at most 3");
-        self.hold(&format!("  {what}: the server's time, µs"), usec.into(), usec <= 1000, "at most 1000");
-        self.hold(&format!("  {what}: bytes read"), counts.bytes().into(), counts.bytes() <= 64 << 10, "at most 65536");
-        println!("    connections {}; commands: {}", counts.connections(), calls.join(", "));
+        let (mut times, mut trips, mut bytes) = (Vec::new(), 0, 0);
+        for _ in 0..SAMPLES {
+            let counts = || (proxy.counts().connections(), proxy.counts().questions(), proxy.counts().bytes());
+            let before = counts();
+            redis.reset_stats();
+            self.ask(&config, &["queue", "depth", "--once"])?;
+            let mut stats = redis.commandstats();
+            // What the lab itself has asked.
+            stats.retain(|name, _| !["config|resetstat", "auth", "hello"].contains(&name.as_str()));
+            let each: Vec<String> = stats.iter().map(|(name, stat)| format!("{name} {} ({} µs)", stat.calls, stat.usec)).collect();
+            times.push((stats.values().map(|stat| stat.usec).sum::<u64>(), each.join(", ")));
+            let after = counts();
+            // The greeting of each connection is none of the sample's.
+            trips = trips.max((after.1 - before.1).saturating_sub(after.0 - before.0));
+            bytes = bytes.max(after.2 - before.2);
+        }
+        times.sort_unstable();
+        let (time, commands) = times.get(SAMPLES / 2).cloned().unwrap_or_default();
+        match size {
+            Size::Known => {
+                self.hold("  a sample: round trips", trips.into(), trips <= 3, "at most 3");
+                self.hold("  a sample: the server's time, µs", time.into(), time <= 1000, "at most 1000");
+                self.hold("  a sample: bytes read", bytes.into(), bytes <= 64 << 10, "at most 65536");
+            }
+            Size::Hidden => println!("  a sample: {trips} round trips, {time} µs of the server, {bytes} bytes sent before obsctl hangs up"),
+        }
+        println!("    {commands}");
         Ok(())
     }
 
@@ -110,15 +135,20 @@ impl Bench {
     fn ask(&self, config: &str, words: &[&str]) -> Result<()> {
         let state = self.run.folder("state")?;
         let start = Start::new("obsctl", &self.obsctl).clear_env().env("HOME", &state).env("XDG_STATE_HOME", &state);
-        let (status, output) = start.args(["--config", config, "-o", "json"]).args(words.iter().copied()).ended()?;
+        let start = start.args(["--config", config, "-o", "json"]).args(words.iter().copied());
+        let (status, output) = start.ended()?;
         if output.contains("\"facts\"") {
             return Ok(());
         }
-        Err(Failure::new(format!("obsctl {} ended with {status}: {output}", words.join(" "))))
+        // Once more, for what it says on its standard error.
+        let why = start.output().err().map_or(output, |failure| failure.to_string());
+        Err(Failure::new(format!("obsctl {} ended with {status}: {why}", words.join(" "))))
     }
 
     fn config(&self, port: u16) -> Result<String> {
-        let text = format!("default_environment: bench\nenvironments:\n  bench:\n    broker: {{url: \"redis://127.0.0.1:{port}/0\"}}\n");
+        let text = format!(
+            "default_environment: bench\nenvironments:\n  bench:\n    broker: {{url: \"redis://127.0.0.1:{port}/0\", via: direct}}\n"
+        );
         Ok(self.run.write(&format!("obsctl-{port}.yaml"), text)?.display().to_string())
     }
 

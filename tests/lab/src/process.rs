@@ -71,6 +71,15 @@ impl Start {
         self
     }
 
+    /// The same with another word in place of this one.
+    #[must_use]
+    pub fn replaced(mut self, word: &str, by: &str) -> Self {
+        for argument in self.arguments.iter_mut().filter(|argument| *argument == word) {
+            *argument = by.into();
+        }
+        self
+    }
+
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));

@@ -1,5 +1,6 @@
 //! The lab's Redis servers are what a test asked for, can be harmed in every way, and go with their handles.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::Duration;
 
@@ -83,4 +84,28 @@ fn sentinels_fail_over() {
     sentinels.failover().unwrap();
     assert_ne!(sentinels.primary().port(), before);
     assert_eq!(sentinels.primary().cli(&["GET", "a"]), "1");
+}
+
+/// The process of a test may be killed in the middle; its holder then ends its servers. Runs itself once more, to be killed.
+#[test]
+fn a_killed_test_leaves_no_server() {
+    if std::env::var_os("LAB_TO_BE_KILLED").is_some() {
+        let redis = get().redis();
+        println!("\nserver {}", redis.pid());
+        loop {
+            std::thread::park();
+        }
+    }
+    let own = std::env::current_exe().unwrap();
+    let start = lab::process::Start::new("test", own)
+        .args(["--exact", "a_killed_test_leaves_no_server", "--nocapture"])
+        .env("LAB_TO_BE_KILLED", "1");
+    let mut child = start.child().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let server = lines.filter_map(|line| line.strip_prefix("server ").map(str::to_owned)).next().unwrap();
+    let server = Path::new("/proc").join(server);
+    assert!(server.exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    eventually(Duration::from_secs(20), || if server.exists() { Err(format!("{} lives", server.display())) } else { Ok(()) });
 }

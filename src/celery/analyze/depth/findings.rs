@@ -21,8 +21,8 @@ const NEAR: f64 = 0.8;
 pub(super) fn findings(facts: &DepthFacts, looked: &Looked<'_>) -> Vec<Finding> {
     let Some(last) = looked.samples.last() else { return Vec::new() };
     let all = [
-        no_workers(facts, last),
         held_by_the_dead(facts, last),
+        hoarded(facts, last),
         overdue(facts),
         twice_by_eta(looked, last),
         twice_by_running(facts, last),
@@ -54,7 +54,8 @@ fn few(names: &[Safe]) -> Safe {
     if more > 0 { safe!("{} and {} more", first, more) } else { first }
 }
 
-fn no_workers(facts: &DepthFacts, last: &Sample) -> Option<Finding> {
+/// Nobody is heard, and nobody has made himself known.
+pub(super) fn no_workers(facts: &DepthFacts, last: &Sample) -> Option<Finding> {
     let listened = facts.workers.listened_s?;
     let none = facts.workers.heard.is_empty() && last.inventory.workers.is_empty() && !last.inventory.more;
     (none && facts.waiting > 0).then(|| {
@@ -79,12 +80,46 @@ fn held_by_the_dead(facts: &DepthFacts, last: &Sample) -> Option<Finding> {
             units::plural(usize::try_from(count).unwrap_or(usize::MAX), "delivered task", "delivered tasks"),
             few(silent)
         );
-        let mut finding = Finding::new("held-by-dead-worker", Severity::Warning, says).evidence(safe!("the oldest was delivered {} ago", shown(held)));
+        let mut finding =
+            Finding::new("held-by-dead-worker", Severity::Warning, says).evidence(safe!("the oldest was delivered {} ago", shown(held)));
         if let Some(at) = facts.delivered.redelivery {
             finding = finding.evidence(safe!("given back {}", until(at, last.at)));
         }
         finding.next(ask())
     })
+}
+
+/// What a worker fetches ahead, by default: four tasks per slot. With `acks_late` the running one is held as well.
+const FETCHED_PER_SLOT: u64 = 5;
+
+/// Far more tasks in the hands of workers than busy slots explain, while others have nothing to do: the list looks empty, and nobody works
+/// on them.
+fn hoarded(facts: &DepthFacts, last: &Sample) -> Option<Finding> {
+    let count = facts.delivered.count?;
+    let busy: u64 = facts.workers.heard.iter().filter_map(|worker| worker.active).sum();
+    let idle = facts.workers.heard.iter().find(|worker| worker.active == Some(0))?;
+    let looked_at = last.delivered.oldest.iter().filter(|held| seconds(held.since, last.at) >= HELD_FOR);
+    let (mut read, mut due) = (0u64, 0u64);
+    for message in looked_at.filter_map(|held| held.message.as_ref()) {
+        read += 1;
+        due += u64::from(message.eta.is_none_or(|eta| eta <= last.at));
+    }
+    // Those with an ETA wait in a worker's memory, and rightly so.
+    let held = (count * due).checked_div(read)?;
+    if !facts.workers.silent.is_empty() || held <= FETCHED_PER_SLOT * (busy + 1) {
+        return None;
+    }
+    let says = safe!(
+        "about {} delivered tasks wait in the hands of busy workers, though {} is idle (suspected: one has fetched too many)",
+        units::count(held),
+        idle.name
+    );
+    Some(
+        Finding::new("hoarding", Severity::Warning, says)
+            .evidence(safe!("{} delivered and not acknowledged, {} running by heartbeats", units::count(count), busy))
+            .next(Hint::Run("obsctl queue workers --ask".into()))
+            .next(Hint::Set("worker_prefetch_multiplier = 1 for workers of long tasks".into())),
+    )
 }
 
 fn until(at: Timestamp, now: Timestamp) -> Safe {
@@ -100,7 +135,11 @@ fn overdue(facts: &DepthFacts) -> Option<Finding> {
     );
     Some(
         Finding::new("redelivery-overdue", Severity::Warning, says)
-            .evidence(safe!("delivered longer ago than the visibility timeout of {}{}", shown(facts.delivered.visibility_timeout_s), assumed))
+            .evidence(safe!(
+                "delivered longer ago than the visibility timeout of {}{}",
+                shown(facts.delivered.visibility_timeout_s),
+                assumed
+            ))
             .next(ask()),
     )
 }
@@ -121,11 +160,7 @@ fn twice_by_eta(looked: &Looked<'_>, last: &Sample) -> Option<Finding> {
     });
     let queued: Vec<&TaskMessage> = next.filter(waiting).collect();
     let task = held.first().and_then(|h| h.message.as_ref()).or(queued.first().copied())?;
-    let says = safe!(
-        "{} will run twice: its ETA is later than the visibility timeout of {}",
-        task.task,
-        units::duration(timeout)
-    );
+    let says = safe!("{} will run twice: its ETA is later than the visibility timeout of {}", task.task, units::duration(timeout));
     Some(
         Finding::new("duplicates-to-come", Severity::Warning, says)
             .evidence(safe!("task {}, {} of {} delivered ones that were looked at", task.id, held.len(), last.delivered.oldest.len()))
@@ -142,7 +177,12 @@ fn twice_by_running(facts: &DepthFacts, last: &Sample) -> Option<Finding> {
         return None;
     }
     let task = held.message.as_ref().map_or_else(|| "a task".into(), |message| message.task.clone());
-    let says = safe!("{} was delivered {} ago and is given to another worker in {}: if it runs still, it runs twice", task, shown(s), shown(timeout - s));
+    let says = safe!(
+        "{} was delivered {} ago and is given to another worker in {}: if it runs still, it runs twice",
+        task,
+        shown(s),
+        shown(timeout - s)
+    );
     Some(
         Finding::new("redelivery-near", Severity::Warning, says)
             .evidence(safe!("visibility timeout {}", shown(timeout)))
@@ -155,7 +195,11 @@ fn twice_by_running(facts: &DepthFacts, last: &Sample) -> Option<Finding> {
 fn ghosts(facts: &DepthFacts) -> Option<Finding> {
     let silent = &facts.workers.silent;
     (!silent.is_empty()).then(|| {
-        let says = safe!("not heard in {:.1} s: {} (dead, wedged, or a solo pool at work)", facts.workers.listened_s.unwrap_or_default(), few(silent));
+        let says = safe!(
+            "not heard in {:.1} s: {} (dead, wedged, or a solo pool at work)",
+            facts.workers.listened_s.unwrap_or_default(),
+            few(silent)
+        );
         Finding::new("silent-workers", Severity::Info, says).next(ask())
     })
 }
@@ -205,8 +249,8 @@ fn elsewhere(facts: &DepthFacts, looked: &Looked<'_>) -> Option<Finding> {
 }
 
 fn other_prefix(facts: &DepthFacts, looked: &Looked<'_>) -> Option<Finding> {
-    let prefix = facts.around.prefixes.first()?;
-    let (severity, ours) = match (facts.around.bound, looked.keys.prefix.is_empty()) {
+    let prefix = facts.beside.prefixes.first()?;
+    let (severity, ours) = match (facts.beside.bound, looked.keys.prefix.is_empty()) {
         (true, _) => (Severity::Info, "another application's"),
         (false, true) => (Severity::Unknown, "and no prefix is configured"),
         (false, false) => (Severity::Unknown, "and nothing stands under the configured one"),
@@ -216,7 +260,10 @@ fn other_prefix(facts: &DepthFacts, looked: &Looked<'_>) -> Option<Finding> {
     } else {
         safe!("Celery's keys begin with {} here, {}", prefix, ours)
     };
-    Some(Finding::new("other-prefix", severity, says).next(Hint::Set(safe!("broker.key_prefix: '{}', as the application's global_keyprefix", prefix))))
+    Some(
+        Finding::new("other-prefix", severity, says)
+            .next(Hint::Set(safe!("broker.key_prefix: '{}', as the application's global_keyprefix", prefix))),
+    )
 }
 
 /// A list whose name is another queue's with a digit behind it is that queue's priority, with another separator.
@@ -228,7 +275,12 @@ fn other_separator(facts: &DepthFacts, looked: &Looked<'_>) -> Option<Finding> {
         let rest = name.strip_prefix(next.routing_key.as_str()).filter(|rest| !rest.is_empty())?;
         let sep = rest.trim_end_matches(|c: char| c.is_ascii_digit());
         let says = (sep.len() < rest.len() && !sep.is_empty()).then(|| {
-            safe!("{} looks like priority {} of {}, with another separator", queue.name, Safe::name(rest.trim_start_matches(sep)), next.routing_key)
+            safe!(
+                "{} looks like priority {} of {}, with another separator",
+                queue.name,
+                Safe::name(rest.trim_start_matches(sep)),
+                next.routing_key
+            )
         })?;
         Some(
             Finding::new("other-separator", Severity::Warning, says)
@@ -238,31 +290,37 @@ fn other_separator(facts: &DepthFacts, looked: &Looked<'_>) -> Option<Finding> {
 }
 
 fn leaked(facts: &DepthFacts) -> Option<Finding> {
-    let n = facts.around.replies;
+    let n = facts.beside.replies;
     (n >= LEAKED).then(|| {
-        let says = safe!("{} lists of answers of the control bus were left behind (kombu#294): each costs memory for ever", units::count(n));
-        Finding::new("leaked-replies", Severity::Info, says)
-            .next(Hint::Try("redis-cli --scan --pattern '*.reply.celery.pidbox': those older than any celery inspect may be deleted".into()))
+        let says =
+            safe!("{} lists of answers of the control bus were left behind (kombu#294): each costs memory for ever", units::count(n));
+        Finding::new("leaked-replies", Severity::Info, says).next(Hint::Try(
+            "redis-cli --scan --pattern '*.reply.celery.pidbox': those older than any celery inspect may be deleted".into(),
+        ))
     })
 }
 
 fn unknown_names(facts: &DepthFacts) -> Option<Finding> {
     let unknown = facts.queues.iter().find(|queue| queue.known == KnownBy::Asked && queue.waiting == Some(0))?;
-    let others: Vec<String> = facts.around.others.iter().map(|name| name.to_string()).collect();
+    let others: Vec<String> = facts.beside.others.iter().map(|name| name.to_string()).collect();
     let near = nearest(&unknown.name, others.iter().map(String::as_str));
     let hint = match near {
         Some(name) => safe!("{}: did you mean that queue?", Safe::name(name)),
         None if others.is_empty() => "no other queue is known there".into(),
-        None => safe!("queues there: {}", few(&facts.around.others)),
+        None => safe!("queues there: {}", few(&facts.beside.others)),
     };
     Some(
-        Finding::new("queue-names", Severity::Info, safe!("{}: an empty queue does not exist in Redis, and no binding names this one", unknown.name))
-            .next(Hint::Try(hint)),
+        Finding::new(
+            "queue-names",
+            Severity::Info,
+            safe!("{}: an empty queue does not exist in Redis, and no binding names this one", unknown.name),
+        )
+        .next(Hint::Try(hint)),
     )
 }
 
 fn nothing_known(facts: &DepthFacts, last: &Sample) -> Option<Finding> {
-    if !facts.queues.is_empty() || !facts.around.prefixes.is_empty() {
+    if !facts.queues.is_empty() || !facts.beside.prefixes.is_empty() {
         return None;
     }
     let keys: u64 = last.server.as_ref().map(|server| server.databases.values().sum()).unwrap_or_default();

@@ -47,8 +47,8 @@ pub(super) fn judge(queue: &QueueDepth, workers: &WorkersHeard, samples: usize, 
     // An estimate is no proof: it never fails a queue.
     let proven = queue.oldest.as_ref().filter(|age| age.by != AgeSource::Flow).map(|age| age.s);
     let stuck = queue.untaken_s.filter(|s| beyond(*s, t.stuck_after) || *s == t.stuck_after.as_secs_f64());
-    if let (Some(s), Some(idle)) = (stuck, workers.idle()) {
-        return Judgement::of(Failed, "queue-stuck", safe!("nothing was taken from it for {}, though {} is idle", says(s), idle.name));
+    if let Some(s) = stuck.filter(|_| workers.all_idle()) {
+        return Judgement::of(Failed, "queue-stuck", safe!("nothing was taken from it for {}, though {}", says(s), idle(workers)));
     }
     if let Some(age) = queue.oldest.as_ref().filter(|age| proven.is_some() && beyond(age.s, t.oldest_failed)) {
         let why = match age.by {
@@ -62,14 +62,15 @@ pub(super) fn judge(queue: &QueueDepth, workers: &WorkersHeard, samples: usize, 
         return Judgement::of(Failed, "queue-grows", "arrives faster than it leaves");
     }
     if let Some(s) = stuck {
-        let free = if workers.heard.is_empty() { "no worker was heard" } else { "whether its workers have free slots is not known" };
+        let free = if workers.heard.is_empty() { "no worker was heard" } else { "its workers may be busy" };
         return Judgement::of(Unknown, "queue-still", safe!("nothing was taken from it for {}; {}", says(s), free));
     }
     if queue.oldest.is_none() && samples < 2 && queue.net_per_s.is_none() {
         return Judgement::of(Unknown, "queue-once", "one look does not tell: no age, and nothing to compare with");
     }
     let moved = queue.untaken_s.is_none() && samples > 1;
-    let no_age = queue.oldest.as_ref().is_none_or(|age| age.by == AgeSource::Seen && !age.earlier_run);
+    // That it was there a moment ago already is no age.
+    let no_age = queue.oldest.as_ref().is_none_or(|age| age.by == AgeSource::Seen && !beyond(age.s, t.stuck_after));
     let unread = queue.age_unknown.is_some() && queue.oldest.is_none() && queue.priorities.iter().any(|p| p.unreadable.is_some());
     if let Some(age) = queue.oldest.as_ref().filter(|age| beyond(age.s, t.oldest_warning)) {
         return Judgement::of(Warning, "queue-old", safe!("its oldest task waits {}", says(age.s)));
@@ -80,14 +81,18 @@ pub(super) fn judge(queue: &QueueDepth, workers: &WorkersHeard, samples: usize, 
     if no_age && !moved && workers.listened_s.is_some() && workers.heard.is_empty() {
         return Judgement::of(Warning, "queue-unheard", "it waits, and no worker was heard (suspected: nobody consumes it)");
     }
-    if no_age && !moved && let Some(idle) = workers.idle() {
-        return Judgement::of(Warning, "queue-unconsumed", safe!("it waits, though {} is idle (suspected: it is not consumed)", idle.name));
+    if no_age && !moved && workers.all_idle() {
+        return Judgement::of(Warning, "queue-unconsumed", safe!("it waits, though {} (suspected: nobody consumes it)", idle(workers)));
     }
     if unread && queue.net_per_s.is_none_or(|net| net >= 0.0) {
         return Judgement::of(Unknown, "queue-unread", "its age is not known, and it does not shrink");
     }
     if no_age && !moved && workers.heard.is_empty() {
-        return Judgement::of(Unknown, "queue-still", "nothing was taken meanwhile, its age is not known, and the workers were not listened to");
+        return Judgement::of(
+            Unknown,
+            "queue-still",
+            "nothing was taken meanwhile, its age is not known, and the workers were not listened to",
+        );
     }
     let why = match &queue.priorities[..] {
         [only] if only.step != 0 => safe!("all in priority {}", only.step),
@@ -96,6 +101,13 @@ pub(super) fn judge(queue: &QueueDepth, workers: &WorkersHeard, samples: usize, 
         _ => Safe::EMPTY,
     };
     Judgement::of(Info, "queue-well", why)
+}
+
+fn idle(workers: &WorkersHeard) -> Safe {
+    match &workers.heard[..] {
+        [only] => safe!("{} is idle", only.name),
+        all => safe!("all {} workers are idle", all.len()),
+    }
 }
 
 /// One finding per queue that is not well.

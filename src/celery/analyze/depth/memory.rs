@@ -20,7 +20,8 @@ pub fn remember(memory: &mut BrokerMemory, sample: &Sample) {
             .filter_map(|(step, bucket)| {
                 let mark = bucket.tail.mark()?.to_owned();
                 // A time of the future is that of another server's clock.
-                let since = before.get(&step).filter(|tail| tail.mark == mark && tail.since <= sample.at).map_or(sample.at, |tail| tail.since);
+                let since =
+                    before.get(&step).filter(|tail| tail.mark == mark && tail.since <= sample.at).map_or(sample.at, |tail| tail.since);
                 Some((step, TailMemory { mark, since }))
             })
             .collect();

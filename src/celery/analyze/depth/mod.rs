@@ -14,9 +14,7 @@ use crate::{
     answer::Finding,
     celery::{
         keys::Keys,
-        model::{
-            BeatSaid, Cost, Delivered, DepthFacts, PriorityDepth, QueueDepth, QueueSample, Sample, Tail, WorkersHeard,
-        },
+        model::{BeatSaid, Cost, Delivered, DepthFacts, PriorityDepth, QueueDepth, QueueSample, Sample, Tail, WorkersHeard},
     },
     config::QueueThresholds,
     safe,
@@ -28,6 +26,9 @@ use std::collections::BTreeMap;
 
 /// After so long, a remembered length says nothing of the rate any more.
 const RATE_OF: SignedDuration = SignedDuration::from_mins(10);
+
+/// The seconds between two heartbeats of a worker.
+const HEARTBEAT: f64 = 2.0;
 
 /// Everything that was seen.
 pub struct Looked<'a> {
@@ -57,6 +58,11 @@ pub struct Looked<'a> {
 pub fn depth(looked: Looked<'_>) -> Option<(DepthFacts, Vec<Finding>)> {
     let (first, last) = (looked.samples.first()?, looked.samples.last()?);
     let mut workers = looked.workers.clone();
+    // Who listens for less than a heartbeat knows of nobody that he is not there.
+    if let Some(s) = workers.listened_s.filter(|s| *s < HEARTBEAT) {
+        workers.listened_s = None;
+        workers.deaf = Some(safe!("listened to for {:.1} s only; they speak every two seconds", s));
+    }
     if workers.listened_s.is_some() {
         let silent = |name: &&Safe| !workers.heard.iter().any(|heard| heard.name == **name);
         workers.silent = last.inventory.workers.iter().filter(silent).cloned().collect();
@@ -83,11 +89,14 @@ pub fn depth(looked: Looked<'_>) -> Option<(DepthFacts, Vec<Finding>)> {
         running: (!workers.heard.is_empty()).then(|| workers.heard.iter().filter_map(|worker| worker.active).sum()),
         workers,
         server: last.server.clone().unwrap_or_default(),
-        around: last.around.clone(),
+        beside: last.beside.clone(),
         beat: looked.beat.clone(),
         cost: looked.cost,
     };
-    let mut all = judge::findings(&facts.queues, judgements);
+    let mut all: Vec<Finding> = findings::no_workers(&facts, last).into_iter().collect();
+    // Said once for all queues.
+    let said = if all.is_empty() { "" } else { "queue-unheard" };
+    all.extend(judge::findings(&facts.queues, judgements).into_iter().filter(|finding| finding.code != said));
     all.extend(findings::findings(&facts, &looked));
     all.extend(server::findings(&facts));
     // The worst first; among equals what is said of queues comes before what explains it.
@@ -140,7 +149,7 @@ fn rate(name: &str, queue: &QueueSample, earlier: Option<&QueueSample>, looked: 
         }
     };
     let apart = seconds(at, now);
-    (apart >= 0.5).then(|| ((waiting - before as f64) / apart, at))
+    (apart >= 0.05).then(|| ((waiting - before as f64) / apart, at))
 }
 
 fn composition(queue: Option<&QueueSample>) -> Vec<(Safe, u64)> {

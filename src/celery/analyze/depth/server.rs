@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{Finding, Hint, Severity},
-    celery::model::{DepthFacts, Role},
+    celery::model::{DepthFacts, ServerRole},
     safe,
     text::units,
 };
@@ -36,13 +36,19 @@ pub(super) fn findings(facts: &DepthFacts) -> Vec<Finding> {
     }
     if server.snapshot_ok == Some(false) {
         let says = "Redis could not write its last snapshot: unless stop-writes-on-bgsave-error is no, it refuses new tasks";
-        found.push(Finding::new("redis-snapshot", Severity::Failed, says.into()).next(Hint::Try("its log says why: disk full, or no memory to fork".into())));
+        found.push(
+            Finding::new("redis-snapshot", Severity::Failed, says.into())
+                .next(Hint::Try("its log says why: disk full, or no memory to fork".into())),
+        );
     }
     if server.log_ok == Some(false) {
         let says = "Redis could not write its append-only file: it refuses new tasks";
-        found.push(Finding::new("redis-log", Severity::Failed, says.into()).next(Hint::Try("its log says why: the disk is full, most often".into())));
+        found.push(
+            Finding::new("redis-log", Severity::Failed, says.into())
+                .next(Hint::Try("its log says why: the disk is full, most often".into())),
+        );
     }
-    if server.role == Some(Role::Replica) {
+    if server.role == Some(ServerRole::Replica) {
         let lag = if server.link_up == Some(false) { "; it has lost its primary, so they stand still" } else { "" };
         found.push(
             Finding::new("redis-replica", Severity::Warning, safe!("this Redis is a replica: its numbers may lag{}", lag))

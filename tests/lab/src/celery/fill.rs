@@ -4,9 +4,10 @@ use super::{Celery, Publish};
 use crate::failure::{Failure, Result};
 use crate::redis::RedisServer;
 
-/// Copies the newest element of a list, each time with ids of its own, and pushes the copies as kombu does.
+/// Copies the genuine element of a list, below the copies that were made before, each time with ids of its own, and pushes the copies as
+/// kombu does.
 const SCRIPT: &str = "
-local message = redis.call('LINDEX', KEYS[1], 0)
+local message = redis.call('LINDEX', KEYS[1], tonumber(ARGV[1]) - 1)
 local decoded = cjson.decode(message)
 local old = {[ARGV[3]] = true, [decoded['properties']['delivery_tag']] = true}
 local function cut(text)

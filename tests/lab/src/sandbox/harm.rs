@@ -224,7 +224,7 @@ impl Target {
 }
 
 impl Traffic {
-    /// Restarts an app's worker as a deployment does: it ends in order, and comes again. For local processes.
+    /// Restarts an app's worker as a deployment does: a new one is ready before it ends. For local processes.
     pub fn restart(&self, process: &str) -> Result<()> {
         let Target::Local { holder, profile, .. } = self.target() else {
             return Err(Failure::new("the cluster restarts its pods itself: kubectl rollout restart"));

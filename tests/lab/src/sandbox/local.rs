@@ -82,6 +82,8 @@ pub struct Processes {
     processes: Vec<Process>,
     /// How each was started, and those that were not, by name.
     programs: BTreeMap<String, Prepared>,
+    /// How often a worker was replaced by a new one.
+    restarts: usize,
     /// Those that a test has killed: nobody complains about them.
     killed: BTreeSet<String>,
     /// How many of the first are needed by the others.
@@ -115,7 +117,7 @@ impl Processes {
             target: Target::Local { python: parts.python.clone(), urls: urls.clone(), secrets, holder: holder.to_owned(), profile },
             urls,
         };
-        Ok(Self { info, servers: plan.servers(), processes, programs: prepared, killed: BTreeSet::new(), run })
+        Ok(Self { info, servers: plan.servers(), processes, programs: prepared, restarts: 0, killed: BTreeSet::new(), run })
     }
 
     pub fn info(&self) -> &Info {
@@ -140,13 +142,18 @@ impl Processes {
         if process.is_alive() { process.kill() } else { Ok(()) }
     }
 
-    /// Ends one as a deployment does, in order and with patience for its running task, and starts it again.
+    /// Replaces a worker as a deployment does: the new one is ready, under a name of its own, before the old one is ended in order, with
+    /// patience for its running task.
     pub fn restart(&mut self, name: &str) -> Result<()> {
+        let program = self.programs.get(name).ok_or_else(|| Failure::new(format!("production.json has no process {name}")))?;
         let process = self.processes.iter_mut().find(|process| process.name() == name);
         let process = process.ok_or_else(|| Failure::new(format!("the sandbox has no process {name}")))?;
-        self.killed.insert(name.to_owned());
-        process.end(PATIENCE)?;
-        self.revive(name)
+        let (worker, next) = (format!("{name}@%h"), format!("{name}-{}@%h", self.restarts + 1));
+        let mut new = program.start.clone().replaced(&worker, &next).spawn(&self.run)?;
+        wait_ready(program.ready.as_ref(), program.port, process.log_length(), &mut new)?;
+        self.restarts += 1;
+        std::mem::swap(process, &mut new);
+        new.end(PATIENCE)
     }
 
     /// Starts one that was killed, or one that does not run by itself, and waits until it is ready.
