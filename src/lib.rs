@@ -22,3 +22,4 @@ pub mod report;
 pub mod session;
 pub mod store;
 pub mod text;
+pub mod watch;

@@ -53,9 +53,11 @@ pub(super) fn of_login(refused: &ServerError, command: &Safe, login: &Login, at:
             .hint(Hint::Set("broker.url: with a password, best as {secret: …, key: …}".into())),
         "NOPERM" => {
             let user = login.user.as_deref().map_or_else(|| "default".into(), Safe::name);
-            error(Kind::Denied, doing, at)
-                .what(safe!("user {} may not run {}: {}", user, *command, says))
-                .hint(Hint::Try(safe!("ACL SETUSER {} +{}", user, Safe::name(command.to_lowercase()))))
+            error(Kind::Denied, doing, at).what(safe!("user {} may not run {}: {}", user, *command, says)).hint(Hint::Try(safe!(
+                "ACL SETUSER {} +{}",
+                user,
+                Safe::name(command.to_lowercase())
+            )))
         }
         "LOADING" => loading(at),
         _ if command.as_str() == "SELECT" => error(Kind::Config, doing, at)

@@ -140,7 +140,9 @@ impl Redis {
             let live = self.live().await?;
             live.budget.allow(bytes);
             match self.send(&live, &words).await {
-                Ok(values) if is_loading(&values) && tokio::time::Instant::now() < loading => tokio::time::sleep(Duration::from_millis(200)).await,
+                Ok(values) if is_loading(&values) && tokio::time::Instant::now() < loading => {
+                    tokio::time::sleep(Duration::from_millis(200)).await
+                }
                 Ok(values) if is_loading(&values) => return Err(fault::loading(&live.at)),
                 Ok(values) => return Ok(Some(values.into_iter().map(|v| Reply::of(v, &self.redact)).collect())),
                 Err(_) if live.budget.exceeded() => {
@@ -285,7 +287,9 @@ impl Redis {
             Ok(Err(error)) => return Err(fault::of(&error, "asking Redis", &live.at, &self.redact)),
             Ok(Ok(values)) => values,
         };
-        if let Some(moved) = values.iter().find_map(|v| if let Value::ServerError(e) = v { fault::is_cluster(e).then_some(e) } else { None }) {
+        if let Some(moved) =
+            values.iter().find_map(|v| if let Value::ServerError(e) = v { fault::is_cluster(e).then_some(e) } else { None })
+        {
             return Err(fault::cluster(moved, &live.at, &self.redact));
         }
         Ok(values)

@@ -39,13 +39,14 @@ impl Reply {
             Value::Okay => Self::Bytes(b"OK".to_vec()),
             Value::Double(n) => Self::Bytes(n.to_string().into_bytes()),
             Value::VerbatimString { text, .. } => Self::Bytes(text.into_bytes()),
-            Value::Array(all) | Value::Set(all) | Value::Push { data: all, .. } => Self::List(all.into_iter().map(|v| Self::of(v, redact)).collect()),
+            Value::Array(all) | Value::Set(all) | Value::Push { data: all, .. } => {
+                Self::List(all.into_iter().map(|v| Self::of(v, redact)).collect())
+            }
             Value::Map(pairs) => Self::List(pairs.into_iter().flat_map(|(k, v)| [Self::of(k, redact), Self::of(v, redact)]).collect()),
             Value::Attribute { data, .. } => Self::of(*data, redact),
-            Value::ServerError(error) => Self::Refused(Refusal {
-                code: Safe::name(error.code()),
-                says: redact.safe(error.details().unwrap_or_default().as_bytes()),
-            }),
+            Value::ServerError(error) => {
+                Self::Refused(Refusal { code: Safe::name(error.code()), says: redact.safe(error.details().unwrap_or_default().as_bytes()) })
+            }
             _ => Self::Nil,
         }
     }
