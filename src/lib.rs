@@ -18,6 +18,7 @@ pub mod error;
 pub mod exit;
 pub mod kubernetes;
 pub mod logs;
+pub mod notify;
 pub mod report;
 pub mod session;
 pub mod store;
