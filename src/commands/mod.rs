@@ -1,7 +1,7 @@
 //! One file per noun: its arguments, and the wiring from arguments to an answer. Wiring only: facts, analysis and screens are below.
 
-pub mod complete;
 pub mod changes;
+pub mod complete;
 pub mod config;
 pub mod health;
 pub mod logs;

@@ -224,6 +224,31 @@ pub struct PodStanding {
     pub image: Option<Safe>,
 }
 
+/// What kind of thing was asked by obsctl itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartKind {
+    /// A PostgreSQL database.
+    Database,
+    /// Redis: cache or broker.
+    Redis,
+    /// The workers of the queues.
+    Workers,
+}
+
+/// What obsctl saw when it asked a part itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SeenHere {
+    /// What it is.
+    pub kind: PartKind,
+    /// Which one, as the configuration calls it: `main`, `broker`.
+    pub name: Safe,
+    /// How it is.
+    pub condition: Condition,
+    /// What was seen: `PONG in 3 ms, primary`.
+    pub says: Safe,
+}
+
 /// Everything `obsctl health` found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct HealthFacts {
@@ -231,6 +256,9 @@ pub struct HealthFacts {
     pub observed_at: Option<Timestamp>,
     /// The targets, URLs first.
     pub targets: Vec<TargetHealth>,
+    /// With `--deep`: the parts, as obsctl found them itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub from_here: Vec<SeenHere>,
     /// What changed lately, as lines; filled in where something is wrong.
     pub changes: Vec<Safe>,
 }

@@ -46,6 +46,7 @@ pub fn health(answer: &Answer<HealthFacts>, place: &Where, look: &Look) -> Doc {
     if look.verbose {
         phases(&mut doc, facts);
     }
+    from_here(&mut doc, facts);
     if !facts.changes.is_empty() {
         doc.line(Line::new().with(Style::Strong, "CHANGED  ").with(Style::Dim, "in the last hour"));
         for line in &facts.changes {
@@ -210,6 +211,20 @@ fn draw(doc: &mut Doc, finding: &Finding, first: bool, look: &Look) {
     }
     for hint in finding.next.iter().filter(|h| !matches!(h, Hint::Run(_))) {
         doc.wrapped(Line::new().with(Style::Dim, safe!("       {}", hint_line(hint))), 9);
+    }
+}
+
+/// `--deep`: the parts, as obsctl found them itself.
+fn from_here(doc: &mut Doc, facts: &HealthFacts) {
+    if facts.from_here.is_empty() {
+        return;
+    }
+    doc.line(Line::new().with(Style::Strong, "FROM HERE"));
+    for part in &facts.from_here {
+        let (word, style) = of_condition(part.condition);
+        let line =
+            Line::new().with(Style::Plain, safe!("  {}  ", part.name)).with(style, word).with(Style::Plain, safe!("  {}", part.says));
+        doc.wrapped(line, 4);
     }
 }
 

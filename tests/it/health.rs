@@ -2,6 +2,7 @@
 
 mod answers;
 mod bad;
+mod deep;
 mod tls;
 
 use crate::support::{Obsctl, obsctl};

@@ -26,6 +26,9 @@ pub struct Args {
     /// The form of the answer, where it is not recognised by itself
     #[arg(long, value_name = "NAME", value_parser = dialect)]
     pub dialect: Option<Dialect>,
+    /// Ask the broker, the databases and the workers as well, from here, and compare: reads only
+    #[arg(long)]
+    pub deep: bool,
     /// How long one target may take
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub timeout: Duration,

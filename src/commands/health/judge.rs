@@ -1,6 +1,10 @@
 //! From the questions to the answer: all of them asked side by side, what the cluster knows besides, the findings, the screen.
 
-use super::{Args, Plan, plan::Planner};
+use super::{
+    Args, Plan,
+    deep::{self, Deep},
+    plan::Planner,
+};
 use crate::{
     answer::{Answer, Coverage, Finding, Part, Provenance, Severity},
     connect::http::HttpUrl,
@@ -38,20 +42,23 @@ pub(super) async fn answer(mut plan: Plan, planner: &Planner<'_>, session: &Sess
     let stop = session.stop.token();
     let probes = liveness(&targets, &plan);
     let metrics = metrics(&targets, planner);
-    let (asked, extra, metrics) = tokio::join!(
+    let deep = async { if planner.args.deep { deep::look(session).await } else { Deep::default() } };
+    let (asked, extra, metrics, deep) = tokio::join!(
         collect::ask(targets, &session.redact, &stop),
         collect::ask(probes.iter().map(|(_, _, t)| t.clone()).collect(), &session.redact, &stop),
         collect::metrics(metrics, &session.redact, &stop),
+        deep,
     );
     let mut setup = HealthSetup { metrics, empty_services: std::mem::take(&mut plan.empty_services), ..HealthSetup::default() };
     for ((app, path, _), said) in probes.into_iter().zip(extra) {
         let components = said.health().map(|b| b.components.clone()).unwrap_or_default();
         setup.liveness.push(LivenessUse { app, path, components });
     }
-    let mut facts = HealthFacts { observed_at: Some(planner.now), targets: asked, changes: Vec::new() };
+    let mut facts = HealthFacts { observed_at: Some(planner.now), targets: asked, from_here: deep.seen, changes: Vec::new() };
     let mut findings = analyze::findings(&facts, &setup, planner.now);
     let mut coverage = coverage(&facts);
     coverage.join(std::mem::take(&mut plan.around.coverage));
+    coverage.missing.extend(deep.missing);
     if findings.iter().any(|f| f.severity > Severity::Info) && !stop.is_cancelled() {
         look_back(&plan, planner.now, session, &mut facts, &mut setup, &mut coverage).await;
         findings = analyze::findings(&facts, &setup, planner.now);
@@ -60,7 +67,7 @@ pub(super) async fn answer(mut plan: Plan, planner: &Planner<'_>, session: &Sess
         Some((cluster, scope)) => session.at_cluster(cluster, scope.shown()),
         None => Where { environment: session.env.name.clone(), ..Where::default() },
     };
-    let sources = plan.cluster.iter().map(|(cluster, _)| cluster.provenance()).chain(from_urls(&facts)).collect();
+    let sources = plan.cluster.iter().map(|(cluster, _)| cluster.provenance()).chain(from_urls(&facts)).chain(deep.sources).collect();
     for warning in &session.env.warnings {
         out.note(&Line::plain(safe!("warning: {}", warning)));
     }
@@ -165,7 +172,7 @@ pub(super) fn compose(args: &Args, session: &Session, out: &mut Out) -> Result<E
             .what("it is not what docker compose ps --format json prints")
             .hint(crate::answer::Hint::Run("docker compose ps --all --format json".into()))
     })?;
-    let facts = HealthFacts { observed_at: Some(session.now().timestamp()), targets, changes: Vec::new() };
+    let facts = HealthFacts { observed_at: Some(session.now().timestamp()), targets, ..HealthFacts::default() };
     let findings: Vec<Finding> = analyze::findings(&facts, &HealthSetup::default(), session.now().timestamp());
     let place = Where { files: Some("stdin".into()), ..Where::default() };
     let coverage = coverage(&facts);

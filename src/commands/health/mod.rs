@@ -1,6 +1,7 @@
 //! `obsctl health`: is it up, on every pod, for real.
 
 mod args;
+mod deep;
 mod judge;
 mod plan;
 

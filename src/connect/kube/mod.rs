@@ -217,8 +217,7 @@ impl Cluster {
         if ask.metadata_only {
             request = request.header(http::header::ACCEPT, METADATA);
         }
-        let request =
-            request.body(Body::empty()).map_err(|_| Error::new(Kind::Bug, ask.doing.clone()).what("the path is no URI"))?;
+        let request = request.body(Body::empty()).map_err(|_| Error::new(Kind::Bug, ask.doing.clone()).what("the path is no URI"))?;
         match tokio::time::timeout(within, self.client.send(request)).await {
             Err(_) => Err(self.late(ask, within).0),
             Ok(Err(e)) => Err(fault::of_transport(&e, ask, self)),

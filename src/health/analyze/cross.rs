@@ -2,34 +2,10 @@
 
 use crate::{
     answer::{Finding, Hint, Severity},
-    health::model::{Condition, HealthFacts, TargetHealth},
+    health::model::{Condition, HealthFacts, PartKind, SeenHere, TargetHealth},
     safe,
-    text::Safe,
+    text::{Safe, units},
 };
-
-/// What kind of thing was asked by obsctl itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PartKind {
-    /// A PostgreSQL database.
-    Database,
-    /// Redis: cache or broker.
-    Redis,
-    /// The workers of the queues.
-    Workers,
-}
-
-/// What obsctl saw when it asked a part itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeenHere {
-    /// What it is.
-    pub kind: PartKind,
-    /// Which one, as the configuration calls it: `main`, `broker`.
-    pub name: Safe,
-    /// How it is.
-    pub condition: Condition,
-    /// What was seen: `PONG in 3 ms, primary`.
-    pub says: Safe,
-}
 
 /// Which kind of thing a component's name means. None: it means nothing that could be asked.
 pub fn kind_of(component: &str) -> Option<PartKind> {
@@ -64,9 +40,9 @@ pub fn compare(facts: &HealthFacts, seen: &[SeenHere]) -> Vec<Finding> {
                 safe!("{} works from here, though every target says it failed: compare its address and the network policies", part)
             } else {
                 safe!(
-                    "{} works from here and for {} others: compare the address and the node of {}",
+                    "{} works from here and for {}: compare the address and the node of {}",
                     part,
-                    well.len(),
+                    units::plural(well.len(), "other", "others"),
                     Safe::join(failed.iter().copied(), ", ")
                 )
             };
@@ -82,6 +58,9 @@ pub fn compare(facts: &HealthFacts, seen: &[SeenHere]) -> Vec<Finding> {
         } else if here.condition == Condition::Failed && !failed.is_empty() {
             let what = safe!("{} does not work from here either: the fault is its own", part);
             findings.push(Finding::new("cross-check-agrees", Severity::Failed, what).evidence(from_here));
+        } else if here.condition == Condition::Failed {
+            let what = safe!("{} does not work from here, and no endpoint speaks of it", here.name);
+            findings.push(Finding::new("cross-check-unspoken", Severity::Warning, what).evidence(from_here));
         } else if here.condition == Condition::Degraded {
             findings.push(Finding::new("cross-check-degraded", Severity::Warning, safe!("{}: {}", here.name, here.says)));
         }
@@ -92,10 +71,7 @@ pub fn compare(facts: &HealthFacts, seen: &[SeenHere]) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::{
-        analyze::tests::{pod, url},
-        model::HealthFacts,
-    };
+    use crate::health::analyze::tests::{pod, url};
 
     fn redis(condition: Condition, says: &'static str) -> SeenHere {
         SeenHere { kind: PartKind::Redis, name: "broker".into(), condition, says: says.into() }
@@ -108,7 +84,7 @@ mod tests {
             ..HealthFacts::default()
         };
         let found = compare(&facts, &[redis(Condition::Ok, "PONG in 3 ms")]);
-        assert_eq!(found[0].says.as_str(), "redis works from here and for 1 others: compare the address and the node of web-1");
+        assert_eq!(found[0].says.as_str(), "redis works from here and for 1 other: compare the address and the node of web-1");
         assert_eq!(found[0].evidence[0].as_str(), "from here: PONG in 3 ms");
         let found = compare(&facts, &[redis(Condition::Failed, "connection refused")]);
         assert_eq!((found[0].code, found.len()), ("cross-check-optimistic", 1));

@@ -34,6 +34,7 @@ pub fn findings(facts: &HealthFacts, setup: &HealthSetup, now: Timestamp) -> Vec
     all.extend(versions(facts));
     all.extend(certificates(facts, now));
     all.extend(setup.findings());
+    all.extend(cross::compare(facts, &facts.from_here));
     all.sort_by_key(|f| std::cmp::Reverse(f.severity));
     all
 }

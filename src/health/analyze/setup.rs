@@ -1,10 +1,10 @@
 //! How the health of an environment is set up, as far as that is itself something to look at: probes that restart what is well, metrics open
 //! to the world, Services that lead nowhere, rollouts that go on no more.
 
-use super::cross::{self, PartKind};
+use super::cross;
 use crate::{
     answer::{Finding, Hint, Severity},
-    health::model::Component,
+    health::model::{Component, PartKind},
     safe,
     text::Safe,
 };
