@@ -27,6 +27,10 @@ pub enum Command {
     Queue(commands::queue::Args),
     /// What a database is busy with: slow statements, sessions, locks
     Db(commands::db::Args),
+    /// Is it up, on every pod, for real
+    Health(Box<commands::health::Args>),
+    /// What changed lately: rollouts, configuration, restarts, evictions
+    Changes(commands::changes::Args),
     /// What the configuration says, whether it is good, and the leave to act
     Config(commands::config::Args),
 }

@@ -67,6 +67,8 @@ async fn whole(cli: Cli, vars: Vars, out: &mut Out) -> Result<ExitStatus> {
             Command::Explain(args) => commands::explain::run(*args, &cli.global, vars, stop.clone(), out).await,
             Command::Db(args) => commands::db::run(args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
             Command::Queue(args) => commands::queue::run(args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
+            Command::Health(args) => commands::health::run(*args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
+            Command::Changes(args) => commands::changes::run(&args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
             Command::Logs(args) => commands::logs::run(*args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
         }
     };

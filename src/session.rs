@@ -7,6 +7,7 @@ use crate::{
     config::{Address, Broker, Endpoint, Environment, Via},
     connect::{
         broker::{BrokerLink, Surroundings, may_need_cluster, must_have_cluster},
+        http::Proxies,
         kube::{Cluster, KubeAsk},
         postgres::PostgresLink,
         secret::Secrets,
@@ -72,6 +73,8 @@ pub struct Session {
     pub stop: Stop,
     /// The zone in which times are shown and read.
     pub zone: TimeZone,
+    /// The proxies for what is asked over HTTP.
+    pub proxies: Arc<Proxies>,
     /// The folder for what is remembered from one run to the next. None: there is no home.
     pub state: Option<PathBuf>,
     ask: Option<KubeAsk>,
@@ -83,12 +86,29 @@ pub struct Session {
 impl Session {
     /// A session. `ask` is none where the environment has no Kubernetes.
     pub fn new(env: Environment, ask: Option<KubeAsk>, redact: Redactor, stop: Stop, zone: TimeZone) -> Self {
-        Self { env, redact, stop, zone, state: None, ask, cluster: OnceCell::new(), secrets: OnceLock::new(), broker: OnceCell::new() }
+        Self {
+            env,
+            redact,
+            stop,
+            zone,
+            proxies: Arc::default(),
+            state: None,
+            ask,
+            cluster: OnceCell::new(),
+            secrets: OnceLock::new(),
+            broker: OnceCell::new(),
+        }
     }
 
     /// The same, remembering in this folder.
     pub fn remembering_in(mut self, folder: Option<PathBuf>) -> Self {
         self.state = folder;
+        self
+    }
+
+    /// The same, going through these proxies.
+    pub fn with_proxies(mut self, proxies: Proxies) -> Self {
+        self.proxies = Arc::new(proxies);
         self
     }
 

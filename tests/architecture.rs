@@ -55,6 +55,7 @@ const MARKED: &[(&str, &[&str])] = &[
     ("src/commands/db/slow.rs", METHODS),
     ("src/commands/setup.rs", METHODS),
     ("src/config/merge.rs", METHODS),
+    ("src/connect/http/dial.rs", METHODS),
     ("src/connect/kube/mod.rs", METHODS),
     ("src/connect/kube/plugin.rs", METHODS),
     ("src/connect/process.rs", METHODS),

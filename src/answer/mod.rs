@@ -2,10 +2,12 @@
 //! nothing about how an answer looks (`report/`) and derive the verdict from findings and coverage, so that it is never stored.
 
 pub mod coverage;
+pub mod exchange;
 pub mod finding;
 pub mod trail;
 
 pub use coverage::{Coverage, Missing, Part, Permission, Provenance, Why};
+pub use exchange::{Certificate, Exchange, Hop, HttpFault, HttpStep, Phases};
 pub use finding::{Finding, Hint, Severity, Verdict};
 pub use trail::{Id, IdKind, Link, LinkProof};
 

@@ -1,9 +1,11 @@
 //! One file per noun: its arguments, and the wiring from arguments to an answer. Wiring only: facts, analysis and screens are below.
 
+pub mod changes;
 pub mod complete;
 pub mod config;
 pub mod db;
 pub mod explain;
+pub mod health;
 pub mod logs;
 pub mod queue;
 pub mod setup;

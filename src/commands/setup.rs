@@ -4,7 +4,7 @@
 use crate::{
     cli::{Global, Output},
     config::{self, Inputs, KubeTarget, Vars},
-    connect::kube::KubeAsk,
+    connect::{http::Proxies, kube::KubeAsk},
     error::{Error, Kind, Result},
     report::{Format, Look, Out, out::Colour},
     session::{Session, Stop},
@@ -46,7 +46,10 @@ pub fn session(global: &Global, vars: Vars, stop: Stop) -> Result<Session> {
     let env = config::load(&inputs(global, vars.clone())?)?;
     let ask = env.kube.as_ref().map(|target| kube_ask(global, Some(target), &vars));
     let redact = redactor(global, &vars);
-    Ok(Session::new(env, ask, redact, stop, zone(global, &vars)).remembering_in(config::state_folder(&vars)))
+    let owned = |proxy: Option<&str>| proxy.map(str::to_owned);
+    let proxies = Proxies { https: owned(vars.https_proxy()), http: owned(vars.http_proxy()), none_for: owned(vars.no_proxy()) };
+    let session = Session::new(env, ask, redact, stop, zone(global, &vars));
+    Ok(session.remembering_in(config::state_folder(&vars)).with_proxies(proxies))
 }
 
 /// What hides secrets, by flags and the user's own key.

@@ -4,6 +4,7 @@
 pub mod broker;
 mod discover;
 pub mod exec;
+pub mod http;
 pub mod kube;
 pub mod postgres;
 pub mod process;

@@ -12,7 +12,7 @@ use crate::{
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
-        WebPkiServerVerifier,
+        WantsClientCert, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::CryptoProvider,
@@ -140,28 +140,38 @@ fn read(path: &Path) -> Option<SecretString> {
     std::fs::read_to_string(path).ok().map(SecretString::from)
 }
 
-fn build(verify: Verify, ca: Option<&SecretString>, identity: Option<(&SecretString, &SecretString)>) -> Result<ClientConfig> {
+/// Who decides whether a server's certificate is good.
+pub(super) fn verifier(verify: Verify, ca: Option<&SecretString>) -> Result<Arc<dyn ServerCertVerifier>> {
     let fail = |what: Safe| Error::new(Kind::Tls, SETTING_UP).what(what);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match (verify, ca) {
-        (Verify::Nothing, _) => Arc::new(Unverified(provider.clone())),
-        (_, None) => Arc::new(Verifier::new(provider.clone()).map_err(|_| {
+        (Verify::Nothing, _) => Arc::new(Unverified(provider)),
+        (_, None) => Arc::new(Verifier::new(provider).map_err(|_| {
             fail("this machine has no certificate authorities".into())
                 .hint(Hint::Set("ca: the certificate of the server's authority".into()))
         })?),
         (_, Some(pem)) => {
             let mut roots = RootCertStore::empty();
             roots.add_parsable_certificates(certificates(pem, "ca")?);
-            let roots = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
+            let roots = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
             roots.map_err(|_| fail("ca holds no certificate that could be an authority".into()))?
         }
     };
-    let verifier = if verify == Verify::Chain { Arc::new(AnyName(verifier)) } else { verifier };
+    Ok(if verify == Verify::Chain { Arc::new(AnyName(verifier)) } else { verifier })
+}
+
+/// A client that trusts whom this verifier trusts.
+pub(super) fn client(verifier: Arc<dyn ServerCertVerifier>) -> Result<rustls::ConfigBuilder<ClientConfig, WantsClientCert>> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|_| Error::new(Kind::Bug, SETTING_UP).what("no protocol version is left"))?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier);
+        .map_err(|_| Error::new(Kind::Bug, SETTING_UP).what("no protocol version is left"))?;
+    Ok(config.dangerous().with_custom_certificate_verifier(verifier))
+}
+
+fn build(verify: Verify, ca: Option<&SecretString>, identity: Option<(&SecretString, &SecretString)>) -> Result<ClientConfig> {
+    let fail = |what: Safe| Error::new(Kind::Tls, SETTING_UP).what(what);
+    let config = client(verifier(verify, ca)?)?;
     let Some((cert, key)) = identity else { return Ok(config.with_no_client_auth()) };
     let key =
         PrivateKeyDer::from_pem_slice(key.expose_secret().as_bytes()).map_err(|_| fail("key holds no private key in PEM form".into()))?;

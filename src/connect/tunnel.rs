@@ -66,6 +66,11 @@ impl Tunnel {
     }
 }
 
+/// A tunnel to this very pod, ready or not.
+pub(super) async fn to_pod(cluster: &Cluster, namespace: &str, pod: &str, port: u16) -> Result<Forwarded> {
+    Forwarded::new(cluster.forward(namespace, pod, port).await?, pod, port)
+}
+
 /// One connection through a port-forward. Ends with its owner.
 pub struct Forwarded {
     stream: DuplexStream,

@@ -34,6 +34,7 @@ fn group(resource: &str) -> &'static str {
     match resource {
         "deployments" | "statefulsets" | "daemonsets" | "replicasets" => "apps",
         "jobs" | "cronjobs" => "batch",
+        "ingresses" => "networking.k8s.io",
         _ => "",
     }
 }

@@ -33,13 +33,13 @@ pub enum Scope {
 }
 
 impl Scope {
-    fn path(&self, group: &str, plural: &str) -> String {
+    pub(super) fn path(&self, group: &str, plural: &str) -> String {
         match self {
             Self::Namespace(ns) => format!("/{group}/namespaces/{}/{plural}", encode(ns)),
             Self::All => format!("/{group}/{plural}"),
         }
     }
-    fn namespace(&self) -> Option<&str> {
+    pub(super) fn namespace(&self) -> Option<&str> {
         match self {
             Self::Namespace(ns) => Some(ns),
             Self::All => None,

@@ -6,6 +6,7 @@ mod crowd;
 mod errors;
 mod follow;
 mod queue;
+mod health;
 mod reach;
 mod records;
 mod requests;

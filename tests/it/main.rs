@@ -24,6 +24,8 @@ mod generated;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
+mod health;
+#[cfg(test)]
 mod profiles;
 #[cfg(test)]
 mod queue;

@@ -53,13 +53,17 @@ pub(super) fn build(config: &Config) -> Result<Client> {
 fn tunnel<C>(proxy: Uri, inner: C) -> Tunnel<C> {
     let credentials = proxy.authority().and_then(|a| a.as_str().rsplit_once('@')).map(|(user, _)| user.to_owned());
     let tunnel = Tunnel::new(proxy, inner);
-    match credentials.and_then(|c| http::HeaderValue::from_str(&format!("Basic {}", super::plugin::base64(&decode(&c)))).ok()) {
-        Some(mut header) => {
-            header.set_sensitive(true);
-            tunnel.with_auth(header)
-        }
+    match credentials.and_then(|c| basic_auth(&c)) {
+        Some(header) => tunnel.with_auth(header),
         None => tunnel,
     }
+}
+
+/// The header for the `user:password` of a URL.
+pub(in crate::connect) fn basic_auth(credentials: &str) -> Option<http::HeaderValue> {
+    let mut header = http::HeaderValue::from_str(&format!("Basic {}", super::plugin::base64(&decode(credentials)))).ok()?;
+    header.set_sensitive(true);
+    Some(header)
 }
 
 /// Percent-decoding of a URL's user and password.

@@ -8,7 +8,9 @@ mod plugin;
 mod proxy;
 mod stream;
 
+pub(super) use client::basic_auth;
 pub use kubeconfig::{Contexts, KubeAsk};
+pub(super) use proxy::bypasses;
 
 use crate::{
     answer::{Permission, Provenance},
@@ -37,6 +39,8 @@ const TRIES: u32 = 3;
 const LARGEST: usize = 256 << 20;
 /// How many backfill reads run at once: log requests are outside the API server's fairness, so the client has to be polite.
 const POLITE: usize = 16;
+/// The form of a list without what its objects hold. Nothing else is accepted: a server that does not know it refuses.
+const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 /// How many objects one page of a list holds.
 const PAGE: u32 = 500;
 
@@ -64,13 +68,20 @@ pub struct Ask {
     pub path: String,
     /// The permission that it needs.
     pub needs: Permission,
+    /// Whether the names, labels and times of the objects are all that is asked for: nothing that a Secret holds leaves the server.
+    pub metadata_only: bool,
 }
 
 impl Ask {
     /// A request with its verb, resource and namespace (none: the whole cluster).
     pub fn new(doing: Safe, path: String, verb: &'static str, resource: impl Into<Safe>, namespace: Option<&str>) -> Self {
         let scope = namespace.map_or_else(|| "the cluster".into(), |n| safe!("namespace {}", Safe::name(n)));
-        Self { doing, path, needs: Permission { verb: verb.into(), resource: resource.into(), scope } }
+        Self { doing, path, needs: Permission { verb: verb.into(), resource: resource.into(), scope }, metadata_only: false }
+    }
+
+    /// The same, for nothing but names, labels and times.
+    pub fn metadata_only(self) -> Self {
+        Self { metadata_only: true, ..self }
     }
 }
 
@@ -202,8 +213,11 @@ impl Cluster {
     }
 
     async fn send(&self, ask: &Ask, path: &str, within: Duration) -> Result<Response<Body>> {
-        let request =
-            Request::get(path).body(Body::empty()).map_err(|_| Error::new(Kind::Bug, ask.doing.clone()).what("the path is no URI"))?;
+        let mut request = Request::get(path);
+        if ask.metadata_only {
+            request = request.header(http::header::ACCEPT, METADATA);
+        }
+        let request = request.body(Body::empty()).map_err(|_| Error::new(Kind::Bug, ask.doing.clone()).what("the path is no URI"))?;
         match tokio::time::timeout(within, self.client.send(request)).await {
             Err(_) => Err(self.late(ask, within).0),
             Ok(Err(e)) => Err(fault::of_transport(&e, ask, self)),

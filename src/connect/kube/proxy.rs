@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 /// Whether `host:port` is on the `NO_PROXY` list.
-pub(super) fn bypasses(no_proxy: &str, host: &str, port: u16) -> bool {
+pub(in crate::connect) fn bypasses(no_proxy: &str, host: &str, port: u16) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
     let address: Option<IpAddr> = host.parse().ok();
     no_proxy.split(',').map(str::trim).filter(|e| !e.is_empty()).any(|entry| {

@@ -5,6 +5,7 @@
 //! - [`proxy`]: a network that is far away, or fails at a chosen byte
 //! - [`redis`]: servers and sentinels of a test's own; [`celery`]: real workers of every version, and what is published for them
 //! - [`postgres`]: servers of every version, replicas and poolers of a test's own
+//! - [`web`]: nginx, certificates good and bad, and a server that misbehaves
 //! - [`holder`]: the process that owns the servers, spoken to in the words of [`protocol`]
 //! - [`sandbox`]: a small real production with faults planted on purpose
 //! - [`demo`]: the main job as a story; [`latency`]: a network that is far away, on the command line
@@ -35,6 +36,7 @@ pub mod space;
 pub mod venv;
 pub mod wait;
 pub mod warm;
+pub mod web;
 
 pub use celery::{Celery, Pool, Publish, Version, Worker, WorkerOptions};
 pub use cluster::access::{Rule, rule};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::traffic::{Planted, Target, Traffic};
 use crate::failure::{Doing, Failure, Result};
@@ -27,6 +27,14 @@ enum Step {
     Off(&'static str),
     /// It has one, which is ready.
     On(&'static str),
+    /// One more pod of the app, which alone cannot reach Redis. In the cluster only, as the three below.
+    Degrade(&'static str),
+    /// That pod is deleted.
+    Heal(&'static str),
+    /// A release whose image does not exist is rolled out, and gets stuck.
+    Stick(&'static str),
+    /// It is taken back.
+    Unstick(&'static str),
 }
 
 struct Harm {
@@ -44,6 +52,8 @@ const HARMS: [Harm; 7] = [
         plant: &[Step::On("celery-reindex"), Step::Messages],
         restore: &[Step::Off("celery-reindex"), Step::Messages],
     },
+    Harm { name: "degraded-pod", plant: &[Step::Degrade("backend")], restore: &[Step::Heal("backend")] },
+    Harm { name: "stuck-rollout", plant: &[Step::Stick("backend")], restore: &[Step::Unstick("backend")] },
     Harm { name: "eviction", plant: &[Step::Messages], restore: &[Step::Messages] },
     Harm { name: "lock-pileup", plant: &[Step::Messages], restore: &[Step::Messages] },
     Harm { name: "stale-statistics", plant: &[Step::Messages], restore: &[Step::Messages] },
@@ -141,6 +151,25 @@ impl Target {
             (_, Step::Messages) => Ok(()),
             (Self::Local { holder, profile, .. }, Step::Lose(app) | Step::Off(app)) => switch(holder, *profile, app, Switch::Stop),
             (Self::Local { holder, profile, .. }, Step::On(app)) => switch(holder, *profile, app, Switch::Start),
+            (_, Step::Degrade(app)) => self.degrade(app),
+            (_, Step::Heal(app)) => self.kubectl(&["delete", "pod", &format!("{app}-degraded"), "--grace-period=0", "--force"]).map(drop),
+            (_, Step::Stick(app)) => {
+                let deployment = format!("deployment/{app}");
+                self.kubectl(&["patch", &deployment, "--patch={\"spec\": {\"progressDeadlineSeconds\": 5}}"])?;
+                self.kubectl(&["set", "image", &deployment, "*=lab.test/no-such-release:2"])?;
+                let reason = "--output=jsonpath={.status.conditions[?(@.type==\"Progressing\")].reason}";
+                wait::poll(PATIENCE, || match self.kubectl(&["get", &deployment, reason]) {
+                    Ok(reason) if reason == "ProgressDeadlineExceeded" => Ok(()),
+                    Ok(reason) => Err(format!("not yet stuck: {reason}")),
+                    Err(failure) => Err(failure.to_string()),
+                })
+            }
+            (_, Step::Unstick(app)) => {
+                let deployment = format!("deployment/{app}");
+                self.kubectl(&["rollout", "undo", &deployment])?;
+                self.kubectl(&["patch", &deployment, "--patch={\"spec\": {\"progressDeadlineSeconds\": 600}}"])?;
+                self.kubectl(&["rollout", "status", &deployment, "--timeout=120s"]).map(drop)
+            }
             (Self::Pods { .. }, Step::Lose(app)) => {
                 let selector = format!("app={app}");
                 self.kubectl(&["delete", "pods", "--selector", &selector, "--grace-period=0", "--force", "--wait=false"]).map(drop)
@@ -166,12 +195,33 @@ impl Target {
         }
     }
 
+    /// A pod as the Deployment makes them, so that its Service selects it, with a Redis that is not there.
+    fn degrade(&self, app: &str) -> Result<()> {
+        let deployment: Value = serde_json::from_str(&self.kubectl(&["get", &format!("deployment/{app}"), "--output=json"])?)
+            .doing(|| format!("reading deployment/{app}"))?;
+        let mut spec = deployment["spec"]["template"]["spec"].clone();
+        spec["containers"][0]["env"] = json!([{"name": "REDIS_URL", "value": "redis://127.0.0.1:1/1"}]);
+        let name = format!("{app}-degraded");
+        let metadata = json!({"name": name, "labels": deployment["spec"]["template"]["metadata"]["labels"]});
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}).to_string();
+        self.command_of_kubectl(&["apply", "--filename=-"])?.input(pod).output()?;
+        wait::poll(PATIENCE, || match self.kubectl(&["get", "pod", &name, "--output=jsonpath={.status.containerStatuses[0].started}"]) {
+            Ok(started) if started == "true" => Ok(()),
+            Ok(_) => Err(format!("{name} has not started")),
+            Err(failure) => Err(failure.to_string()),
+        })
+    }
+
     fn kubectl(&self, words: &[&str]) -> Result<String> {
+        self.command_of_kubectl(words)?.output()
+    }
+
+    fn command_of_kubectl(&self, words: &[&str]) -> Result<Start> {
         let Self::Pods { kubectl, kubeconfig, namespace, .. } = self else {
             return Err(Failure::new("local processes have no kubectl"));
         };
         let start = Start::new("kubectl", kubectl).arg("--kubeconfig").arg(kubeconfig).args(["-n", namespace]);
-        start.args(words.iter().copied()).output()
+        Ok(start.args(words.iter().copied()))
     }
 }
 

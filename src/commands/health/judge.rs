@@ -1,0 +1,180 @@
+//! From the questions to the answer: all of them asked side by side, what the cluster knows besides, the findings, the screen.
+
+use super::{
+    Args, Plan,
+    deep::{self, Deep},
+    plan::Planner,
+};
+use crate::{
+    answer::{Answer, Coverage, Finding, Part, Provenance, Severity},
+    connect::http::HttpUrl,
+    error::{Error, Kind, Result},
+    exit::{ExitStatus, Outcome},
+    health::{
+        analyze::{self, HealthSetup, LivenessUse, StuckRollout},
+        collect::{self, HealthTarget},
+        decode::compose,
+        model::{Asked, HealthFacts, TargetHealth},
+        view,
+    },
+    kubernetes::{changes, history, rollout, serving::Serving},
+    report::{Line, Out, Where},
+    safe,
+    session::Session,
+    text::Safe,
+};
+use jiff::{SignedDuration, Timestamp};
+use std::io::Read;
+
+/// How far back changes are shown under an answer that is bad news.
+const LATELY: SignedDuration = SignedDuration::from_hours(1);
+/// How many of them.
+const MOST: usize = 8;
+/// The largest output of docker compose that is read.
+const COMPOSE: u64 = 4 << 20;
+
+/// Asks, judges and shows.
+///
+/// # Errors
+/// As the writer's.
+pub(super) async fn answer(mut plan: Plan, planner: &Planner<'_>, session: &Session, out: &mut Out) -> Result<ExitStatus> {
+    let targets = std::mem::take(&mut plan.targets);
+    let stop = session.stop.token();
+    let probes = liveness(&targets, &plan);
+    let metrics = metrics(&targets, planner);
+    let deep = async { if planner.args.deep { deep::look(session).await } else { Deep::default() } };
+    let (asked, extra, metrics, deep) = tokio::join!(
+        collect::ask(targets, &session.redact, &stop),
+        collect::ask(probes.iter().map(|(_, _, t)| t.clone()).collect(), &session.redact, &stop),
+        collect::metrics(metrics, &session.redact, &stop),
+        deep,
+    );
+    let mut setup = HealthSetup { metrics, empty_services: std::mem::take(&mut plan.empty_services), ..HealthSetup::default() };
+    for ((app, path, _), said) in probes.into_iter().zip(extra) {
+        let components = said.health().map(|b| b.components.clone()).unwrap_or_default();
+        setup.liveness.push(LivenessUse { app, path, components });
+    }
+    let mut facts = HealthFacts { observed_at: Some(planner.now), targets: asked, from_here: deep.seen, changes: Vec::new() };
+    let mut findings = analyze::findings(&facts, &setup, planner.now);
+    let mut coverage = coverage(&facts);
+    coverage.join(std::mem::take(&mut plan.around.coverage));
+    coverage.missing.extend(deep.missing);
+    if findings.iter().any(|f| f.severity > Severity::Info) && !stop.is_cancelled() {
+        look_back(&plan, planner.now, session, &mut facts, &mut setup, &mut coverage).await;
+        findings = analyze::findings(&facts, &setup, planner.now);
+    }
+    let place = match &plan.cluster {
+        Some((cluster, scope)) => session.at_cluster(cluster, scope.shown()),
+        None => Where { environment: session.env.name.clone(), ..Where::default() },
+    };
+    let sources = plan.cluster.iter().map(|(cluster, _)| cluster.provenance()).chain(from_urls(&facts)).chain(deep.sources).collect();
+    for warning in &session.env.warnings {
+        out.note(&Line::plain(safe!("warning: {}", warning)));
+    }
+    show(Answer { facts, findings, coverage, sources }, &place, planner.args, session, out)
+}
+
+fn show(answer: Answer<HealthFacts>, place: &Where, args: &Args, session: &Session, out: &mut Out) -> Result<ExitStatus> {
+    let outcome = session.stop.reason().unwrap_or(Outcome::Answered(answer.verdict()));
+    let status = ExitStatus::of(&Ok(outcome), args.fail_on.is_some());
+    out.answer(&answer, place, status, |look| view::health(&answer, place, look))?;
+    Ok(status)
+}
+
+/// One question for each app's livenessProbe, to see what its endpoint looks at.
+fn liveness(targets: &[HealthTarget], plan: &Plan) -> Vec<(Safe, Safe, HealthTarget)> {
+    let mut found: Vec<(Safe, Safe, HealthTarget)> = Vec::new();
+    for (pod, app) in plan.pods.iter().filter(|(pod, _)| pod.ready) {
+        let Some(probe) = &pod.liveness else { continue };
+        let (app, path) = (app.clone().unwrap_or_else(|| Safe::name(&pod.name)), Safe::name(&probe.path));
+        let target = targets.iter().find(|t| t.asked == Asked::Pod && *t.name == *pod.name);
+        let Some((target, Ok(question))) = target.map(|t| (t, &t.question)) else { continue };
+        if found.iter().any(|(a, p, _)| (a, p) == (&app, &path)) {
+            continue;
+        }
+        let mut question = question.clone();
+        question.url.path = probe.path.clone();
+        found.push((app, path, HealthTarget { question: Ok(question), ..target.clone() }));
+    }
+    found
+}
+
+/// `/metrics` of each public host: those of the environment, not what was typed in.
+fn metrics(targets: &[HealthTarget], planner: &Planner<'_>) -> Vec<HealthTarget> {
+    let mut found: Vec<HealthTarget> = Vec::new();
+    let public = targets.iter().filter(|t| t.asked == Asked::Url && t.app.is_some());
+    for question in public.filter_map(|t| t.question.as_ref().ok()) {
+        let target = planner.url(HttpUrl { path: "/metrics".into(), ..question.url.clone() }, None);
+        if !found.iter().any(|t| t.name == target.name) {
+            found.push(target);
+        }
+    }
+    found
+}
+
+/// What changed lately, where something is wrong. What cannot be looked at does not make the answer worse.
+async fn look_back(
+    plan: &Plan,
+    now: Timestamp,
+    session: &Session,
+    facts: &mut HealthFacts,
+    setup: &mut HealthSetup,
+    coverage: &mut Coverage,
+) {
+    let Some((cluster, scope)) = &plan.cluster else { return };
+    let stop = session.stop.token();
+    let looked = tokio::select! {
+        biased;
+        () = stop.cancelled() => return,
+        looked = history::objects(cluster, scope) => looked,
+    };
+    let (objects, missing) = match looked {
+        Ok(looked) => looked,
+        Err(error) => return tracing::debug!("changes are not shown: {error}"),
+    };
+    coverage.join(missing);
+    let clock = |at: Timestamp| Safe::name(at.to_zoned(session.zone.clone()).strftime("%H:%M").to_string());
+    let all = changes::changes(&objects, now.checked_sub(LATELY).unwrap_or(now), now, &session.redact);
+    facts.changes = all.iter().rev().take(MOST).rev().map(|c| safe!("{}  {}  {}", clock(c.at), c.of, c.says)).collect();
+    let concerned = |set: &str| plan.pods.iter().any(|(pod, _): &(Serving, _)| pod.name.starts_with(&format!("{set}-")));
+    for rollout in rollout::rollouts(&objects.deployments, &objects.replica_sets, now, &session.redact) {
+        let Some(state) = rollout.now.filter(|n| n.stuck && concerned(&n.replica_set)) else { continue };
+        let (begun, deployment) = (clock(rollout.begun), Safe::name(&rollout.deployment));
+        let (updated, wanted, ready) = (state.updated, state.wanted, state.ready);
+        setup.stuck.push(StuckRollout { deployment, begun, says: rollout.says, updated, wanted, ready });
+    }
+}
+
+fn coverage(facts: &HealthFacts) -> Coverage {
+    let system = |t: &TargetHealth| if t.asked == Asked::Pod { "pod" } else { "http" };
+    let asked = facts.targets.iter().filter(|t| t.unasked.is_none());
+    Coverage { searched: asked.map(|t| Part { system: system(t), name: t.name.clone() }).collect(), ..Coverage::default() }
+}
+
+fn from_urls(facts: &HealthFacts) -> impl Iterator<Item = Provenance> + '_ {
+    let urls = facts.targets.iter().filter(|t| t.asked == Asked::Url);
+    urls.map(|t| Provenance { system: "http", at: t.name.clone(), through: None })
+}
+
+/// The output of `docker compose ps --format json`, from stdin.
+///
+/// # Errors
+/// `Usage`: it is none, or other targets stand beside it.
+pub(super) fn compose(args: &Args, session: &Session, out: &mut Out) -> Result<ExitStatus> {
+    let reading = || Error::new(Kind::Usage, "reading docker compose ps from stdin");
+    if args.targets.len() > 1 {
+        return Err(reading().what("other targets stand beside -: ask twice"));
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().take(COMPOSE).read_to_end(&mut bytes).map_err(|e| reading().what(Safe::name(e.to_string())))?;
+    let targets = compose::read(&bytes, &session.redact).ok_or_else(|| {
+        reading()
+            .what("it is not what docker compose ps --format json prints")
+            .hint(crate::answer::Hint::Run("docker compose ps --all --format json".into()))
+    })?;
+    let facts = HealthFacts { observed_at: Some(session.now().timestamp()), targets, ..HealthFacts::default() };
+    let findings: Vec<Finding> = analyze::findings(&facts, &HealthSetup::default(), session.now().timestamp());
+    let place = Where { files: Some("stdin".into()), ..Where::default() };
+    let coverage = coverage(&facts);
+    show(Answer { facts, findings, coverage, sources: Vec::new() }, &place, args, session, out)
+}

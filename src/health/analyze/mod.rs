@@ -1,0 +1,280 @@
+//! What the answers of many endpoints mean together. Pure: the clock and what the cluster says are handed in.
+
+pub mod cross;
+mod setup;
+
+pub use setup::{HealthSetup, LivenessUse, StuckRollout};
+
+use super::model::{Asked, BodyRead, Component, Condition, HealthFacts, NotHealth, TargetHealth};
+use crate::{
+    answer::{Certificate, Finding, Hint, HttpStep, Severity},
+    safe,
+    text::{Safe, units},
+};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// A certificate that ends this soon is bad news; this soon, something to look at.
+const CERTIFICATE_FAILED: i64 = 3;
+const CERTIFICATE_WARNING: i64 = 14;
+
+/// What it all means, worst first.
+pub fn findings(facts: &HealthFacts, setup: &HealthSetup, now: Timestamp) -> Vec<Finding> {
+    let mut all = Vec::new();
+    if facts.targets.is_empty() {
+        let says = "there is nothing to ask: no pod, no URL";
+        all.push(
+            Finding::new("no-targets", Severity::Unknown, says.into()).next(Hint::Try("a URL, deploy/NAME, svc/NAME or pod/NAME".into())),
+        );
+    }
+    components(facts, &mut all);
+    for target in &facts.targets {
+        all.extend(of_target(target, now));
+    }
+    all.extend(versions(facts));
+    all.extend(certificates(facts, now));
+    all.extend(setup.findings());
+    all.extend(cross::compare(facts, &facts.from_here));
+    all.sort_by_key(|f| std::cmp::Reverse(f.severity));
+    all
+}
+
+/// Whether a pod is excused: it is on its way in, or out.
+fn excused(target: &TargetHealth) -> bool {
+    target.pod.as_ref().is_some_and(|pod| pod.leaving || pod.starting)
+}
+
+/// Components that failed, grouped: one Redis that is gone is one finding, however many pods say so.
+fn components(facts: &HealthFacts, all: &mut Vec<Finding>) {
+    let mut bad: BTreeMap<(Safe, Condition), Vec<(&TargetHealth, &Component)>> = BTreeMap::new();
+    let spoke = facts.targets.iter().filter(|t| t.health().is_some() && !excused(t)).count();
+    for target in facts.targets.iter().filter(|t| !excused(t)) {
+        for component in target.health().iter().flat_map(|b| &b.components).filter(|c| c.condition > Condition::Ok) {
+            bad.entry((component.name.clone(), component.condition)).or_default().push((target, component));
+        }
+    }
+    for ((name, condition), of) in bad {
+        let (severity, code, word) = match condition {
+            Condition::Failed => (Severity::Failed, "component-failed", "failed"),
+            Condition::Degraded => (Severity::Warning, "component-degraded", "is degraded"),
+            _ => (Severity::Unknown, "component-unknown", "says what is not understood"),
+        };
+        let names: Vec<&Safe> = of.iter().map(|(t, _)| &t.name).take(3).collect();
+        let more = if of.len() > 3 { safe!(" and {} more", of.len() - 3) } else { Safe::EMPTY };
+        let says = if of.len() == spoke && spoke > 1 {
+            safe!("{} {} on all {} targets", name, word, spoke)
+        } else {
+            safe!("{} {} on {}{}", name, word, Safe::join(names, ", "), more)
+        };
+        let mut finding = Finding::new(code, severity, says);
+        let mut texts: Vec<Safe> = of.iter().filter_map(|(_, c)| c.says.as_ref().map(|s| safe!("{}: {}", c.name, s))).collect();
+        texts.dedup();
+        finding.evidence.extend(texts.into_iter().take(3));
+        if severity == Severity::Failed
+            && let Some((pod, _)) = of.iter().find(|(t, _)| t.asked == Asked::Pod)
+        {
+            finding = finding.next(Hint::Run(safe!("obsctl logs pod/{} --since 10m --level error", pod.name)));
+        }
+        all.push(finding);
+    }
+}
+
+/// What is wrong with one target, apart from its components.
+fn of_target(target: &TargetHealth, now: Timestamp) -> Vec<Finding> {
+    let name = &target.name;
+    let mut all = Vec::new();
+    let pod = target.pod.as_ref();
+    if pod.is_some_and(|p| p.leaving) {
+        return all;
+    }
+    let late = |f: Finding| if pod.is_some_and(|p| p.starting) { Finding { severity: Severity::Info, ..f } } else { f };
+    if let Some(why) = &target.unasked {
+        // A pod that is not ready has its own line below.
+        if pod.is_none_or(|p| p.ready) {
+            all.push(Finding::new("not-asked", Severity::Unknown, safe!("{} could not be asked: {}", name, why)));
+        }
+    }
+    if let Some(fault) = target.exchange.as_ref().and_then(|e| e.fault.as_ref()) {
+        let step = match fault.step {
+            HttpStep::Dns => "its name was looked up",
+            HttpStep::Connect if target.asked == Asked::Pod => "the tunnel was opened",
+            HttpStep::Connect => "connecting",
+            HttpStep::Proxy => "going through the proxy",
+            HttpStep::Tls => "greeting it with TLS",
+            HttpStep::Head => "waiting for its answer",
+            HttpStep::Body => "reading its answer",
+        };
+        all.push(late(Finding::new("no-answer", Severity::Failed, safe!("{} gave no whole answer, while {}: {}", name, step, fault.what))));
+    }
+    let status = target.exchange.as_ref().and_then(|e| e.status).unwrap_or_default();
+    match &target.body {
+        Some(BodyRead::NotHealth(no)) if target.exchange.as_ref().is_some_and(|e| e.fault.is_none()) => {
+            all.push(late(not_health(target, status, no)));
+        }
+        Some(BodyRead::Health(body)) => {
+            for contradiction in &body.contradictions {
+                all.push(Finding::new("contradiction", Severity::Warning, safe!("{}: {}", name, contradiction)));
+            }
+            let quiet = body.components.iter().all(|c| c.condition <= Condition::Ok);
+            if quiet && target.condition == Condition::Failed {
+                let word = body.status.clone().map(|s| safe!(", it says “{}”", s)).unwrap_or_default();
+                all.push(late(Finding::new("failed", Severity::Failed, safe!("{} answered {}{}", name, status, word))));
+            } else if quiet && target.condition == Condition::Unknown {
+                let word = body.status.clone().unwrap_or_default();
+                all.push(Finding::new(
+                    "not-understood",
+                    Severity::Unknown,
+                    safe!("{} answered {} and says “{}”, which is no known word", name, status, word),
+                ));
+            } else if quiet && target.condition == Condition::Degraded {
+                let word = body.status.clone().unwrap_or_default();
+                all.push(Finding::new("degraded", Severity::Warning, safe!("{} works and calls itself “{}”", name, word)));
+            }
+        }
+        _ => {}
+    }
+    if let Some(pod) = pod.filter(|p| !p.ready) {
+        let since = pod.since.map(|t| safe!(" for {}", units::duration(now.duration_since(t)))).unwrap_or_default();
+        let (severity, code, says) = if pod.starting {
+            (Severity::Info, "pod-starting", safe!("{} is starting, within the time that its startupProbe gives it", name))
+        } else {
+            (Severity::Failed, "pod-not-ready", safe!("{} has not been ready{}", name, since))
+        };
+        let mut finding = Finding::new(code, severity, says);
+        finding.evidence.extend(pod.why.iter().take(4).cloned());
+        // Where the answer names the part that failed, its finding names the next step as well.
+        if severity == Severity::Failed && target.health().is_none() {
+            finding = finding.next(Hint::Run(match (pod.restarts, &target.unasked) {
+                (0, Some(_)) => safe!("kubectl describe pod {}", name),
+                (0, None) => safe!("obsctl logs pod/{} --since 10m", name),
+                _ => safe!("obsctl logs pod/{} --previous", name),
+            }));
+        }
+        all.push(finding);
+    }
+    all
+}
+
+/// An answer that says nothing about health, explained.
+fn not_health(target: &TargetHealth, status: u16, no: &NotHealth) -> Finding {
+    let name = &target.name;
+    let direct = target.asked == Asked::Pod;
+    let unknown = |code, says| Finding::new(code, Severity::Unknown, says);
+    match no {
+        NotHealth::ProxyPage(title) => Finding::new(
+            "proxy-answered",
+            Severity::Failed,
+            safe!("{}: a proxy answered {} in its place ({}): nothing behind the proxy did", name, status, title),
+        ),
+        NotHealth::HostRefused => {
+            unknown("host-refused", safe!("{}: Django refuses this Host (400): it is not in its ALLOWED_HOSTS", name))
+                .next(Hint::Set("apps.NAME.url in the configuration, whose host is sent to the pods too".into()))
+        }
+        NotHealth::SecureRedirect => unknown(
+            "https-only",
+            safe!("{}: Django sends everything to https (SECURE_SSL_REDIRECT), though X-Forwarded-Proto said https", name),
+        )
+        .next(Hint::Set(
+            "SECURE_PROXY_SSL_HEADER = (\"HTTP_X_FORWARDED_PROTO\", \"https\"), or SECURE_REDIRECT_EXEMPT for this path".into(),
+        ))
+        .evidence(if direct {
+            "the kubelet's own probe is redirected as well, and takes any 3xx for well".into()
+        } else {
+            "the redirect was not followed".into()
+        }),
+        NotHealth::Login => unknown("login", safe!("{} wants a login: a health endpoint behind one says nothing to a probe", name)),
+        NotHealth::Unauthorized => unknown("unauthorized", safe!("{} answered {}: it wants to know who asks", name, status)),
+        NotHealth::NoSuchPath => unknown("no-such-path", safe!("{} answered {}: there is no such path", name, status))
+            .next(Hint::Set("apps.NAME.health in the configuration: the path of the health endpoint".into())),
+        NotHealth::NoGet => unknown("no-get", safe!("{} answered {}: it takes no GET there", name, status)),
+        NotHealth::Redirect(to) => unknown("redirect", safe!("{} answered {} and points to {}, which was not followed", name, status, to)),
+        NotHealth::Page(title) if status >= 500 => {
+            Finding::new("error-page", Severity::Failed, safe!("{} answered {} with a page, not a health body: “{}”", name, status, title))
+        }
+        NotHealth::Page(title) => unknown("page", safe!("{} answered {} with a page, not a health body: “{}”", name, status, title))
+            .next(Hint::Set("apps.NAME.health in the configuration: the path of the health endpoint".into())),
+        NotHealth::Compressed => unknown("compressed", safe!("{} answered compressed, though it was asked not to", name)),
+        NotHealth::TooLong => unknown("too-long", safe!("{} answered more than 1 MiB: not a health body", name)),
+        NotHealth::Gibberish => {
+            let severity = if status >= 500 { Severity::Failed } else { Severity::Unknown };
+            Finding::new("not-a-health-body", severity, safe!("{} answered {} with nothing that says how it is", name, status))
+        }
+    }
+}
+
+/// `3 run 0.57.0, 1 runs 0.56.2`, per app; pods only, since a URL answers from one of them.
+fn versions(facts: &HealthFacts) -> Vec<Finding> {
+    let mut apps: BTreeMap<Option<Safe>, BTreeMap<Safe, usize>> = BTreeMap::new();
+    for target in facts.targets.iter().filter(|t| t.asked == Asked::Pod && !t.pod.as_ref().is_some_and(|p| p.leaving)) {
+        if let Some(version) = &target.version {
+            *apps.entry(target.app.clone()).or_default().entry(version.clone()).or_default() += 1;
+        }
+    }
+    let differ = apps.into_iter().filter(|(_, versions)| versions.len() > 1).map(|(app, versions)| {
+        let mut counted: Vec<(Safe, usize)> = versions.into_iter().collect();
+        counted.sort_by_key(|(version, count)| (std::cmp::Reverse(*count), version.clone()));
+        let parts: Vec<Safe> = counted.iter().map(|(v, n)| safe!("{} {} {}", *n, if *n == 1 { "runs" } else { "run" }, v)).collect();
+        let app = app.map(|a| safe!("{}: ", a)).unwrap_or_default();
+        Finding::new("versions-differ", Severity::Warning, safe!("{}{}", app, Safe::join(&parts, ", ")))
+    });
+    differ.collect()
+}
+
+fn certificates(facts: &HealthFacts, now: Timestamp) -> Vec<Finding> {
+    facts.targets.iter().filter(|t| t.asked == Asked::Url).filter_map(|t| certificate(&t.name, t.certificate()?, now)).collect()
+}
+
+fn certificate(name: &Safe, certificate: &Certificate, now: Timestamp) -> Option<Finding> {
+    if certificate.refused.is_some() {
+        // The exchange has failed for it, and says so.
+        return None;
+    }
+    if !certificate.verified {
+        return Some(Finding::new(
+            "certificate-unverified",
+            Severity::Warning,
+            safe!("{}: its certificate was not verified, as asked", name),
+        ));
+    }
+    let (days, end) = (certificate.days_left(now)?, certificate.not_after?);
+    let severity = match days {
+        days if days <= CERTIFICATE_FAILED => Severity::Failed,
+        days if days <= CERTIFICATE_WARNING => Severity::Warning,
+        _ => return None,
+    };
+    let left = units::plural(usize::try_from(days).unwrap_or(0), "day", "days");
+    Some(Finding::new(
+        "certificate-ends",
+        severity,
+        safe!("{}: its certificate ends in {}, on {:.10}", name, left, Safe::name(end.to_string())),
+    ))
+}
+
+/// The whole in a sentence.
+pub fn headline(facts: &HealthFacts, findings: &[Finding]) -> Safe {
+    let urls = facts.targets.iter().filter(|t| t.asked == Asked::Url).count();
+    // Who is on its way out is neither well nor ill.
+    let leaving = facts.targets.iter().filter(|t| t.pod.as_ref().is_some_and(|p| p.leaving)).count();
+    let pods = facts.targets.len() - urls - leaving;
+    let counted = |u: usize, p: usize| match (u, p) {
+        (0, p) => units::plural(p, "pod", "pods"),
+        (u, 0) => units::plural(u, "URL", "URLs"),
+        (u, p) => safe!("{} and {}", units::plural(u, "URL", "URLs"), units::plural(p, "pod", "pods")),
+    };
+    let Some(worst) = findings.iter().find(|f| f.severity > Severity::Info) else {
+        let say = if urls + pods == 1 { "is well" } else { "are well" };
+        let starting = facts.targets.iter().filter(|t| t.pod.as_ref().is_some_and(|p| p.starting)).count();
+        let starting = if starting > 0 { safe!(", {} of them still starting", starting) } else { Safe::EMPTY };
+        let leaving = if leaving > 0 { safe!(", {} leaving", leaving) } else { Safe::EMPTY };
+        return safe!("{} {}{}{}", counted(urls, pods), say, starting, leaving);
+    };
+    // What the world sees beside what is wrong inside.
+    let outside =
+        facts.targets.iter().filter(|t| t.asked == Asked::Url && t.condition == Condition::Ok).find_map(|t| t.exchange.as_ref()?.status);
+    let inside = worst.severity == Severity::Failed && pods > 0;
+    let outside = outside.filter(|_| inside).map(|status| safe!(". The public URL says {}", status)).unwrap_or_default();
+    safe!("{}{}", worst.says, outside)
+}
+
+#[cfg(test)]
+pub(super) mod tests;

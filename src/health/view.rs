@@ -1,0 +1,260 @@
+//! The screen of `health`: the sentence, a row for each target, a column for each part, then what it rests on and what to do next.
+
+use super::{
+    analyze,
+    model::{Asked, BodyRead, Condition, HealthFacts, NotHealth, TargetHealth},
+};
+use crate::{
+    answer::{Answer, Finding, Hint, Severity, Verdict},
+    report::{Cell, Doc, Line, Look, Report, Style, Table, Where, out::hint_line},
+    safe,
+    text::{Safe, units},
+};
+use jiff::{SignedDuration, Timestamp};
+
+/// How many parts get a column of their own.
+const COLUMNS: usize = 5;
+
+impl Report for HealthFacts {
+    const KIND: &'static str = "health";
+    const VERSION: u32 = 1;
+}
+
+/// Draws the answer.
+pub fn health(answer: &Answer<HealthFacts>, place: &Where, look: &Look) -> Doc {
+    let mut doc = Doc::default();
+    let facts = &answer.facts;
+    let now = facts.observed_at.unwrap_or_default();
+    let time = Safe::name(now.to_zoned(look.zone.clone()).strftime("%H:%M:%S %Z").to_string());
+    let place: Vec<Safe> = [place.line(), time].into_iter().filter(|part| !part.is_empty()).collect();
+    doc.line(Line::new().with(Style::Strong, Safe::join(&place, "  ")));
+    let (word, style) = match answer.verdict() {
+        Verdict::Ok => ("OK      ", Style::Good),
+        Verdict::Warning => ("WARN    ", Style::Warn),
+        Verdict::Unknown => ("UNKNOWN ", Style::Warn),
+        Verdict::Failed => ("FAILED  ", Style::Bad),
+    };
+    doc.wrapped(Line::new().with(style, word).with(Style::Strong, analyze::headline(facts, &answer.findings)), 8);
+    if !facts.targets.is_empty() {
+        doc.gap();
+        doc.table(table(facts, now, look));
+        doc.gap();
+    }
+    for (i, finding) in answer.findings.iter().enumerate() {
+        draw(&mut doc, finding, i == 0, look);
+    }
+    if look.verbose {
+        phases(&mut doc, facts);
+    }
+    from_here(&mut doc, facts);
+    if !facts.changes.is_empty() {
+        doc.line(Line::new().with(Style::Strong, "CHANGED  ").with(Style::Dim, "in the last hour"));
+        for line in &facts.changes {
+            doc.wrapped(Line::new().with(Style::Plain, safe!("  {}", line)), 12);
+        }
+    }
+    gaps(&mut doc, answer);
+    next(&mut doc, answer);
+    doc
+}
+
+/// The parts that get a column: those that are not well first, then in the order in which they came.
+fn columns(facts: &HealthFacts) -> (Vec<Safe>, usize) {
+    let mut names: Vec<(Safe, Condition)> = Vec::new();
+    for component in facts.targets.iter().filter_map(TargetHealth::health).flat_map(|b| &b.components) {
+        match names.iter_mut().find(|(n, _)| *n == component.name) {
+            Some((_, worst)) => *worst = (*worst).max(component.condition),
+            None => names.push((component.name.clone(), component.condition)),
+        }
+    }
+    let all = names.len();
+    if all > COLUMNS {
+        // Stable: within a condition the order stays.
+        names.sort_by_key(|(_, worst)| std::cmp::Reverse(*worst));
+        names.truncate(COLUMNS);
+    }
+    (names.into_iter().map(|(name, _)| name).collect(), all)
+}
+
+fn table(facts: &HealthFacts, now: Timestamp, look: &Look) -> Table {
+    let (columns, all) = columns(facts);
+    let more = all - columns.len();
+    let versions = facts.targets.iter().any(|t| t.version.is_some());
+    let mut head = vec![Cell::left(Style::Dim, "TARGET"), Cell::right(Style::Dim, "HTTP"), Cell::right(Style::Dim, "TIME")];
+    if versions {
+        head.push(Cell::left(Style::Dim, "VERSION"));
+    }
+    head.extend(columns.iter().map(|name| Cell::left(Style::Dim, Safe::name(name.to_uppercase()).clipped(16))));
+    if more > 0 {
+        head.push(Cell::left(Style::Dim, safe!("+{}", more)));
+    }
+    head.push(Cell::left(Style::Dim, "NOTE"));
+    let rows = facts.targets.iter().map(|target| {
+        let exchange = target.exchange.as_ref();
+        let style = of_condition(target.condition).1;
+        let status = exchange.and_then(|e| e.status).map_or_else(|| "–".into(), |s| safe!("{}", s));
+        let took = exchange.map(|e| e.phases.total_ms()).filter(|ms| *ms > 0.0).map_or_else(|| "–".into(), millis);
+        let mut row = vec![Cell::left(Style::Plain, target.name.clone()), Cell::right(style, status), Cell::right(Style::Plain, took)];
+        if versions {
+            row.push(Cell::left(Style::Plain, target.version.clone().unwrap_or_else(|| "–".into()).clipped(20)));
+        }
+        for name in &columns {
+            let part = target.health().and_then(|b| b.components.iter().find(|c| c.name == *name));
+            row.push(part.map_or_else(
+                || Cell::left(Style::Dim, "–"),
+                |c| {
+                    let (word, style) = of_condition(c.condition);
+                    Cell::left(style, word)
+                },
+            ));
+        }
+        if more > 0 {
+            let rest = target.health().map_or(0, |b| b.components.iter().filter(|c| !columns.contains(&c.name)).count());
+            row.push(Cell::left(Style::Dim, if rest > 0 { safe!("{} ok", rest) } else { "–".into() }));
+        }
+        row.push(Cell::left(Style::Dim, note(target, now, look)));
+        row
+    });
+    Table { rows: rows.collect(), head }
+}
+
+fn of_condition(condition: Condition) -> (&'static str, Style) {
+    match condition {
+        Condition::Ok => ("ok", Style::Good),
+        Condition::Skipped => ("skipped", Style::Dim),
+        Condition::Degraded => ("degraded", Style::Warn),
+        Condition::Unknown => ("?", Style::Warn),
+        Condition::Failed => ("FAILED", Style::Bad),
+    }
+}
+
+/// Milliseconds as a duration.
+fn millis(ms: f64) -> Safe {
+    let d = SignedDuration::try_from_secs_f64(ms / 1000.0).unwrap_or_default();
+    if ms < 1.0 { "< 1 ms".into() } else { units::duration(d) }
+}
+
+/// The last column: of a URL where its time went, of a pod how it stands.
+fn note(target: &TargetHealth, now: Timestamp, look: &Look) -> Safe {
+    let mut parts: Vec<Safe> = Vec::new();
+    let no_body = match &target.body {
+        Some(BodyRead::NotHealth(no)) => Some(match no {
+            NotHealth::ProxyPage(_) => "a proxy's page",
+            NotHealth::Login => "a login",
+            NotHealth::HostRefused => "Host refused",
+            NotHealth::SecureRedirect => "https only",
+            NotHealth::Redirect(_) => "a redirect",
+            NotHealth::Unauthorized => "who asks?",
+            NotHealth::NoSuchPath => "no such path",
+            NotHealth::NoGet => "takes no GET",
+            NotHealth::Page(_) => "a page",
+            NotHealth::Compressed => "compressed",
+            NotHealth::TooLong => "too long",
+            NotHealth::Gibberish => "no health body",
+        }),
+        _ => None,
+    };
+    parts.extend(no_body.map(Safe::from));
+    if let Some(exchange) = &target.exchange {
+        if let Some(hop) = exchange.hops.last().filter(|_| target.asked == Asked::Url) {
+            parts.push(match &hop.refused {
+                Some(why) => safe!("{} to {} {}", hop.status, hop.to, why),
+                None => safe!("{} to {}", hop.status, hop.to),
+            });
+        }
+        if target.asked == Asked::Url {
+            for (name, ms) in exchange.phases.each() {
+                parts.extend(ms.filter(|ms| *ms >= 0.5).map(|ms| safe!("{} {:.0}", name, ms)));
+            }
+        }
+        if let Some(days) = exchange.certificate.as_ref().and_then(|c| c.days_left(now)).filter(|_| target.asked == Asked::Url) {
+            parts.push(if days < 0 { safe!("cert ended {}d ago", -days) } else { safe!("cert {}d", days) });
+        }
+    }
+    if let Some(pod) = &target.pod {
+        let since = pod.since.map(|t| safe!(" {}", units::duration(now.duration_since(t)))).unwrap_or_default();
+        let state = match (pod.leaving, pod.ready, pod.starting) {
+            (true, ..) => "leaving".into(),
+            (_, true, _) => safe!("ready{}", since),
+            (_, _, true) => safe!("starting{}", since),
+            _ => safe!("not ready{}", since),
+        };
+        parts.push(if pod.restarts > 0 {
+            safe!("{}, {}", state, units::plural(pod.restarts as usize, "restart", "restarts"))
+        } else {
+            state
+        });
+    }
+    if let Some(why) = &target.unasked {
+        parts.push(safe!("not asked: {}", why));
+    }
+    if look.verbose {
+        parts.extend(target.question.clone());
+    }
+    Safe::join(&parts, if target.asked == Asked::Url && no_body.is_none() { " " } else { ", " })
+}
+
+fn draw(doc: &mut Doc, finding: &Finding, first: bool, look: &Look) {
+    let (word, style) = match finding.severity {
+        Severity::Failed => ("FAILED ", Style::Bad),
+        Severity::Warning => ("WARN   ", Style::Warn),
+        Severity::Unknown => ("?      ", Style::Warn),
+        Severity::Info => ("note   ", Style::Dim),
+    };
+    // The first one is the sentence above: only what it rests on is new.
+    if !first || finding.severity == Severity::Info {
+        doc.wrapped(Line::new().with(style, word).with(Style::Plain, finding.says.clone()), 7);
+    }
+    let most = if look.verbose { usize::MAX } else { 3 };
+    for line in finding.evidence.iter().take(most) {
+        doc.wrapped(Line::new().with(Style::Dim, safe!("       {}", line)), 9);
+    }
+    for hint in finding.next.iter().filter(|h| !matches!(h, Hint::Run(_))) {
+        doc.wrapped(Line::new().with(Style::Dim, safe!("       {}", hint_line(hint))), 9);
+    }
+}
+
+/// `--deep`: the parts, as obsctl found them itself.
+fn from_here(doc: &mut Doc, facts: &HealthFacts) {
+    if facts.from_here.is_empty() {
+        return;
+    }
+    doc.line(Line::new().with(Style::Strong, "FROM HERE"));
+    for part in &facts.from_here {
+        let (word, style) = of_condition(part.condition);
+        let line =
+            Line::new().with(Style::Plain, safe!("  {}  ", part.name)).with(style, word).with(Style::Plain, safe!("  {}", part.says));
+        doc.wrapped(line, 4);
+    }
+}
+
+/// `-v`: where the time went, for pods too.
+fn phases(doc: &mut Doc, facts: &HealthFacts) {
+    for target in facts.targets.iter().filter(|t| t.asked == Asked::Pod) {
+        let Some(exchange) = &target.exchange else { continue };
+        let parts: Vec<Safe> =
+            exchange.phases.each().into_iter().filter_map(|(name, ms)| Some(safe!("{} {}", name, millis(ms?)))).collect();
+        doc.wrapped(Line::new().with(Style::Dim, safe!("  {}  {}", target.name, Safe::join(&parts, "  "))), 4);
+    }
+}
+
+fn gaps(doc: &mut Doc, answer: &Answer<HealthFacts>) {
+    for missing in &answer.coverage.missing {
+        doc.wrapped(Line::new().with(Style::Dim, safe!("not seen  {}: {}", missing.part.name, missing.why.says())), 10);
+    }
+}
+
+fn next(doc: &mut Doc, answer: &Answer<HealthFacts>) {
+    let mut commands: Vec<Safe> = Vec::new();
+    for hint in answer.findings.iter().flat_map(|f| &f.next) {
+        if let Hint::Run(command) = hint
+            && !commands.contains(command)
+        {
+            commands.push(command.clone());
+        }
+    }
+    commands.truncate(3);
+    if !commands.is_empty() {
+        doc.wrapped(Line::new().with(Style::Strong, "NEXT  ").with(Style::Plain, Safe::join(&commands, "    ")), 6);
+    }
+}

@@ -1,0 +1,8 @@
+//! Standing watch: from one probe after another to the few moments at which somebody should be told. Probes nothing and tells nobody; the
+//! clock is an argument. `machine` decides, `state` is what survives a restart, `windows` knows when silence is wanted, `history` is what a
+//! glance should see.
+
+pub mod history;
+pub mod machine;
+pub mod state;
+pub mod windows;
