@@ -22,9 +22,9 @@ mod explain;
 #[cfg(test)]
 mod generated;
 #[cfg(test)]
-mod postgres;
-#[cfg(test)]
 mod health;
+#[cfg(test)]
+mod postgres;
 #[cfg(test)]
 mod profiles;
 #[cfg(test)]

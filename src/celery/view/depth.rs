@@ -24,9 +24,9 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 
 /// The lengths of each queue so far, the oldest first: what `--watch` draws.
 #[derive(Debug, Default)]
-pub struct History(BTreeMap<Safe, Vec<u64>>);
+pub struct DepthHistory(BTreeMap<Safe, Vec<u64>>);
 
-impl History {
+impl DepthHistory {
     /// How many looks are drawn.
     const LOOKS: usize = 24;
 
@@ -50,7 +50,7 @@ impl History {
 }
 
 /// Draws an answer. With a history, the course of each queue too.
-pub fn depth(answer: &Answer<DepthFacts>, place: &Where, look: &Look, history: Option<&History>) -> Doc {
+pub fn depth(answer: &Answer<DepthFacts>, place: &Where, look: &Look, history: Option<&DepthHistory>) -> Doc {
     let mut doc = Doc::default();
     let facts = &answer.facts;
     let looks = match facts.samples {
@@ -109,7 +109,7 @@ fn headline<'a>(doc: &mut Doc, answer: &'a Answer<DepthFacts>) -> Option<&'a Fin
     worst
 }
 
-fn queues(doc: &mut Doc, facts: &DepthFacts, look: &Look, history: Option<&History>, notes: &mut Notes) {
+fn queues(doc: &mut Doc, facts: &DepthFacts, look: &Look, history: Option<&DepthHistory>, notes: &mut Notes) {
     let mut head = vec![
         Cell::left(Style::Dim, "QUEUE"),
         Cell::right(Style::Dim, "WAITING"),
@@ -132,7 +132,7 @@ fn queues(doc: &mut Doc, facts: &DepthFacts, look: &Look, history: Option<&Histo
     }
 }
 
-fn row(queue: &QueueDepth, history: Option<&History>, notes: &mut Notes) -> Vec<Cell> {
+fn row(queue: &QueueDepth, history: Option<&DepthHistory>, notes: &mut Notes) -> Vec<Cell> {
     let (word, style) = match queue.verdict {
         Verdict::Ok => ("ok     ", Style::Plain),
         Verdict::Warning => ("warning", Style::Warn),

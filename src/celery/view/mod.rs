@@ -5,7 +5,7 @@ pub mod find;
 pub mod peek;
 pub mod workers;
 
-pub use depth::{History, depth};
+pub use depth::{DepthHistory, depth};
 
 use crate::{
     answer::{Answer, Finding, Hint, Severity},

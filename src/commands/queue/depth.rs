@@ -78,7 +78,7 @@ pub(super) async fn run(args: Args, broker: &Opened, session: &Session, out: &mu
         out.answer(&answer, &broker.place, status, |look| view::depth(&answer, &broker.place, look, None))?;
         return Ok(status);
     }
-    let mut history = view::History::default();
+    let mut history = view::DepthHistory::default();
     loop {
         looks.look_at_pods().await;
         show_commands(&args, &mut looks, out);

@@ -43,7 +43,7 @@ struct Harm {
     restore: &'static [Step],
 }
 
-const HARMS: [Harm; 7] = [
+const HARMS: [Harm; 9] = [
     Harm { name: "lost-worker", plant: &[Step::Messages, Step::Lose("celery-mail")], restore: &[Step::On("celery-mail"), Step::Messages] },
     Harm { name: "orphan-queue", plant: &[Step::Messages], restore: &[Step::Messages] },
     Harm { name: "dead-beat", plant: &[Step::Messages, Step::Off("celery-beat")], restore: &[Step::On("celery-beat"), Step::Messages] },
