@@ -35,6 +35,8 @@ pub(super) struct Given {
     pub sql: String,
     /// Where it was found, where the user did not type it: then it is not run unasked.
     pub found: Option<Safe>,
+    /// The session that runs it.
+    pub pid: Option<i32>,
     /// Where its literals come from.
     pub values_from: ValuesFrom,
 }
@@ -57,7 +59,7 @@ pub(super) fn typed(args: &Args) -> Result<Option<String>> {
 /// The statement. One that runs right now shows its literals, which makes it the better example.
 pub(super) async fn given(args: &Args, typed: Option<String>, pg: &Postgres, server: &PgServer) -> Result<Given> {
     if let Some(sql) = typed {
-        return Ok(Given { sql, found: None, values_from: ValuesFrom::Given });
+        return Ok(Given { sql, found: None, pid: None, values_from: ValuesFrom::Given });
     }
     let known = match (args.pid, args.queryid) {
         (Some(pid), _) => source::by_pid(pg, server, pid).await?,
@@ -83,5 +85,6 @@ pub(super) async fn given(args: &Args, typed: Option<String>, pg: &Postgres, ser
         (None, ..) => "of pg_stat_statements".into(),
     };
     let values_from = if live.is_some() || running { ValuesFrom::Live } else { ValuesFrom::Given };
-    Ok(Given { sql: live.unwrap_or(known).sql, found: Some(found), values_from })
+    let known = live.unwrap_or(known);
+    Ok(Given { sql: known.sql, found: Some(found), pid: known.pid, values_from })
 }

@@ -76,13 +76,7 @@ fn count(n: usize, one: &'static str, many: &'static str) -> Safe {
 
 /// What would let us see everything.
 pub fn grant(server: &DatabaseSeen) -> Hint {
-    Hint::Try(safe!("GRANT pg_monitor TO {};", quoted(&server.role)))
-}
-
-/// A name as SQL wants it.
-pub(super) fn quoted(name: &Safe) -> Safe {
-    let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if plain { name.clone() } else { Safe::name(format!("\"{}\"", name.replace('"', "\"\""))) }
+    Hint::Try(server.grant())
 }
 
 /// Joins what could not be read of two questions.

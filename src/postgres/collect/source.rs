@@ -3,7 +3,7 @@
 
 use super::{
     server::get,
-    transaction::{Access, Limits, ROLLBACK, Sent, send, under},
+    transaction::{Access, Limits, ROLLBACK, send, under},
 };
 use crate::{
     answer::Hint,
@@ -133,7 +133,7 @@ async fn ask(pg: &Postgres, server: &PgServer, doing: &Safe, sql: &str, paramete
         BurstAsk::with(sql, parameters),
         BurstAsk::plain(ROLLBACK),
     ];
-    let mut answers = send(pg, &Sent::default(), doing, &asks, limits.patience()).await?;
+    let mut answers = send(pg, doing, &asks, limits.patience()).await?;
     answers.failed(4)?;
     answers.rows(3).map_err(|f| f.error)
 }

@@ -10,7 +10,6 @@ use crate::{
 };
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
-    sync::{Mutex, PoisonError},
     time::Duration,
 };
 use tokio_postgres::Row;
@@ -101,22 +100,8 @@ pub(super) fn unique_name() -> String {
     format!("obsctl_{:016x}", RandomState::new().build_hasher().finish())
 }
 
-/// Every statement in the order in which it was sent.
-#[derive(Default)]
-pub(super) struct Sent(Mutex<Vec<String>>);
-
-impl Sent {
-    pub(super) fn list(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-    fn note(&self, asks: &[BurstAsk<'_>]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(asks.iter().map(|a| a.sql.to_owned()));
-    }
-}
-
-/// Sends a burst and notes it.
-pub(super) async fn send(pg: &Postgres, sent: &Sent, doing: &Safe, asks: &[BurstAsk<'_>], patience: Duration) -> Result<Answers> {
-    sent.note(asks);
+/// Sends a burst.
+pub(super) async fn send(pg: &Postgres, doing: &Safe, asks: &[BurstAsk<'_>], patience: Duration) -> Result<Answers> {
     pg.burst(doing, asks, patience).await.map(|all| Answers(all.into_iter().map(Some).collect()))
 }
 
