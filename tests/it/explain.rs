@@ -1,6 +1,9 @@
 //! `obsctl explain --plan`: what a user sees of real plans, in all forms in which plans are kept. Screens are snapshots.
 
 mod around;
+mod commands;
+mod connecting;
+mod sandbox;
 
 use crate::cli_support::{Desk, Seen, fixtures, root};
 use serde_json::Value;

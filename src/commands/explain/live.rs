@@ -53,6 +53,10 @@ pub(super) async fn explain(args: &Args, session: &Session, out: &mut Out) -> Re
     if given.found.is_some() && statement.has_parameters() && request.values.list.is_empty() {
         let generic = match explainer.explain(&statement, &Request { analyze: false, ..request.clone() }, &stop).await {
             Ok(generic) => generic,
+            // The server has put $1 where a value's type said which function was meant.
+            Err(error) if error.what_happened().contains("42725") => {
+                return Err(error.hint(Hint::Try("the statement itself, with its values in place of $1: obsctl explain 'SQL'".into())));
+            }
             Err(error) => return Err(servers.instead(error, given.pid, args, session).await),
         };
         request.values = explainer.likely_values(&statement, &generic.plain).await?.unwrap_or_default();
@@ -107,8 +111,9 @@ pub(super) async fn explain(args: &Args, session: &Session, out: &mut Out) -> Re
         warnings: explained.warnings,
         sent: servers.sent(&session.redact),
     };
-    // Who is in the way comes before any plan.
-    let findings = reasons.findings.iter().cloned().chain(judged.meaning.causes.iter().map(|c| c.finding())).collect();
+    // Who is in the way comes before any plan; what the plan shows, before what may only be so.
+    let (first, last): (Vec<_>, Vec<_>) = reasons.findings.iter().cloned().partition(|finding| finding.code == "blocked");
+    let findings = first.into_iter().chain(judged.meaning.causes.iter().map(|c| c.finding())).chain(last).collect();
     let facts = Explanation { origin: PlanOrigin::Server(Box::new(run)), judged, reasons: reasons.findings, advice, diff };
     Ok((Answer { facts, findings, coverage, sources }, place))
 }

@@ -79,12 +79,12 @@ pub(super) async fn given(args: &Args, typed: Option<String>, pg: &Postgres, ser
         None => None,
     };
     let found = match (known.query_id, &live, known.pid) {
-        (Some(id), Some(live), _) => safe!("query {} as process {} runs it", id, live.pid.unwrap_or_default()),
+        (Some(id), Some(live), _) => safe!("query {} as process {} last ran it", id, live.pid.unwrap_or_default()),
         (_, None, Some(pid)) => safe!("of process {}", pid),
         (Some(id), ..) => safe!("query {} of pg_stat_statements", id),
         (None, ..) => "of pg_stat_statements".into(),
     };
     let values_from = if live.is_some() || running { ValuesFrom::Live } else { ValuesFrom::Given };
-    let known = live.unwrap_or(known);
-    Ok(Given { sql: known.sql, found: Some(found), pid: known.pid, values_from })
+    // Who last ran it may be idle by now: nobody's wait is judged by that session.
+    Ok(Given { pid: known.pid, sql: live.unwrap_or(known).sql, found: Some(found), values_from })
 }

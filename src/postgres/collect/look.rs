@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// By this our own statements are known in pg_stat_statements, and left out.
-const OURS: &str = "/*application='obsctl'*/";
+pub(super) const OURS: &str = "/*application='obsctl'*/";
 
 /// The rows of a question, each as JSON. One place, so that another connection takes one change.
 pub(super) async fn ask(db: &Postgres, doing: &'static str, sql: &str) -> Result<Vec<String>> {

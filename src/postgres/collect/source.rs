@@ -119,7 +119,7 @@ async fn statistics(pg: &Postgres, server: &PgServer, doing: &Safe, rest: &str) 
     let schema: String = rows.first().map(|row| get(row, 0)).transpose()?.unwrap_or_default();
     Ok(format!(
         "SELECT s.query, s.queryid, NULL::int4 FROM {schema}.pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid \
-         WHERE d.datname = current_database() AND s.queryid IS NOT NULL AND {rest}"
+         WHERE d.datname = current_database() AND s.queryid IS NOT NULL AND s.query NOT LIKE '%/*application=''obsctl''*/%' AND {rest}"
     ))
 }
 

@@ -2,6 +2,7 @@
 //! it writable later, a savepoint to come back to, and ROLLBACK at the end. Values that a session keeps are set for the transaction only:
 //! behind a pooler the session is somebody else's a moment later.
 
+use super::look::OURS;
 use crate::{
     connect::postgres::{BurstAsk, BurstFault, Postgres},
     error::{Error, Kind, Result},
@@ -100,9 +101,16 @@ pub(super) fn unique_name() -> String {
     format!("obsctl_{:016x}", RandomState::new().build_hasher().finish())
 }
 
-/// Sends a burst.
+/// Sends a burst. A SELECT in it is a question of our own, and marked as such: the statistics are not to hold it for the application's.
 pub(super) async fn send(pg: &Postgres, doing: &Safe, asks: &[BurstAsk<'_>], patience: Duration) -> Result<Answers> {
-    pg.burst(doing, asks, patience).await.map(|all| Answers(all.into_iter().map(Some).collect()))
+    let is_ours = |ask: &BurstAsk<'_>| !ask.only_parsed && ask.sql.starts_with("SELECT");
+    let texts: Vec<Option<String>> = asks.iter().map(|ask| is_ours(ask).then(|| format!("{} {OURS}", ask.sql))).collect();
+    let marked = asks.iter().zip(&texts).map(|(ask, text)| BurstAsk {
+        sql: text.as_deref().unwrap_or(ask.sql),
+        parameters: ask.parameters.clone(),
+        only_parsed: ask.only_parsed,
+    });
+    pg.burst(doing, &marked.collect::<Vec<_>>(), patience).await.map(|all| Answers(all.into_iter().map(Some).collect()))
 }
 
 /// The answers of a burst, each taken once.
