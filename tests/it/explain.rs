@@ -1,5 +1,10 @@
 //! `obsctl explain --plan`: what a user sees of real plans, in all forms in which plans are kept. Screens are snapshots.
 
+mod around;
+mod commands;
+mod connecting;
+mod sandbox;
+
 use crate::cli_support::{Desk, Seen, fixtures, root};
 use serde_json::Value;
 use snapbox::{Assert, Data, assert::DEFAULT_ACTION_ENV};

@@ -46,8 +46,11 @@ pub struct Args {
     #[arg(long = "param", value_name = "VALUE", conflicts_with = "plan", allow_hyphen_values = true)]
     pub params: Vec<String>,
     /// The database of the configuration
-    #[arg(long, value_name = "NAME", default_value = "main", conflicts_with = "plan")]
+    #[arg(short = 'd', long, value_name = "NAME", default_value = "main", conflicts_with = "plan")]
     pub database: String,
+    /// Explain it on this database instead: a replica of the one where --queryid, --slowest or --pid found it
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["plan", "sql", "file"])]
+    pub on: Option<String>,
     /// Only ask for the plan: run nothing
     #[arg(long, conflicts_with = "plan")]
     pub plain: bool,

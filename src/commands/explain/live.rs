@@ -1,17 +1,19 @@
 //! A statement explained by a server: screened, planned, run where it only reads; then the indexes that would help.
 
 use super::{
-    Args, saved,
+    Args,
+    around::{self, Servers},
+    link::{Linked, seconds},
+    saved,
     source::{self, Given},
 };
 use crate::{
     answer::{Answer, Coverage, Hint, Part},
-    connect::postgres::Postgres,
     error::{Error, Kind, Result},
     postgres::{
         advice::candidate::candidates,
         analyze::explain::Judged,
-        collect::{Analysis, Explainer, Limits, Request, Values},
+        collect::{Analysis, Explainer, Limits, Request, Values, server_facts},
         decode::shared::{self, Hide},
         screen::Vouched,
         statement::{Statement, StatementKind},
@@ -26,28 +28,43 @@ use crate::{
 /// Explains the statement that was given.
 pub(super) async fn explain(args: &Args, session: &Session, out: &mut Out) -> Result<(Answer<Explanation>, Where)> {
     let typed = source::typed(args)?;
-    let link = session.postgres(&args.database).await?;
-    for warning in session.env.warnings.iter().chain(&link.warnings) {
+    for warning in &session.env.warnings {
         out.note(&Line::plain(safe!("warning: {}", warning)));
     }
-    let stop = session.stop.token();
-    let pg = tokio::select! {
-        pg = link.open() => pg?,
-        () = stop.cancelled() => return Err(Error::new(Kind::Cancelled, "connecting to PostgreSQL").what("stopped")),
+    let found_on = Linked::open(&args.database, session, out).await?;
+    let other = match args.on.as_ref().filter(|on| **on != args.database) {
+        Some(on) => Some(Linked::open(on, session, out).await?),
+        None => None,
     };
-    let explainer = Explainer::new(&pg, &session.redact).await?;
-    let given = source::given(args, typed, &pg, &explainer.server).await?;
+    let servers = Servers { found_on: &found_on, runs_on: other.as_ref().unwrap_or(&found_on) };
+    let pg = &servers.runs_on.pg;
+    let stop = session.stop.token();
+    let explainer = Explainer::new(pg, &session.redact).await?;
+    let given = match &other {
+        Some(_) => source::given(args, typed, &found_on.pg, &server_facts(&found_on.pg).await?).await?,
+        None => source::given(args, typed, pg, &explainer.server).await?,
+    };
     let statement = Statement::read(&given.sql, explainer.server.standard_conforming_strings)?;
     let mut request = request(args, &statement, &given)?;
-    let place = place(session, &link, &pg, &explainer);
+    let place = servers.runs_on.place(session, &explainer.server);
     let runs = runs(&request, &statement);
     // What is about to happen is said before it happens.
     out.note(&Line::new().with(Style::Dim, safe!("{}  runs {}", place.line(), runs)));
     if given.found.is_some() && statement.has_parameters() && request.values.list.is_empty() {
-        let generic = explainer.explain(&statement, &Request { analyze: false, ..request.clone() }, &stop).await?;
+        let generic = match explainer.explain(&statement, &Request { analyze: false, ..request.clone() }, &stop).await {
+            Ok(generic) => generic,
+            // The server has put $1 where a value's type said which function was meant.
+            Err(error) if error.what_happened().contains("42725") => {
+                return Err(error.hint(Hint::Try("the statement itself, with its values in place of $1: obsctl explain 'SQL'".into())));
+            }
+            Err(error) => return Err(servers.instead(error, given.pid, args, session).await),
+        };
         request.values = explainer.likely_values(&statement, &generic.plain).await?.unwrap_or_default();
     }
-    let mut explained = explainer.explain(&statement, &request, &stop).await?;
+    let mut explained = match explainer.explain(&statement, &request, &stop).await {
+        Ok(explained) => explained,
+        Err(error) => return Err(servers.instead(error, given.pid, args, session).await),
+    };
 
     let (plan, not_run) = match std::mem::replace(&mut explained.analysis, Analysis::NotAsked) {
         Analysis::Ran(plan) => (*plan, None),
@@ -59,7 +76,7 @@ pub(super) async fn explain(args: &Args, session: &Session, out: &mut Out) -> Re
     let hide = saved::hide(args);
     let json = shared::hidden(&explained.json, hide, &session.redact);
     // Figures are the same whatever is hidden; names and literals are what the flags leave.
-    let judged = if hide == Hide::Secrets { Judged::of(plan) } else { saved::judged(&json, &session.redact)? };
+    let mut judged = if hide == Hide::Secrets { Judged::of(plan) } else { saved::judged(&json, &session.redact)? };
     let advice = match hide == Hide::Names || stop.is_cancelled() {
         true => Vec::new(),
         // What cannot be asked is not worth losing the plan for.
@@ -68,8 +85,14 @@ pub(super) async fn explain(args: &Args, session: &Session, out: &mut Out) -> Re
             Vec::new()
         }),
     };
-    let mut coverage = Coverage { searched: vec![Part { system: "postgres", name: link.at() }], missing: Vec::new(), bytes: 0 };
+    let mut coverage = Coverage { searched: vec![Part { system: "postgres", name: servers.runs_on.link.at() }], missing: Vec::new(), bytes: 0 };
     let mut sources = vec![pg.provenance()];
+    let mut reasons = servers.look(Some(&explained.plain), given.pid, args, session).await;
+    around::add(&mut judged.meaning, &mut reasons);
+    if other.is_some() {
+        coverage.searched.push(Part { system: "postgres", name: found_on.link.at() });
+        sources.push(found_on.pg.provenance());
+    }
     let diff = saved::diff(args, &judged, &session.redact, &mut coverage, &mut sources)?;
     if let Some(path) = &args.save {
         saved::save(path, &json)?;
@@ -86,10 +109,12 @@ pub(super) async fn explain(args: &Args, session: &Session, out: &mut Out) -> Re
         parameter_types: explained.parameter_types,
         flips,
         warnings: explained.warnings,
-        sent: explainer.sent(),
+        sent: servers.sent(&session.redact),
     };
-    let findings = judged.meaning.causes.iter().map(|c| c.finding()).collect();
-    let facts = Explanation { origin: PlanOrigin::Server(Box::new(run)), judged, advice, diff };
+    // Who is in the way comes before any plan; what the plan shows, before what may only be so.
+    let (first, last): (Vec<_>, Vec<_>) = reasons.findings.iter().cloned().partition(|finding| finding.code == "blocked");
+    let findings = first.into_iter().chain(judged.meaning.causes.iter().map(|c| c.finding())).chain(last).collect();
+    let facts = Explanation { origin: PlanOrigin::Server(Box::new(run)), judged, reasons: reasons.findings, advice, diff };
     Ok((Answer { facts, findings, coverage, sources }, place))
 }
 
@@ -144,29 +169,7 @@ fn runs(request: &Request, statement: &Statement) -> Safe {
     safe!("{}{}; ends after {}; waits {} for locks", what, access, seconds(most), seconds(lock))
 }
 
-fn seconds(d: std::time::Duration) -> Safe {
-    if d.subsec_millis() == 0 { safe!("{} s", d.as_secs()) } else { crate::postgres::analyze::words::time(d.as_secs_f64() * 1e3) }
-}
-
 /// The kinds and indexes of a plan: what a flip changes.
 fn shape(plan: &crate::postgres::model::Plan) -> Vec<(&str, Option<&Safe>)> {
     plan.nodes.iter().map(|n| (n.kind.as_str(), n.index.as_ref())).collect()
-}
-
-/// The first line of the answer: which server, as whom.
-fn place(session: &Session, link: &crate::connect::postgres::PostgresLink, pg: &Postgres, explainer: &Explainer<'_>) -> Where {
-    let server = &explainer.server;
-    let role = match (server.replica, server.replay_age_seconds) {
-        (true, Some(age)) => {
-            safe!("replica, last replayed {} ago,", seconds(std::time::Duration::try_from_secs_f64(age.max(0.0)).unwrap_or_default()))
-        }
-        (true, None) => "replica".into(),
-        (false, _) => "primary".into(),
-    };
-    let pooled = if server.pooled { ", behind a pooler" } else { "" };
-    let system = safe!("{} {} ({}{})  role {}  PostgreSQL {}", role, pg.provenance().at, pg.route(), pooled, server.role, server.version);
-    match link.cluster() {
-        Some(cluster) => Where { system: Some(system), ..session.at_cluster(cluster, Safe::name(&cluster.namespace)) },
-        None => Where { environment: session.env.name.clone(), system: Some(system), ..Where::default() },
-    }
 }

@@ -1,6 +1,8 @@
 //! `obsctl explain`: why a statement takes what it takes.
 
 mod args;
+mod around;
+mod link;
 mod live;
 mod saved;
 mod source;

@@ -39,7 +39,7 @@ pub(super) fn explain(path: &Path, args: &Args, redact: &Redactor) -> Result<(An
     let judged = now.judged;
     let findings = judged.meaning.causes.iter().map(|c| c.finding()).collect();
     let advice = advice::offline(&candidate::candidates(&judged));
-    let facts = Explanation { origin: PlanOrigin::File(name.clone()), judged, advice, diff };
+    let facts = Explanation { origin: PlanOrigin::File(name.clone()), judged, reasons: Vec::new(), advice, diff };
     let place = Where { files: Some(name), ..Where::default() };
     Ok((Answer { facts, findings, coverage, sources }, place))
 }

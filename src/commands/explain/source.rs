@@ -35,6 +35,8 @@ pub(super) struct Given {
     pub sql: String,
     /// Where it was found, where the user did not type it: then it is not run unasked.
     pub found: Option<Safe>,
+    /// The session that runs it.
+    pub pid: Option<i32>,
     /// Where its literals come from.
     pub values_from: ValuesFrom,
 }
@@ -57,7 +59,7 @@ pub(super) fn typed(args: &Args) -> Result<Option<String>> {
 /// The statement. One that runs right now shows its literals, which makes it the better example.
 pub(super) async fn given(args: &Args, typed: Option<String>, pg: &Postgres, server: &PgServer) -> Result<Given> {
     if let Some(sql) = typed {
-        return Ok(Given { sql, found: None, values_from: ValuesFrom::Given });
+        return Ok(Given { sql, found: None, pid: None, values_from: ValuesFrom::Given });
     }
     let known = match (args.pid, args.queryid) {
         (Some(pid), _) => source::by_pid(pg, server, pid).await?,
@@ -77,11 +79,12 @@ pub(super) async fn given(args: &Args, typed: Option<String>, pg: &Postgres, ser
         None => None,
     };
     let found = match (known.query_id, &live, known.pid) {
-        (Some(id), Some(live), _) => safe!("query {} as process {} runs it", id, live.pid.unwrap_or_default()),
+        (Some(id), Some(live), _) => safe!("query {} as process {} last ran it", id, live.pid.unwrap_or_default()),
         (_, None, Some(pid)) => safe!("of process {}", pid),
         (Some(id), ..) => safe!("query {} of pg_stat_statements", id),
         (None, ..) => "of pg_stat_statements".into(),
     };
     let values_from = if live.is_some() || running { ValuesFrom::Live } else { ValuesFrom::Given };
-    Ok(Given { sql: live.unwrap_or(known).sql, found: Some(found), values_from })
+    // Who last ran it may be idle by now: nobody's wait is judged by that session.
+    Ok(Given { pid: known.pid, sql: live.unwrap_or(known).sql, found: Some(found), values_from })
 }

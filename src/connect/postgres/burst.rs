@@ -22,6 +22,8 @@ use tokio_postgres::{
 pub const TREE: &str = "rewritten parse tree:";
 /// No statement that a person explains has a larger tree.
 const LARGEST_TREES: usize = 64 << 20;
+/// No command of a person sends so many.
+const MOST_LOGGED: usize = 10_000;
 /// How long a cancel request may take to be sent.
 const CANCEL: Duration = Duration::from_secs(3);
 
@@ -84,6 +86,18 @@ impl Heard {
     }
 }
 
+/// What was sent, in order: the connection's own account, so that nothing can be asked and left out of it.
+#[derive(Default)]
+pub(super) struct Log(Mutex<Vec<String>>);
+
+impl Log {
+    pub(super) fn note<'a>(&self, statements: impl IntoIterator<Item = &'a str>) {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = MOST_LOGGED.saturating_sub(log.len());
+        log.extend(statements.into_iter().take(room).map(str::to_owned));
+    }
+}
+
 /// Moves the bytes until the session ends, and keeps the trees that the server shows. Its end shows in the next question.
 pub(super) async fn drive<S, T>(connection: Connection<S, T>, heard: Arc<Heard>)
 where
@@ -107,6 +121,7 @@ impl Postgres {
     /// # Errors
     /// `Timeout` when not all answers came in time: the session is of no more use then. What the server refused stands in its place.
     pub async fn burst(&self, doing: &Safe, asks: &[BurstAsk<'_>], patience: Duration) -> Result<Vec<Result<Vec<Row>, BurstFault>>> {
+        self.log.note(asks.iter().map(|ask| ask.sql));
         let answers = join_all(asks.iter().map(|ask| async {
             if ask.only_parsed {
                 return self.client.prepare(ask.sql).await.map(|_| Vec::new());
@@ -126,6 +141,11 @@ impl Postgres {
     /// The trees that the server has shown since this was last asked.
     pub fn trees(&self) -> Vec<String> {
         self.heard.take()
+    }
+
+    /// Every statement that was sent over this session, in order; text in one message is one. Holds literals: not safe to print.
+    pub fn sent(&self) -> Vec<String> {
+        self.log.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How long the session has lasted.

@@ -22,7 +22,7 @@ use crate::{
     safe,
     text::{Redactor, Safe},
 };
-use burst::Heard;
+use burst::{Heard, Log};
 use secrecy::{ExposeSecret, SecretString};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::Instant};
@@ -231,6 +231,7 @@ impl PostgresLink {
             client,
             _driver: driver,
             heard,
+            log: Log::default(),
             way: self.way.clone(),
             host: at.clone(),
             opened: Instant::now(),
@@ -275,6 +276,7 @@ pub struct Postgres {
     client: Client,
     _driver: JoinSet<()>,
     heard: Arc<Heard>,
+    log: Log,
     way: Arc<Way>,
     host: (String, u16),
     opened: Instant,
@@ -290,6 +292,7 @@ impl Postgres {
     /// `Denied`, `NotFound`, `Timeout`, `Protocol` with the server's words and SQLSTATE; `Unreachable` when the connection broke.
     pub async fn rows(&self, doing: Safe, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>> {
         let ask = async {
+            self.log.note([UNDER, sql, "ROLLBACK"]);
             self.client.batch_execute(UNDER).await?;
             // Unnamed and typed: a pooler in transaction mode knows no prepared statements.
             let rows = self.client.query_typed(sql, parameters).await;

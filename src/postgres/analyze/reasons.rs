@@ -56,8 +56,7 @@ pub fn reasons(around: &Circumstances, pid: Option<i32>) -> Reasons {
                 None => found.ruled_out.push(safe!("connections used up ({} of {})", saturation.used, saturation.of)),
             }
             if !around.server.sees_all {
-                let what = "what other roles run: GRANT pg_monitor TO this role";
-                found.not_seen.push(what.into());
+                found.not_seen.push(safe!("what other roles run: {}", around.server.grant()));
             }
         }
         LookedAt::NotSeen(why) => found.not_seen.push(safe!("connections ({})", why)),

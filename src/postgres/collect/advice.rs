@@ -101,7 +101,7 @@ impl Explainer<'_> {
             BurstAsk::with(INDEXES, named()),
             BurstAsk::plain(ROLLBACK),
         ];
-        let mut answers = send(self.pg, &self.sent, &doing, &asks, request.limits.patience()).await?;
+        let mut answers = send(self.pg, &doing, &asks, request.limits.patience()).await?;
         answers.failed(4)?;
         let mut tables = answers.rows(3).map_err(|f| f.error)?.iter().map(table).collect::<Result<Vec<_>>>()?;
         tables.dedup_by(|a, b| (&a.schema, &a.name) == (&b.schema, &b.name));

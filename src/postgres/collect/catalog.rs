@@ -3,7 +3,7 @@
 
 use super::{
     server::get,
-    transaction::{Access, Limits, ROLLBACK, Sent, send, under},
+    transaction::{Access, Limits, ROLLBACK, send, under},
 };
 use crate::{
     connect::postgres::{BurstAsk, Postgres},
@@ -83,8 +83,8 @@ pub(super) struct Closure {
 ///
 /// # Errors
 /// `Denied` where a function could not be looked up, or there is no end to it; else as the connection's.
-pub(super) async fn closure(pg: &Postgres, sent: &Sent, limits: &Limits, major: u32, tree: &str, writes: bool) -> Result<Closure> {
-    let mut walk = Walk { pg, sent, limits, under: under(limits, major, &[]), writes };
+pub(super) async fn closure(pg: &Postgres, limits: &Limits, major: u32, tree: &str, writes: bool) -> Result<Closure> {
+    let mut walk = Walk { pg, limits, under: under(limits, major, &[]), writes };
     let mut reach = Reach::default();
     reach.add(tree);
     let (mut objects, mut operators, mut functions) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
@@ -168,7 +168,6 @@ fn function(row: &Row) -> Result<FunctionFacts> {
 
 struct Walk<'a> {
     pg: &'a Postgres,
-    sent: &'a Sent,
     limits: &'a Limits,
     under: String,
     writes: bool,
@@ -198,7 +197,7 @@ impl Walk<'_> {
         asks.push(BurstAsk::plain(ROLLBACK));
         let last = asks.len() - 1;
         let mut answers =
-            send(self.pg, self.sent, &safe!("asking the catalogs what the statement reaches"), &asks, self.limits.patience()).await?;
+            send(self.pg, &safe!("asking the catalogs what the statement reaches"), &asks, self.limits.patience()).await?;
         answers.failed(last)?;
         (0..count).map(|at| answers.rows(3 + at).map_err(|f| f.error)).collect()
     }

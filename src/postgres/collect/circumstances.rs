@@ -10,10 +10,12 @@ use crate::{
     error::{Error, Result},
     postgres::{
         decode::rows,
-        model::{Circumstances, LookedAt, TableStats},
+        model::{Circumstances, LookedAt, Plan, ReplicaState, TableStats},
     },
-    text::{Redactor, Safe},
+    text::Redactor,
 };
+use std::collections::BTreeSet;
+use tokio_postgres::types::{ToSql, Type};
 
 /// Their settings are those of the table, else of the server.
 const TABLES: &str = "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name, c.reltuples::float8 AS reltuples, \
@@ -32,6 +34,12 @@ const REPLICA: &str = "SELECT pg_last_wal_receive_lsn() IS NOT DISTINCT FROM pg_
     pg_is_wal_replay_paused() AS paused, (SELECT bool_or(status = 'streaming') FROM pg_stat_wal_receiver) AS receiving, \
     (SELECT sum(confl_tablespace + confl_lock + confl_snapshot + confl_bufferpin + confl_deadlock) FROM pg_stat_database_conflicts \
     WHERE datname = current_database())::bigint AS cancelled";
+
+const OIDS: &str = "SELECT c.oid FROM unnest($1::text[], $2::text[]) w(s, r) JOIN pg_catalog.pg_namespace n ON n.nspname = w.s \
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.r";
+
+/// Of a table with more partitions the first tell enough.
+const MOST_TABLES: usize = 50;
 
 /// Looks around. `tables` are their OIDs.
 ///
@@ -62,19 +70,32 @@ pub async fn tables_of(db: &Postgres, tables: &[u32]) -> Result<Vec<TableStats>>
     Ok(rows::all(texts.iter().map(String::as_str), rows::table).rows)
 }
 
-/// The tables that names mean, as the search path has it; names that mean none are left out.
+/// The tables that a plan reads, as the catalog of this server has them; those of another database are left out.
 ///
 /// # Errors
 /// As `Postgres::rows`.
-pub async fn tables_named(db: &Postgres, names: &[Safe]) -> Result<Vec<u32>> {
-    let mut found = Vec::new();
-    for name in names {
-        let sql = "SELECT to_regclass($1::text)::oid";
-        let parameter = name.as_str();
-        let rows = db.rows("finding a table".into(), sql, &[(&parameter, tokio_postgres::types::Type::TEXT)]).await?;
-        found.extend(rows.first().and_then(|row| row.try_get::<_, Option<u32>>(0).ok().flatten()));
+pub async fn tables_of_plan(db: &Postgres, plan: &Plan) -> Result<Vec<u32>> {
+    let named = plan.nodes.iter().filter_map(|node| Some((node.schema.as_ref()?.to_string(), node.relation.as_ref()?.to_string())));
+    let named: BTreeSet<(String, String)> = named.collect();
+    let (schemas, tables): (Vec<String>, Vec<String>) = named.into_iter().take(MOST_TABLES).unzip();
+    if tables.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(found)
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&schemas, Type::TEXT_ARRAY), (&tables, Type::TEXT_ARRAY)];
+    let rows = db.rows("finding the tables of the plan".into(), OIDS, &parameters).await?;
+    Ok(rows.iter().filter_map(|row| row.try_get(0).ok()).collect())
+}
+
+/// How far a server is behind its primary; none where it is one.
+///
+/// # Errors
+/// The server cannot be asked at all.
+pub async fn replica_state(db: &Postgres) -> Result<Option<LookedAt<ReplicaState>>> {
+    let server = super::look::database_seen(db).await?;
+    Ok(match server.replica {
+        true => Some(seen(ask_one(db, "asking how far the replica is", REPLICA, rows::replica).await)),
+        false => None,
+    })
 }
 
 fn seen<T>(got: Result<T, Error>) -> LookedAt<T> {

@@ -5,7 +5,7 @@
 use super::{
     catalog::closure,
     server::{facts, get},
-    transaction::{Access, Answers, BACK, Limits, ROLLBACK, SAVEPOINT, Sent, TREES_OFF, holds, literal, send, under, unique_name},
+    transaction::{Access, Answers, BACK, Limits, ROLLBACK, SAVEPOINT, TREES_OFF, holds, literal, send, under, unique_name},
 };
 use crate::{
     answer::Hint,
@@ -123,7 +123,6 @@ pub struct Explained {
 pub struct Explainer<'a> {
     pub(super) pg: &'a Postgres,
     redact: &'a Redactor,
-    pub(super) sent: Sent,
     /// The plans that came in, as the server sent them.
     texts: Mutex<Vec<String>>,
     /// Statements that were let through, with the tree that was judged.
@@ -138,14 +137,13 @@ impl<'a> Explainer<'a> {
     /// # Errors
     /// As `server_facts`.
     pub async fn new(pg: &'a Postgres, redact: &'a Redactor) -> Result<Self> {
-        let sent = Sent::default();
-        let server = facts(pg, &sent, &Limits::default()).await?;
-        Ok(Self { pg, redact, sent, texts: Mutex::default(), screened: Mutex::default(), server })
+        let server = facts(pg, &Limits::default()).await?;
+        Ok(Self { pg, redact, texts: Mutex::default(), screened: Mutex::default(), server })
     }
 
     /// Every statement that was sent so far.
     pub fn sent(&self) -> Vec<Safe> {
-        self.sent.list().iter().map(|sql| self.redact.safe(sql.as_bytes())).collect()
+        self.pg.sent().iter().map(|sql| self.redact.safe(sql.as_bytes())).collect()
     }
 
     /// Screens the statement and gives its plans. Once the plain plan is known nothing takes it away: what happens to the run is told in
@@ -233,7 +231,7 @@ impl<'a> Explainer<'a> {
         }
         let writes = shape.writes || shape.locks;
         let runs_write = writes && request.analyze && request.write_and_roll_back;
-        let closure = closure(self.pg, &self.sent, &request.limits, self.server.major(), &opened.tree, runs_write).await?;
+        let closure = closure(self.pg, &request.limits, self.server.major(), &opened.tree, runs_write).await?;
         let mut objections = screen::objections(&closure.reached, &closure.called, &request.vouched);
         if writes {
             // A default of a write: planning does not call what is VOLATILE, and whoever runs the write was told about sequences.
@@ -285,7 +283,7 @@ impl<'a> Explainer<'a> {
         }
         let at_types = asks.len() - 1;
         self.pg.trees();
-        let mut answers = send(self.pg, &self.sent, &doing, &asks, limits.patience()).await?;
+        let mut answers = send(self.pg, &doing, &asks, limits.patience()).await?;
         let trees = self.pg.trees();
         let opened = async {
             let limited = answers.rows(AT_LIMITS);
@@ -340,7 +338,7 @@ impl<'a> Explainer<'a> {
         } else {
             [as_custom, custom.as_str()].map(BurstAsk::plain).into()
         };
-        let mut answers = send(self.pg, &self.sent, &doing, &asks, request.limits.patience()).await?;
+        let mut answers = send(self.pg, &doing, &asks, request.limits.patience()).await?;
         let plain = self.plan(&mut answers, 1).map_err(|fault| fault.error)?;
         Ok((plain, (asks.len() > 2).then(|| self.plan(&mut answers, 3).ok()).flatten()))
     }
@@ -351,7 +349,7 @@ impl<'a> Explainer<'a> {
         let wal = if access == Access::Write { ", WAL" } else { "" };
         let run = explain(&format!("ANALYZE, BUFFERS, TIMING{wal}, "), opened, &request.values.list);
         let asks = [BurstAsk::plain(&run)];
-        let running = send(self.pg, &self.sent, &doing, &asks, request.limits.patience());
+        let running = send(self.pg, &doing, &asks, request.limits.patience());
         tokio::pin!(running);
         let answered = tokio::select! {
             answered = &mut running => answered,
@@ -395,7 +393,7 @@ impl<'a> Explainer<'a> {
         let deallocate = format!("DEALLOCATE {}", opened.name);
         let asks = [BACK, deallocate.as_str(), ROLLBACK].map(BurstAsk::plain);
         // Where this fails the session is gone, and its transaction with it.
-        let _ = send(self.pg, &self.sent, &doing, &asks, limits.lock + ENDING).await;
+        let _ = send(self.pg, &doing, &asks, limits.lock + ENDING).await;
     }
 }
 

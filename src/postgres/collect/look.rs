@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// By this our own statements are known in pg_stat_statements, and left out.
-const OURS: &str = "/*application='obsctl'*/";
+pub(super) const OURS: &str = "/*application='obsctl'*/";
 
 /// The rows of a question, each as JSON. One place, so that another connection takes one change.
 pub(super) async fn ask(db: &Postgres, doing: &'static str, sql: &str) -> Result<Vec<String>> {
@@ -76,13 +76,7 @@ fn count(n: usize, one: &'static str, many: &'static str) -> Safe {
 
 /// What would let us see everything.
 pub fn grant(server: &DatabaseSeen) -> Hint {
-    Hint::Try(safe!("GRANT pg_monitor TO {};", quoted(&server.role)))
-}
-
-/// A name as SQL wants it.
-pub(super) fn quoted(name: &Safe) -> Safe {
-    let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if plain { name.clone() } else { Safe::name(format!("\"{}\"", name.replace('"', "\"\""))) }
+    Hint::Try(server.grant())
 }
 
 /// Joins what could not be read of two questions.

@@ -80,7 +80,7 @@ impl Explainer<'_> {
             BurstAsk::with(STATISTICS, vec![(&of.schema, Type::TEXT), (&of.relation, Type::TEXT), (&of.column, Type::TEXT)]),
             BurstAsk::plain(ROLLBACK),
         ];
-        let mut answers = send(self.pg, &self.sent, &safe!("looking for likely values"), &asks, limits.patience()).await?;
+        let mut answers = send(self.pg, &safe!("looking for likely values"), &asks, limits.patience()).await?;
         answers.failed(4)?;
         let rows = answers.rows(3).map_err(|f| f.error)?;
         let Some(row) = rows.first() else { return Ok(None) };

@@ -1,6 +1,6 @@
 //! What a server says about itself and about our role, in one short transaction.
 
-use super::transaction::{Access, Limits, ROLLBACK, Sent, send, under};
+use super::transaction::{Access, Limits, ROLLBACK, send, under};
 use crate::{
     connect::postgres::{BurstAsk, Postgres},
     error::{Error, Kind, Result},
@@ -32,10 +32,10 @@ const FACTS: &str = "SELECT current_setting('server_version'), current_setting('
 /// # Errors
 /// `Protocol` for a server older than 14; else as the connection's.
 pub async fn server_facts(pg: &Postgres) -> Result<PgServer> {
-    facts(pg, &Sent::default(), &Limits::default()).await
+    facts(pg, &Limits::default()).await
 }
 
-pub(super) async fn facts(pg: &Postgres, sent: &Sent, limits: &Limits) -> Result<PgServer> {
+pub(super) async fn facts(pg: &Postgres, limits: &Limits) -> Result<PgServer> {
     let doing = safe!("asking PostgreSQL about itself");
     let powers: Vec<&str> = POWERS.to_vec();
     let limit = under(limits, 14, &[]);
@@ -48,7 +48,7 @@ pub(super) async fn facts(pg: &Postgres, sent: &Sent, limits: &Limits) -> Result
         BurstAsk::with(FACTS, vec![(&powers, tokio_postgres::types::Type::TEXT_ARRAY)]),
         BurstAsk::plain(ROLLBACK),
     ];
-    let mut answers = send(pg, sent, &doing, &asks, limits.patience()).await?;
+    let mut answers = send(pg, &doing, &asks, limits.patience()).await?;
     answers.failed(5)?;
     let path = answers.rows(1).map_err(|f| f.error)?;
     let rows = answers.rows(4).map_err(|f| f.error)?;

@@ -3,7 +3,7 @@
 
 use super::{
     server::get,
-    transaction::{Access, Limits, ROLLBACK, Sent, send, under},
+    transaction::{Access, Limits, ROLLBACK, send, under},
 };
 use crate::{
     answer::Hint,
@@ -119,7 +119,7 @@ async fn statistics(pg: &Postgres, server: &PgServer, doing: &Safe, rest: &str) 
     let schema: String = rows.first().map(|row| get(row, 0)).transpose()?.unwrap_or_default();
     Ok(format!(
         "SELECT s.query, s.queryid, NULL::int4 FROM {schema}.pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid \
-         WHERE d.datname = current_database() AND s.queryid IS NOT NULL AND {rest}"
+         WHERE d.datname = current_database() AND s.queryid IS NOT NULL AND s.query NOT LIKE '%/*application=''obsctl''*/%' AND {rest}"
     ))
 }
 
@@ -133,7 +133,7 @@ async fn ask(pg: &Postgres, server: &PgServer, doing: &Safe, sql: &str, paramete
         BurstAsk::with(sql, parameters),
         BurstAsk::plain(ROLLBACK),
     ];
-    let mut answers = send(pg, &Sent::default(), doing, &asks, limits.patience()).await?;
+    let mut answers = send(pg, doing, &asks, limits.patience()).await?;
     answers.failed(4)?;
     answers.rows(3).map_err(|f| f.error)
 }

@@ -1,13 +1,13 @@
 //! Readings of pg_stat_statements. Its columns go by the version of the EXTENSION, which an upgrade of the server leaves behind.
 
-use super::look::{ask, ask_one, coverage, quoted};
+use super::look::{ask, ask_one, coverage};
 use crate::{
     answer::{Coverage, Hint},
     connect::postgres::Postgres,
     error::{Error, Kind, Result},
     postgres::{
         decode::rows,
-        model::{Backend, DatabaseSeen, StatementReading, StatementsExtension},
+        model::{Backend, DatabaseSeen, StatementReading, StatementsExtension, quoted},
         statement::shown::Asker,
     },
     safe,

@@ -2,6 +2,7 @@
 //! it writable later, a savepoint to come back to, and ROLLBACK at the end. Values that a session keeps are set for the transaction only:
 //! behind a pooler the session is somebody else's a moment later.
 
+use super::look::OURS;
 use crate::{
     connect::postgres::{BurstAsk, BurstFault, Postgres},
     error::{Error, Kind, Result},
@@ -10,7 +11,6 @@ use crate::{
 };
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
-    sync::{Mutex, PoisonError},
     time::Duration,
 };
 use tokio_postgres::Row;
@@ -101,23 +101,16 @@ pub(super) fn unique_name() -> String {
     format!("obsctl_{:016x}", RandomState::new().build_hasher().finish())
 }
 
-/// Every statement in the order in which it was sent.
-#[derive(Default)]
-pub(super) struct Sent(Mutex<Vec<String>>);
-
-impl Sent {
-    pub(super) fn list(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-    fn note(&self, asks: &[BurstAsk<'_>]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(asks.iter().map(|a| a.sql.to_owned()));
-    }
-}
-
-/// Sends a burst and notes it.
-pub(super) async fn send(pg: &Postgres, sent: &Sent, doing: &Safe, asks: &[BurstAsk<'_>], patience: Duration) -> Result<Answers> {
-    sent.note(asks);
-    pg.burst(doing, asks, patience).await.map(|all| Answers(all.into_iter().map(Some).collect()))
+/// Sends a burst. A SELECT in it is a question of our own, and marked as such: the statistics are not to hold it for the application's.
+pub(super) async fn send(pg: &Postgres, doing: &Safe, asks: &[BurstAsk<'_>], patience: Duration) -> Result<Answers> {
+    let is_ours = |ask: &BurstAsk<'_>| !ask.only_parsed && ask.sql.starts_with("SELECT");
+    let texts: Vec<Option<String>> = asks.iter().map(|ask| is_ours(ask).then(|| format!("{} {OURS}", ask.sql))).collect();
+    let marked = asks.iter().zip(&texts).map(|(ask, text)| BurstAsk {
+        sql: text.as_deref().unwrap_or(ask.sql),
+        parameters: ask.parameters.clone(),
+        only_parsed: ask.only_parsed,
+    });
+    pg.burst(doing, &marked.collect::<Vec<_>>(), patience).await.map(|all| Answers(all.into_iter().map(Some).collect()))
 }
 
 /// The answers of a burst, each taken once.

@@ -43,7 +43,7 @@ impl Explainer<'_> {
         }
         let opened = self.open_screened(statement, &request.limits).await?;
         let tried = async {
-            let mut answers = send(self.pg, &self.sent, &doing, &[BurstAsk::plain(SCHEMA)], request.limits.patience()).await?;
+            let mut answers = send(self.pg, &doing, &[BurstAsk::plain(SCHEMA)], request.limits.patience()).await?;
             let rows = answers.rows(0).map_err(|f| f.error)?;
             let schema: String = rows.first().map(|row| get(row, 0)).transpose()?.unwrap_or_default();
             let create =
@@ -66,7 +66,7 @@ impl Explainer<'_> {
                     BurstAsk::plain(END_OF_TRIAL),
                     BurstAsk::plain(&reset),
                 ];
-                let mut answers = send(self.pg, &self.sent, &doing, &asks, request.limits.patience()).await?;
+                let mut answers = send(self.pg, &doing, &asks, request.limits.patience()).await?;
                 let size = answers.rows(2);
                 let plan = match &size {
                     Ok(_) => self.plan(&mut answers, 4).map_err(|f| f.error.what_happened().clone()),
@@ -75,7 +75,7 @@ impl Explainer<'_> {
                 let bytes = size.ok().and_then(|rows| rows.first().and_then(|row| get::<Option<i64>>(row, 0).ok().flatten()));
                 found.push(TriedIndex { statement: index.clone(), plan, bytes });
             }
-            send(self.pg, &self.sent, &doing, &[BurstAsk::plain(BACK), BurstAsk::plain(&reset)], request.limits.patience()).await?;
+            send(self.pg, &doing, &[BurstAsk::plain(BACK), BurstAsk::plain(&reset)], request.limits.patience()).await?;
             Ok(found)
         };
         let tried = tried.await;
@@ -96,7 +96,7 @@ impl Explainer<'_> {
         let values = if generic { vec![None; opened.types.len()] } else { request.values.list.clone() };
         let plan = explain("", &opened, &values);
         let asks = [mode, "SET LOCAL enable_seqscan = off", plan.as_str()].map(BurstAsk::plain);
-        let answered = send(self.pg, &self.sent, &doing, &asks, request.limits.patience()).await;
+        let answered = send(self.pg, &doing, &asks, request.limits.patience()).await;
         let plan = answered.and_then(|mut answers| self.plan(&mut answers, 2).map_err(|f| f.error));
         self.close(&opened, &request.limits).await;
         plan

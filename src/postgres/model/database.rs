@@ -1,6 +1,6 @@
 //! The database that was asked, and as whom: what every answer about sessions and statements rests on.
 
-use crate::text::Safe;
+use crate::{safe, text::Safe};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -29,6 +29,19 @@ pub struct DatabaseSeen {
     pub started_at: Timestamp,
     /// The pg_stat_statements that is installed in this database, with the schema that it lives in.
     pub statements: Option<StatementsExtension>,
+}
+
+impl DatabaseSeen {
+    /// What would let the role see everything.
+    pub fn grant(&self) -> Safe {
+        safe!("GRANT pg_monitor TO {};", quoted(&self.role))
+    }
+}
+
+/// A name as SQL wants it.
+pub fn quoted(name: &Safe) -> Safe {
+    let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if plain { name.clone() } else { Safe::name(format!("\"{}\"", name.replace('"', "\"\""))) }
 }
 
 /// An installed pg_stat_statements.

@@ -13,7 +13,7 @@ use crate::report::Report;
 
 pub use activity::{ActivityFacts, Backend, BackendState, WaitEvent};
 pub use circumstances::{Circumstances, LookedAt, ReplicaState, TableStats};
-pub use database::{DatabaseSeen, StatementsExtension};
+pub use database::{DatabaseSeen, StatementsExtension, quoted};
 pub use locks::{HeldLock, LockFacts, LockNode, LockOwner, LockWait, PreparedTransaction, RawWait};
 pub use plan::{
     Actual, BlockCounts, Buffers, Expression, HashUse, HeapBlocks, IoTime, Jit, NodeId, Plan, PlanNode, PlanWorker, Relationship, Removed,

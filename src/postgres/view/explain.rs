@@ -2,7 +2,7 @@
 
 use super::{diff, plan};
 use crate::{
-    answer::{Answer, Hint},
+    answer::{Answer, Finding, Hint, Severity},
     postgres::{
         advice::{IndexAdvice, Proof},
         analyze::{
@@ -29,6 +29,9 @@ pub struct Explanation {
     /// The plan and what it means.
     #[serde(flatten)]
     pub judged: Judged,
+    /// The reasons that no plan shows, the worst first. They stand among the answer's findings.
+    #[serde(skip)]
+    pub reasons: Vec<Finding>,
     /// Indexes that would help.
     pub advice: Vec<IndexAdvice>,
     /// What changed since an earlier plan.
@@ -112,6 +115,7 @@ pub fn explain(answer: &Answer<Explanation>, place: &Where, look: &Look, shown: 
     doc.gap();
     plan::tree(&facts.judged, look, full, &mut doc);
     causes(&mut doc, facts, full || look.verbose);
+    reasons(&mut doc, facts);
     doc.gap();
     let meaning = &facts.judged.meaning;
     listed(&mut doc, "ruled out", &meaning.ruled_out);
@@ -178,7 +182,18 @@ fn settings(doc: &mut Doc, judged: &Judged) {
     }
 }
 
+/// Who is in the way of this very statement: then its plan is not the reason.
+fn blocked(facts: &Explanation) -> Option<&Finding> {
+    facts.reasons.iter().find(|reason| reason.code == "blocked")
+}
+
 fn verdict(doc: &mut Doc, facts: &Explanation) {
+    if let Some(blocked) = blocked(facts) {
+        let says = safe!("{}.", blocked.says);
+        doc.wrapped(Line::new().with(Style::Bad, "BLOCKED  ").with(Style::Strong, says), 9);
+        grounds(doc, blocked);
+        return;
+    }
     let (word, style) = match facts.judged.meaning.pace {
         Pace::Fast => ("FAST     ", Style::Good),
         Pace::Felt => ("TOOK     ", Style::Strong),
@@ -266,6 +281,31 @@ fn index(doc: &mut Doc, advice: &IndexAdvice) {
     }
     let parts: Vec<Safe> = std::iter::once(proof).chain(price).collect();
     doc.wrapped(Line::new().with(Style::Dim, "   proof ").with(Style::Plain, Safe::join(&parts, "; ")), 9);
+}
+
+/// The reasons that no plan shows.
+fn reasons(doc: &mut Doc, facts: &Explanation) {
+    let told = blocked(facts);
+    for reason in facts.reasons.iter().filter(|reason| told != Some(*reason)) {
+        doc.gap();
+        let (word, style) = match reason.severity {
+            Severity::Failed => ("FAILED", Style::Bad),
+            Severity::Warning | Severity::Unknown => ("WARNING", Style::Warn),
+            Severity::Info => ("INFO", Style::Dim),
+        };
+        doc.wrapped(Line::new().with(Style::Dim, "•  ").with(style, word).with(Style::Plain, safe!("  {}", reason.says)), 9);
+        grounds(doc, reason);
+    }
+}
+
+/// What a reason rests on, and what to do.
+fn grounds(doc: &mut Doc, reason: &Finding) {
+    for evidence in &reason.evidence {
+        doc.wrapped(Line::new().with(Style::Dim, safe!("   seen  {}", evidence)), 9);
+    }
+    for hint in &reason.next {
+        doc.wrapped(Line::new().with(Style::Dim, "   ").with(Style::Plain, hint_line(hint)), 10);
+    }
 }
 
 fn listed(doc: &mut Doc, word: &'static str, list: &[Safe]) {

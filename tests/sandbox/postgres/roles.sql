@@ -10,6 +10,8 @@ GRANT SET ON PARAMETER session_replication_role TO shop_owner;
 
 \connect shop
 CREATE EXTENSION pg_stat_statements;
+-- For obsctl explain, which proves an index without building it.
+CREATE EXTENSION hypopg;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT CREATE ON SCHEMA public TO shop_owner;
 ALTER DEFAULT PRIVILEGES FOR ROLE shop_owner GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO shop_app;

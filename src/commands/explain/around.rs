@@ -1,0 +1,108 @@
+//! What surrounds a statement that is explained: the reasons that no plan shows. Asked once its plan is known; what cannot be asked is said
+//! to be not seen, and never costs the plan.
+
+use super::{Args, link::Linked};
+use crate::{
+    answer::{Finding, Hint},
+    error::{Error, Kind},
+    postgres::{
+        analyze::{
+            explain::Meaning,
+            reasons::{self, Reasons},
+        },
+        collect::circumstances::{circumstances, replica_state, tables_of_plan},
+        model::Plan,
+    },
+    safe,
+    session::Session,
+    text::{Redactor, Safe},
+};
+
+/// Where a statement was found, and where it is explained: the same server, unless `--on` names another.
+pub(super) struct Servers<'a> {
+    /// Whose sessions, locks and statistics count.
+    pub found_on: &'a Linked,
+    /// Where it is planned and run.
+    pub runs_on: &'a Linked,
+}
+
+impl Servers<'_> {
+    /// Everything that was sent: first to where the statement was looked for.
+    pub(super) fn sent(&self, redact: &Redactor) -> Vec<Safe> {
+        let mut sent = self.found_on.pg.sent();
+        if self.runs_on.is_other(self.found_on) {
+            sent.append(&mut self.runs_on.pg.sent());
+        }
+        sent.iter().map(|sql| redact.safe(sql.as_bytes())).collect()
+    }
+
+    /// Looks around. `pid`: the session whose statement it is.
+    pub(super) async fn look(&self, plan: Option<&Plan>, pid: Option<i32>, args: &Args, session: &Session) -> Reasons {
+        let stop = session.stop.token();
+        let not_seen = |why: Safe| Reasons { not_seen: vec![safe!("what surrounds it ({})", why)], ..Reasons::default() };
+        if args.redact_names {
+            // Sessions and tables are what they are called.
+            return not_seen("names are hidden".into());
+        }
+        let look = async {
+            let pg = &self.found_on.pg;
+            let tables = match plan {
+                Some(plan) => tables_of_plan(pg, plan).await?,
+                None => Vec::new(),
+            };
+            let mut around = circumstances(pg, &tables, &session.redact).await?;
+            if self.runs_on.is_other(self.found_on) {
+                around.replica = replica_state(&self.runs_on.pg).await?;
+            }
+            Ok::<_, Error>(reasons::reasons(&around, pid))
+        };
+        let mut found = tokio::select! {
+            found = look => found.unwrap_or_else(|error| not_seen(error.says())),
+            () = stop.cancelled() => not_seen("stopped".into()),
+        };
+        for hint in found.findings.iter_mut().flat_map(|finding| &mut finding.next) {
+            of_database(hint, &args.database);
+        }
+        found
+    }
+
+    /// There is no plan: its tables are locked, or our role may not plan what another runs. Who is in the way of a session is known all
+    /// the same, and is what was asked for.
+    pub(super) async fn instead(&self, error: Error, pid: Option<i32>, args: &Args, session: &Session) -> Error {
+        let may_be_blocked = error.kind() == Kind::Timeout || (pid.is_some() && matches!(error.kind(), Kind::Denied | Kind::NotFound));
+        if !may_be_blocked {
+            return error;
+        }
+        let found = self.look(None, pid, args, session).await.findings;
+        let blocked: Vec<Finding> = found.into_iter().filter(|finding| finding.code.starts_with("blocked")).collect();
+        if blocked.is_empty() {
+            return error;
+        }
+        let grounds = blocked.iter().flat_map(|finding| std::iter::once(&finding.says).chain(&finding.evidence)).cloned();
+        let what: Vec<Safe> = grounds.chain([safe!("there is no plan: {}", error.what_happened())]).collect();
+        let hints = blocked.iter().flat_map(|finding| finding.next.clone());
+        hints.fold(Error::new(error.kind(), "explaining the statement").to(self.found_on.pg.provenance()).what(Safe::join(&what, "; ")), Error::hint)
+    }
+}
+
+/// A next command asks the database that this one asked.
+fn of_database(hint: &mut Hint, database: &str) {
+    if let Hint::Run(command) = hint
+        && let Some(rest) = command.strip_prefix("obsctl db ").filter(|_| database != "main")
+    {
+        *command = safe!("obsctl db -d {} {}", Safe::name(database), Safe::name(rest));
+    }
+}
+
+/// Adds what was looked at around the statement to what its plan tells. The plan's own blocks and those of the tables since ever are one
+/// subject: it is ruled out once, and not where the tables are cold.
+pub(super) fn add(meaning: &mut Meaning, reasons: &mut Reasons) {
+    let cache = |says: &Safe| says.starts_with("cold cache");
+    if reasons.findings.iter().any(|finding| finding.code == "cold-cache") {
+        meaning.ruled_out.retain(|says| !cache(says));
+    } else if meaning.ruled_out.iter().any(cache) {
+        reasons.ruled_out.retain(|says| !cache(says));
+    }
+    meaning.ruled_out.append(&mut reasons.ruled_out);
+    meaning.not_seen.append(&mut reasons.not_seen);
+}

@@ -1,0 +1,88 @@
+//! `obsctl explain` on the sandbox: each of its database's faults is named as `tests/sandbox/faults.json` says, and healthy again after.
+
+use crate::cli_support::{Desk, OBSCTL, Seen};
+use serde_json::Value;
+
+struct Oncall {
+    config: String,
+}
+
+impl Oncall {
+    fn run(&self, words: &[&str]) -> Seen {
+        Desk::new().start(OBSCTL, ["--config", &self.config].iter().chain(words).copied())
+    }
+
+    #[track_caller]
+    fn ask(&self, words: &[&str]) -> Value {
+        let seen = self.run(&[words, &["-o", "json"]].concat());
+        assert_eq!(seen.status, 0, "{seen:#?}");
+        serde_json::from_str(&seen.out).expect("an object")
+    }
+
+    /// The query ID of the statement of a view.
+    #[track_caller]
+    fn query_of(&self, view: &str) -> String {
+        let slow = self.ask(&["db", "-d", "oncall", "slow", "--limit", "40"]);
+        let statements = slow["facts"]["statements"].as_array().expect("a list");
+        let found = statements.iter().find(|s| s.to_string().contains(view)).unwrap_or_else(|| panic!("no {view}: {slow:#}"));
+        let id = &found["key"]["queryid"];
+        id.as_str().map_or_else(|| id.to_string(), str::to_owned)
+    }
+}
+
+#[test]
+fn the_faults_of_the_sandbox_are_explained() {
+    let lab = lab::hand::Lab::start().expect("a lab of our own: nobody else lives with the damage");
+    let sandbox = lab.sandbox_local(lab::sandbox::Profile::A);
+    let traffic = sandbox.traffic();
+    let oncall = Oncall { config: sandbox.config.display().to_string() };
+
+    // A missing index, found on the primary, run on the replica with sampled values, proven by hypopg.
+    traffic.fault("slow-report").expect("a fault");
+    let slowest = ["explain", "-d", "oncall", "--on", "replica", "--slowest", "--analyze"];
+    let told = oncall.run(&slowest);
+    assert_eq!(told.status, 0, "{told:#?}");
+    for part in [
+        "replica",
+        "one full read of shop_orderitem: no index leads with product_id",
+        "CREATE INDEX CONCURRENTLY ON shop_orderitem (product_id);",
+        "hypopg: cost",
+        "ruled out",
+        "replica lag",
+    ] {
+        assert!(told.out.contains(part), "{part}: {}", told.out);
+    }
+    // A session of the shop still has it as its last statement, with its literals; else its values are sampled.
+    assert!(told.out.contains("last ran it") || told.out.contains("sampled from the statistics"), "{}", told.out);
+    let object = oncall.ask(&slowest);
+    assert!(object["findings"][0].to_string().contains("shop_orderitem"), "{:#}", object["findings"]);
+
+    // A sort on disk.
+    traffic.fault("disk-sort").expect("a fault");
+    let id = oncall.query_of("orders.views.ranking");
+    let told = oncall.run(&["explain", "-d", "oncall", "--on", "replica", "--queryid", &id, "--analyze", "--param", "21", "--param", "300000"]);
+    assert!(told.status == 0 && told.out.contains("HIGH") && told.out.contains("disk"), "{told:#?}");
+
+    // Statistics from when the table was empty, which the primary alone counts.
+    let stale = traffic.harm("stale-statistics", &[]).expect("a harm");
+    let sql = "SELECT count(*) FROM shop_pricelistentry WHERE supplier = 'Acme'";
+    let names = |answer: &Value| answer["findings"].as_array().expect("findings").iter().any(|f| f["code"] == "stale-statistics");
+    assert!(names(&oncall.ask(&["explain", "-d", "oncall", sql])));
+    stale.restore().expect("well again");
+    assert!(!names(&oncall.ask(&["explain", "-d", "oncall", sql])));
+
+    // Writers that are blocked, not slow. The role only reads, and may not plan what they run.
+    let harmed = traffic.harm("lock-pileup", &["--slow-seconds", "120"]).expect("a harm");
+    let locks = oncall.ask(&["db", "-d", "oncall", "locks"]);
+    let tree = &locks["facts"]["trees"][0];
+    let (blocker, blocked) = (tree["who"]["pid"].to_string(), tree["blocks"][0]["who"]["pid"].to_string());
+    let told = oncall.run(&["explain", "-d", "oncall", "--pid", &blocked]);
+    let says = format!("{}{}", told.out, told.err);
+    for part in ["it is not slow, it waits", &blocker, "products.import_prices", "idle in transaction", "shop_product", "db -d oncall locks"] {
+        assert!(says.contains(part), "{part}: {says}");
+    }
+    harmed.restore().expect("well again");
+    let well = oncall.ask(&["explain", "-d", "oncall", "SELECT stock FROM shop_product WHERE id = 7"]);
+    assert!(well["facts"]["meaning"]["ruled_out"].to_string().contains("blocked (nobody waits for a lock)"), "{well:#}");
+    lab.close().expect("an end");
+}
