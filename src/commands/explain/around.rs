@@ -81,14 +81,17 @@ impl Servers<'_> {
         let grounds = blocked.iter().flat_map(|finding| std::iter::once(&finding.says).chain(&finding.evidence)).cloned();
         let what: Vec<Safe> = grounds.chain([safe!("there is no plan: {}", error.what_happened())]).collect();
         let hints = blocked.iter().flat_map(|finding| finding.next.clone());
-        hints.fold(Error::new(error.kind(), "explaining the statement").to(self.found_on.pg.provenance()).what(Safe::join(&what, "; ")), Error::hint)
+        hints.fold(
+            Error::new(error.kind(), "explaining the statement").to(self.found_on.pg.provenance()).what(Safe::join(&what, "; ")),
+            Error::hint,
+        )
     }
 }
 
 /// A next command asks the database that this one asked.
 fn of_database(hint: &mut Hint, database: &str) {
     if let Hint::Run(command) = hint
-        && let Some(rest) = command.strip_prefix("obsctl db ").filter(|_| database != "main")
+        && let Some(rest) = command.strip_prefix("obsctl").and_then(|words| words.strip_prefix(" db ")).filter(|_| database != "main")
     {
         *command = safe!("obsctl db -d {} {}", Safe::name(database), Safe::name(rest));
     }

@@ -364,7 +364,9 @@ fn the_sandbox_s_database_and_broker_are_reached_by_every_way() {
     let sandbox = PodSandbox::start(&cluster, Profile::A).unwrap();
     let text = fs::read_to_string(&sandbox.config).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let without = |line: &&str| !["postgres:", "broker:", "results:"].iter().any(|key| line.trim_start().starts_with(key));
+    let without = |line: &&str| {
+        !["postgres:", "main:", "oncall:", "replica:", "broker:", "results:"].iter().any(|key| line.trim_start().starts_with(key))
+    };
     for (name, text, way) in [
         ("auto", text.clone(), "tunnel to pod "),
         ("exec", text.replace("_URL}", "_URL}, via: exec"), "exec through pod backend-"),
