@@ -93,7 +93,7 @@ fn of_database(hint: &mut Hint, database: &str) {
     if let Hint::Run(command) = hint
         && let Some(rest) = command.strip_prefix("obsctl").and_then(|words| words.strip_prefix(" db ")).filter(|_| database != "main")
     {
-        *command = safe!("obsctl db -d {} {}", Safe::name(database), Safe::name(rest));
+        *command = safe!("{} db -d {} {}", "obsctl", Safe::name(database), Safe::name(rest));
     }
 }
 
