@@ -78,7 +78,7 @@ fn the_faults_of_the_sandbox_are_explained() {
     let (blocker, blocked) = (tree["who"]["pid"].to_string(), tree["blocks"][0]["who"]["pid"].to_string());
     let told = oncall.run(&["explain", "-d", "oncall", "--pid", &blocked]);
     let says = format!("{}{}", told.out, told.err);
-    for part in ["it is not slow, it waits", &blocker, "products.import_prices", "idle in transaction", "shop_product", "db -d oncall locks"] {
+    for part in ["it is not slow, it waits", &blocker, "products.import_prices", "idle in transaction", "shop_product", "obsctl db locks -d oncall"] {
         assert!(says.contains(part), "{part}: {says}");
     }
     harmed.restore().expect("well again");
