@@ -80,7 +80,10 @@ impl Servers<'_> {
         let grounds = blocked.iter().flat_map(|finding| std::iter::once(&finding.says).chain(&finding.evidence)).cloned();
         let what: Vec<Safe> = grounds.chain([safe!("there is no plan: {}", error.what_happened())]).collect();
         let hints = blocked.iter().flat_map(|finding| finding.next.clone());
-        hints.fold(Error::new(error.kind(), "explaining the statement").to(self.found_on.pg.provenance()).what(Safe::join(&what, "; ")), Error::hint)
+        hints.fold(
+            Error::new(error.kind(), "explaining the statement").to(self.found_on.pg.provenance()).what(Safe::join(&what, "; ")),
+            Error::hint,
+        )
     }
 }
 

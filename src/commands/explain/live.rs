@@ -85,7 +85,8 @@ pub(super) async fn explain(args: &Args, session: &Session, out: &mut Out) -> Re
             Vec::new()
         }),
     };
-    let mut coverage = Coverage { searched: vec![Part { system: "postgres", name: servers.runs_on.link.at() }], missing: Vec::new(), bytes: 0 };
+    let mut coverage =
+        Coverage { searched: vec![Part { system: "postgres", name: servers.runs_on.link.at() }], missing: Vec::new(), bytes: 0 };
     let mut sources = vec![pg.provenance()];
     let mut reasons = servers.look(Some(&explained.plain), given.pid, args, session).await;
     around::add(&mut judged.meaning, &mut reasons);

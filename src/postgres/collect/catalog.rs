@@ -196,8 +196,7 @@ impl Walk<'_> {
         asks.extend(questions);
         asks.push(BurstAsk::plain(ROLLBACK));
         let last = asks.len() - 1;
-        let mut answers =
-            send(self.pg, &safe!("asking the catalogs what the statement reaches"), &asks, self.limits.patience()).await?;
+        let mut answers = send(self.pg, &safe!("asking the catalogs what the statement reaches"), &asks, self.limits.patience()).await?;
         answers.failed(last)?;
         (0..count).map(|at| answers.rows(3 + at).map_err(|f| f.error)).collect()
     }

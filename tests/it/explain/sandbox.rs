@@ -60,7 +60,8 @@ fn the_faults_of_the_sandbox_are_explained() {
     // A sort on disk.
     traffic.fault("disk-sort").expect("a fault");
     let id = oncall.query_of("orders.views.ranking");
-    let told = oncall.run(&["explain", "-d", "oncall", "--on", "replica", "--queryid", &id, "--analyze", "--param", "21", "--param", "300000"]);
+    let told =
+        oncall.run(&["explain", "-d", "oncall", "--on", "replica", "--queryid", &id, "--analyze", "--param", "21", "--param", "300000"]);
     assert!(told.status == 0 && told.out.contains("HIGH") && told.out.contains("disk"), "{told:#?}");
 
     // Statistics from when the table was empty, which the primary alone counts.
@@ -78,7 +79,9 @@ fn the_faults_of_the_sandbox_are_explained() {
     let (blocker, blocked) = (tree["who"]["pid"].to_string(), tree["blocks"][0]["who"]["pid"].to_string());
     let told = oncall.run(&["explain", "-d", "oncall", "--pid", &blocked]);
     let says = format!("{}{}", told.out, told.err);
-    for part in ["it is not slow, it waits", &blocker, "products.import_prices", "idle in transaction", "shop_product", "obsctl db locks -d oncall"] {
+    for part in
+        ["it is not slow, it waits", &blocker, "products.import_prices", "idle in transaction", "shop_product", "obsctl db locks -d oncall"]
+    {
         assert!(says.contains(part), "{part}: {says}");
     }
     harmed.restore().expect("well again");
