@@ -61,7 +61,7 @@ fn whole(text: &str, full: bool) -> usize {
     let Ok(plan) = plan::plan(text, &Redactor::default()) else { return 0 };
     let judged = Judged::of(plan);
     let advice = advice::offline(&candidate::candidates(&judged));
-    let facts = Explanation { origin: PlanOrigin::File("a plan".into()), judged, advice, diff: None, reasons: Vec::new() };
+    let facts = Explanation { origin: PlanOrigin::File("a plan".into()), judged, reasons: Vec::new(), advice, diff: None };
     let answer = Answer { facts, findings: Vec::new(), coverage: Coverage::default(), sources: Vec::new() };
     let look = Look::default();
     let doc = explain::explain(&answer, &Where::default(), &look, Shown { full, commands: false });

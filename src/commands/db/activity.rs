@@ -20,7 +20,8 @@ pub struct Args {}
 
 pub(super) async fn run(_args: Args, opened: &Opened, session: &Session, out: &mut Out) -> Result<ExitStatus> {
     let (facts, coverage) = collect::activity::activity(&opened.db, &session.redact).await?;
-    let findings = analyze::activity::findings(&facts);
+    let mut findings = analyze::activity::findings(&facts);
+    super::of_database(&mut findings, &opened.name);
     let answer = Answer { facts, findings, coverage, sources: vec![opened.db.provenance()] };
     let status = shown();
     out.answer(&answer, &opened.place, status, |look| view::activity(&answer, &opened.place, look))?;

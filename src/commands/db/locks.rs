@@ -20,7 +20,8 @@ pub struct Args {}
 
 pub(super) async fn run(_args: Args, opened: &Opened, session: &Session, out: &mut Out) -> Result<ExitStatus> {
     let (facts, coverage) = collect::locks::locks(&opened.db, &session.redact).await?;
-    let findings = analyze::locks::findings(&facts);
+    let mut findings = analyze::locks::findings(&facts);
+    super::of_database(&mut findings, &opened.name);
     let answer = Answer { facts, findings, coverage, sources: vec![opened.db.provenance()] };
     let status = shown();
     out.answer(&answer, &opened.place, status, |look| view::locks(&answer, &opened.place, look))?;

@@ -5,6 +5,7 @@ mod locks;
 mod slow;
 
 use crate::{
+    answer::{Finding, Hint},
     connect::postgres::Postgres,
     error::{Error, Kind, Result},
     exit::{ExitStatus, Outcome},
@@ -39,6 +40,7 @@ pub enum DbVerb {
 
 /// A database that answers.
 struct Opened {
+    name: String,
     db: Postgres,
     place: Where,
 }
@@ -78,7 +80,18 @@ async fn open(name: &str, session: &Session, out: &mut Out) -> Result<Opened> {
         None => Where { environment: session.env.name.clone(), ..Where::default() },
     };
     let place = Where { system: Some(safe!("{} ({})", link.at(), db.route())), ..place };
-    Ok(Opened { db, place })
+    Ok(Opened { name: name.to_owned(), db, place })
+}
+
+/// The next commands ask the database that this one asked.
+pub(super) fn of_database(findings: &mut [Finding], database: &str) {
+    for hint in findings.iter_mut().flat_map(|finding| &mut finding.next) {
+        if let Hint::Run(command) = hint
+            && database != "main"
+        {
+            *command = safe!("{} -d {}", *command, Safe::name(database));
+        }
+    }
 }
 
 /// What was found is shown, good or bad: a database's state is no verdict on a command.

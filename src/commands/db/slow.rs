@@ -107,7 +107,8 @@ pub(super) async fn run(args: Args, opened: &Opened, session: &Session, out: &mu
     }
     let readings = Readings { server, now: &now, from: from.as_ref().or(saved.as_ref()), before: saved.as_ref(), running: &running };
     let facts = statements::rank(&readings, args.by.into(), usize::from(args.limit));
-    let findings = statements::findings(&facts);
+    let mut findings = statements::findings(&facts);
+    super::of_database(&mut findings, &opened.name);
     let answer = Answer { facts, findings, coverage, sources: vec![db.provenance()] };
     let doubts = statements::doubts(&readings);
     let status = shown();

@@ -3,7 +3,8 @@
 
 use super::{Args, link::Linked};
 use crate::{
-    answer::{Finding, Hint},
+    answer::Finding,
+    commands::db,
     error::{Error, Kind},
     postgres::{
         analyze::{
@@ -60,9 +61,7 @@ impl Servers<'_> {
             found = look => found.unwrap_or_else(|error| not_seen(error.says())),
             () = stop.cancelled() => not_seen("stopped".into()),
         };
-        for hint in found.findings.iter_mut().flat_map(|finding| &mut finding.next) {
-            of_database(hint, &args.database);
-        }
+        db::of_database(&mut found.findings, &args.database);
         found
     }
 
@@ -85,15 +84,6 @@ impl Servers<'_> {
             Error::new(error.kind(), "explaining the statement").to(self.found_on.pg.provenance()).what(Safe::join(&what, "; ")),
             Error::hint,
         )
-    }
-}
-
-/// A next command asks the database that this one asked.
-fn of_database(hint: &mut Hint, database: &str) {
-    if let Hint::Run(command) = hint
-        && let Some(rest) = command.strip_prefix("obsctl").and_then(|words| words.strip_prefix(" db ")).filter(|_| database != "main")
-    {
-        *command = safe!("{} db -d {} {}", "obsctl", Safe::name(database), Safe::name(rest));
     }
 }
 

@@ -103,7 +103,7 @@ pub(super) fn unique_name() -> String {
 
 /// Sends a burst. A SELECT in it is a question of our own, and marked as such: the statistics are not to hold it for the application's.
 pub(super) async fn send(pg: &Postgres, doing: &Safe, asks: &[BurstAsk<'_>], patience: Duration) -> Result<Answers> {
-    let is_ours = |ask: &BurstAsk<'_>| !ask.only_parsed && ask.sql.starts_with("SELECT");
+    let is_ours = |ask: &BurstAsk<'_>| !ask.only_parsed && ask.sql.trim_start().starts_with("SELECT");
     let texts: Vec<Option<String>> = asks.iter().map(|ask| is_ours(ask).then(|| format!("{} {OURS}", ask.sql))).collect();
     let marked = asks.iter().zip(&texts).map(|(ask, text)| BurstAsk {
         sql: text.as_deref().unwrap_or(ask.sql),

@@ -114,3 +114,21 @@ fn what_it_proposes_to_run_exists() {
         obsctl::cli::Cli::try_parse_from(command.split(' ')).unwrap_or_else(|e| panic!("{command}: {e}"));
     }
 }
+
+/// What the README says to create is all that is needed.
+#[test]
+fn the_role_of_the_readme_suffices() {
+    let readme = fs::read_to_string(crate::cli_support::root().join("README.md")).expect("the README");
+    let (_, block) = readme.split_once("```sql\nCREATE ROLE oncall").expect("its role");
+    let (block, _) = block.split_once("```").expect("its end");
+    let server = get().postgres(Major::V15);
+    server.psql("postgres", "CREATE ROLE shop_owner; CREATE DATABASE shop OWNER shop_owner");
+    server.psql("shop", &format!("CREATE ROLE oncall{}", block.replace('…', "O-1")));
+    let table = "GRANT CREATE ON SCHEMA public TO shop_owner; SET ROLE shop_owner; CREATE TABLE item AS SELECT n, n % 900 AS product FROM generate_series(1, 200000) n";
+    server.psql("shop", table);
+    server.psql("shop", "ANALYZE item");
+    let desk = Desk::new().var("DATABASE_URL", server.url_for("oncall", "O-1", "shop"));
+    let seen = explain(&desk, &["SELECT * FROM item WHERE product = 77"]);
+    assert!(seen.status == 0 && seen.out.contains("hypopg: cost") && !seen.out.contains("GRANT"), "{seen:#?}");
+    assert_eq!(desk.run("db slow").status, 0);
+}

@@ -80,7 +80,7 @@ fn the_faults_of_the_sandbox_are_explained() {
     let told = oncall.run(&["explain", "-d", "oncall", "--pid", &blocked]);
     let says = format!("{}{}", told.out, told.err);
     for part in
-        ["it is not slow, it waits", &blocker, "products.import_prices", "idle in transaction", "shop_product", "db -d oncall locks"]
+        ["it is not slow, it waits", &blocker, "products.import_prices", "idle in transaction", "shop_product", "obsctl db locks -d oncall"]
     {
         assert!(says.contains(part), "{part}: {says}");
     }

@@ -25,6 +25,7 @@ pub fn run(pods: bool) -> Result<()> {
     story.failing_task()?;
     story.slow_queue()?;
     story.lost_worker()?;
+    story.slow_report()?;
     let down = if pods { "cargo run -q -p lab -- sandbox down --pods; make cluster-down" } else { "make demo-down" };
     say(&format!("The production stays up to play with:\n    {} logs --tail 20\nIt ends with: {down}", story.shown()));
     Ok(())
@@ -105,6 +106,25 @@ impl Story {
         );
         harmed.restore()?;
         say("The worker is started again, and what it held is given back.");
+        Ok(())
+    }
+
+    fn slow_report(&self) -> Result<()> {
+        self.plant("slow-report", &[])?;
+        chapter("Sales: \"The product pages take for ever.\" The queues are well. Is it the database, and which statement?");
+        let slow = self.answer(&["db", "-d", "oncall", "slow", "--limit", "3"])?;
+        expect(slow["facts"]["statements"].to_string().contains("products.views.sales"), "the view of the statement is named", &slow)?;
+        chapter("Why does that one take its time? It is found on the primary, and run where nobody waits for it: on the replica.");
+        let answer = self.answer(&["explain", "-d", "oncall", "--on", "replica", "--slowest", "--analyze"])?;
+        expect(answer["facts"]["origin"]["server"]["server"]["replica"] == true, "it ran on the replica", &answer)?;
+        let first = &answer["findings"][0];
+        expect(first["code"] == "reads-much-keeps-little", "it reads much and keeps little", first)?;
+        let advice = &answer["facts"]["advice"][0];
+        expect(advice.to_string().contains("shop_orderitem (product_id)"), "the missing index is named", advice)?;
+        expect(advice["proof"].to_string().contains("hypopg"), "hypopg has proven it", advice)?;
+        say(
+            "What it tells: every call reads all of shop_orderitem, since no index leads with product_id. The planner would take the proposed one at once; nothing was built, and nothing ran on the primary.",
+        );
         Ok(())
     }
 
