@@ -5,5 +5,7 @@ pub mod complete;
 pub mod config;
 pub mod health;
 pub mod logs;
+pub mod notify;
 pub mod queue;
 pub mod setup;
+pub mod watch;

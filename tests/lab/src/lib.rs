@@ -22,6 +22,7 @@ pub mod hand;
 pub mod holder;
 pub mod init;
 pub mod latency;
+pub mod mail;
 pub mod need;
 pub mod ports;
 pub mod process;
