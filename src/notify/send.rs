@@ -62,7 +62,7 @@ pub struct PostOffice {
 
 /// What came of an attempt.
 #[derive(Debug)]
-pub struct Attempt {
+pub struct Delivery {
     /// For the outbox.
     pub reaction: Reaction,
     /// What went wrong; empty where nothing did.
@@ -94,7 +94,7 @@ impl ReadyChannel {
     }
 
     /// Tries once.
-    pub async fn send(&self, alert: &Alert, office: &PostOffice, now: Timestamp) -> Attempt {
+    pub async fn send(&self, alert: &Alert, office: &PostOffice, now: Timestamp) -> Delivery {
         match &self.0 {
             Ready::Http(url, shape) => {
                 let body = match shape {
@@ -111,31 +111,31 @@ impl ReadyChannel {
             Ready::Command(words) => {
                 let input = webhook(alert).to_string();
                 match process::feed(words, input.as_bytes(), PATIENCE, &office.redact).await {
-                    Ok(()) => Attempt { reaction: Reaction::Taken, says: Safe::EMPTY },
+                    Ok(()) => Delivery { reaction: Reaction::Taken, says: Safe::EMPTY },
                     // It ran and did not end: it may have told somebody.
-                    Err(error) if error.kind() == Kind::Timeout => Attempt { reaction: Reaction::Unclear, says: error.says() },
-                    Err(error) => Attempt { reaction: Reaction::Later(None), says: error.says() },
+                    Err(error) if error.kind() == Kind::Timeout => Delivery { reaction: Reaction::Unclear, says: error.says() },
+                    Err(error) => Delivery { reaction: Reaction::Later(None), says: error.says() },
                 }
             }
         }
     }
 }
 
-fn posted(url: &HttpUrl, posted: Posted) -> Attempt {
+fn posted(url: &HttpUrl, posted: Posted) -> Delivery {
     let at = url.at();
     match posted {
-        Posted::Answered(200..300, _) => Attempt { reaction: Reaction::Taken, says: Safe::EMPTY },
+        Posted::Answered(200..300, _) => Delivery { reaction: Reaction::Taken, says: Safe::EMPTY },
         Posted::Answered(status @ (408 | 425 | 429 | 500..), pause) => {
-            Attempt { reaction: Reaction::Later(pause), says: safe!("{} answered {}", at, status) }
+            Delivery { reaction: Reaction::Later(pause), says: safe!("{} answered {}", at, status) }
         }
         Posted::Answered(status @ 300..400, _) => {
-            Attempt { reaction: Reaction::Refused, says: safe!("{} answered {}: a redirect is not followed with a secret", at, status) }
+            Delivery { reaction: Reaction::Refused, says: safe!("{} answered {}: a redirect is not followed with a secret", at, status) }
         }
         Posted::Answered(status, _) => {
-            Attempt { reaction: Reaction::Refused, says: safe!("{} answered {}: it will not take this", at, status) }
+            Delivery { reaction: Reaction::Refused, says: safe!("{} answered {}: it will not take this", at, status) }
         }
-        Posted::Unsent(what) => Attempt { reaction: Reaction::Later(None), says: safe!("{}: {}", at, what) },
-        Posted::Unclear(what) => Attempt { reaction: Reaction::Unclear, says: safe!("{}: {}", at, what) },
+        Posted::Unsent(what) => Delivery { reaction: Reaction::Later(None), says: safe!("{}: {}", at, what) },
+        Posted::Unclear(what) => Delivery { reaction: Reaction::Unclear, says: safe!("{}: {}", at, what) },
     }
 }
 
@@ -198,17 +198,17 @@ async fn send_mail(
     to: &[Mailbox],
     alert: &Alert,
     redact: &Redactor,
-) -> Attempt {
+) -> Delivery {
     let (subject, body) = mail(alert);
     let mut message = Message::builder().from(from.clone()).subject(subject).header(ContentType::TEXT_PLAIN);
     for one in to {
         message = message.to(one.clone());
     }
     let Ok(message) = message.body(body) else {
-        return Attempt { reaction: Reaction::Refused, says: "the mail cannot be written".into() };
+        return Delivery { reaction: Reaction::Refused, says: "the mail cannot be written".into() };
     };
     match tokio::time::timeout(PATIENCE * 2, mailer.send(message)).await {
-        Ok(Ok(_)) => Attempt { reaction: Reaction::Taken, says: Safe::EMPTY },
+        Ok(Ok(_)) => Delivery { reaction: Reaction::Taken, says: Safe::EMPTY },
         Ok(Err(error)) => {
             let says = redact.safe(error.to_string().as_bytes()).clipped(200);
             let reaction = match (error.is_permanent(), error.is_timeout()) {
@@ -216,9 +216,9 @@ async fn send_mail(
                 (_, true) => Reaction::Unclear,
                 _ => Reaction::Later(None),
             };
-            Attempt { reaction, says }
+            Delivery { reaction, says }
         }
-        Err(_) => Attempt { reaction: Reaction::Unclear, says: "the mail server did not answer in time".into() },
+        Err(_) => Delivery { reaction: Reaction::Unclear, says: "the mail server did not answer in time".into() },
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     notify::{
         model::Alert,
         outbox::{Fate, Letter, Outbox},
-        send::Attempt,
+        send::Delivery,
     },
     safe,
     session::Session,
@@ -106,7 +106,7 @@ impl Desk {
     }
 
     /// What came of a letter.
-    pub fn reacted(&self, letter: &Letter, attempt: &Attempt, now: Timestamp) {
+    pub fn reacted(&self, letter: &Letter, attempt: &Delivery, now: Timestamp) {
         let fate = self.change(|kept| kept.outbox.reacted(letter.number, attempt.reaction, now));
         let (channel, key) = (Safe::name(&letter.channel), Safe::name(&letter.key));
         match fate {

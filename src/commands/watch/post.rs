@@ -8,7 +8,7 @@ use crate::{
     notify::{
         decode,
         outbox::{Letter, Reaction},
-        send::{Attempt, PostOffice, ReadyChannel},
+        send::{Delivery, PostOffice, ReadyChannel},
     },
     safe,
     session::Session,
@@ -61,8 +61,8 @@ impl Post {
         Self::ready(session, session.env.notify.of(route).iter()).await
     }
 
-    async fn send(&self, letter: Letter, session: &Session) -> (Letter, Attempt) {
-        let refused = |says: Safe| Attempt { reaction: Reaction::Refused, says };
+    async fn send(&self, letter: Letter, session: &Session) -> (Letter, Delivery) {
+        let refused = |says: Safe| Delivery { reaction: Reaction::Refused, says };
         let attempt = match (self.channels.get(&letter.channel), decode::alert(&letter.alert, letter.again)) {
             (None, _) => refused("the configuration names no such channel any more".into()),
             (_, None) => refused("what was stored of it makes no sense".into()),
