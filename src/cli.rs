@@ -29,6 +29,10 @@ pub enum Command {
     Db(commands::db::Args),
     /// Is it up, on every pod, for real
     Health(Box<commands::health::Args>),
+    /// Ask again and again, remember, and tell somebody when something fails
+    Watch(Box<commands::watch::Args>),
+    /// Whether those who would be told can be
+    Notify(commands::notify::Args),
     /// What changed lately: rollouts, configuration, restarts, evictions
     Changes(commands::changes::Args),
     /// What the configuration says, whether it is good, and the leave to act

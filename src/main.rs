@@ -68,6 +68,8 @@ async fn whole(cli: Cli, vars: Vars, out: &mut Out) -> Result<ExitStatus> {
             Command::Db(args) => commands::db::run(args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
             Command::Queue(args) => commands::queue::run(args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
             Command::Health(args) => commands::health::run(*args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
+            Command::Watch(args) => commands::watch::run(*args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
+            Command::Notify(args) => commands::notify::run(&args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
             Command::Changes(args) => commands::changes::run(&args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
             Command::Logs(args) => commands::logs::run(*args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
         }

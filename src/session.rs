@@ -4,13 +4,13 @@
 
 use crate::{
     answer::Hint,
-    config::{Address, Broker, Endpoint, Environment, Via},
+    config::{Address, Broker, Endpoint, Environment, SecretRef, Sourced, Via},
     connect::{
         broker::{BrokerLink, Surroundings, may_need_cluster, must_have_cluster},
         http::Proxies,
         kube::{Cluster, KubeAsk},
         postgres::PostgresLink,
-        secret::Secrets,
+        secret::{Secrets, needs_cluster},
     },
     error::{Error, Kind, Result},
     exit::Outcome,
@@ -19,6 +19,7 @@ use crate::{
     text::{Redactor, Safe},
 };
 use jiff::{Timestamp, Zoned, tz::TimeZone};
+use secrecy::SecretString;
 use std::{
     path::PathBuf,
     sync::{
@@ -205,6 +206,15 @@ impl Session {
             link = resolve => link,
             () = stop.cancelled() => Err(Error::new(Kind::Cancelled, doing.clone()).what("stopped")),
         }
+    }
+
+    /// The value of one reference of the configuration.
+    ///
+    /// # Errors
+    /// As `Secrets::resolve`.
+    pub async fn resolve(&self, value: &Sourced<SecretRef>) -> Result<SecretString> {
+        let cluster = if needs_cluster(&value.value) { Some(self.cluster().await?) } else { None };
+        self.secrets(cluster.as_ref()).resolve(value).await
     }
 
     /// The cluster, where the way to an endpoint leads, or may lead, through it.

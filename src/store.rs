@@ -1,8 +1,10 @@
 //! The state folder: what obsctl remembers from one run to the next. A file appears whole or not at all, and only its owner can read it.
 
 mod queues;
+mod shelf;
 
 pub use queues::{BrokerMemory, QueueMemory, TailMemory, broker_memory, remember_broker};
+pub use shelf::{Shelf, Shelved};
 
 use crate::text::MaskKey;
 use std::{

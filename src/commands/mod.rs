@@ -7,5 +7,7 @@ pub mod db;
 pub mod explain;
 pub mod health;
 pub mod logs;
+pub mod notify;
 pub mod queue;
 pub mod setup;
+pub mod watch;

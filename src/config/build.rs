@@ -2,8 +2,8 @@
 //! Reads no file, opens no connection.
 
 use super::{
-    Action, Address, AddressParts, App, Broker, Endpoint, Environment, KubeTarget, LibpqFiles, Origin, Results, SecretRef, Setting,
-    Sourced, TlsSettings, Vars, Via,
+    Action, Address, AddressParts, App, Broker, Endpoint, Environment, KubeTarget, LibpqFiles, NotifySettings, Origin, Results, SecretRef, Setting,
+    Sourced, TlsSettings, Vars, Via, WatchSettings,
     file::{At, Place, RawApp, RawEnvironment, RawKube, RawResults, shown},
     nearest,
     reference::RawValue,
@@ -163,6 +163,8 @@ impl<'a> Builder<'a> {
             postgres,
             broker,
             results: None,
+            watch: WatchSettings::default(),
+            notify: NotifySettings::default(),
             request_id_fields: Vec::new(),
             timezone: None,
             deadline: None,
@@ -224,6 +226,8 @@ impl<'a> Builder<'a> {
             postgres,
             broker,
             results,
+            watch: self.watch(&raw.watch),
+            notify: self.notify(&raw.notify),
             request_id_fields: self.texts("request_id_fields".into(), &raw.request_id_fields),
             timezone: self.zone("timezone".into(), &raw.timezone),
             deadline: self.duration("deadline".into(), &raw.deadline),

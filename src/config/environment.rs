@@ -1,6 +1,6 @@
 //! The merged, typed environment that a command works on. Holds what was decided, not how.
 
-use super::{Broker, Endpoint, Origin, SecretRef, Sourced};
+use super::{Broker, Endpoint, NotifySettings, Origin, SecretRef, Sourced, WatchSettings};
 use crate::text::Safe;
 use jiff::{SignedDuration, tz::TimeZone};
 use serde::Serialize;
@@ -24,6 +24,10 @@ pub struct Environment {
     pub broker: Option<Broker>,
     /// Where Celery stores results.
     pub results: Option<Results>,
+    /// How it is watched.
+    pub watch: WatchSettings,
+    /// Who is told when a watch finds trouble.
+    pub notify: NotifySettings,
     /// Further names of a request ID in its logs.
     pub request_id_fields: Vec<String>,
     /// The zone of log times that name none.

@@ -1,7 +1,7 @@
 //! The configuration file: its raw form (which is also its JSON Schema), its parsing and its errors. Resolves no value and knows nothing
 //! of precedence or trust. An error never shows a value, nor a neighbouring line: a password may stand there.
 
-use super::{endpoint::Via, explain::explain, reference::RawValue};
+use super::{endpoint::Via, explain::explain, notify::RawNotify, reference::RawValue, watch::RawWatch};
 use crate::{
     error::{Error, Kind},
     safe,
@@ -171,6 +171,10 @@ pub(super) struct RawEnvironment {
     pub broker: Opt<At<RawBroker>>,
     /// Where Celery stores results.
     pub results: Opt<At<RawResults>>,
+    /// How it is watched.
+    pub watch: Opt<RawWatch>,
+    /// Who is told when a watch finds trouble.
+    pub notify: Opt<RawNotify>,
     /// Further names under which this environment's logs write a request ID.
     pub request_id_fields: Vec<At<String>>,
     /// The zone of log times that name none: Europe/Istanbul, +03:00.

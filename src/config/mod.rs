@@ -3,7 +3,8 @@
 //!
 //! `file` reads the YAML and `explain` words its errors, `trust` finds the file and says whether it may act, `merge` holds the variables
 //! and the precedence, `build` and `value` make the typed `environment` of it, `endpoint` is the way to a database or a broker as data,
-//! `broker` and `broker_url` are a Celery broker as its file and its URL describe it, `check` looks at a whole file.
+//! `broker` and `broker_url` are a Celery broker as its file and its URL describe it, `watch` and
+//! `notify` are when silence is wanted and who is told, `check` looks at a whole file.
 
 mod broker;
 mod broker_url;
@@ -15,10 +16,12 @@ mod explain;
 mod file;
 mod merge;
 mod nearest;
+mod notify;
 mod postgres_url;
 mod reference;
 mod trust;
 mod value;
+mod watch;
 
 pub use broker::{Broker, QueueThresholds, Transport};
 pub use broker_url::{BrokerAddress, BrokerUrl, UrlTls, Verify, host_port};
@@ -28,8 +31,10 @@ pub use environment::{App, Environment, KubeTarget, LibpqFiles, LogGlob, Results
 pub use file::schema;
 pub use merge::{Inputs, Origin, Sourced, Vars, load, names};
 pub use nearest::nearest;
+pub use notify::{Channel, NotifySettings, RouteName};
 pub use postgres_url::{PostgresUrl, SslMode, WantedHost};
 pub use trust::{Action, TrustPlan, plan_trust, state_folder};
+pub use watch::{WatchSettings, WindowSetting};
 
 #[cfg(test)]
 mod tests;

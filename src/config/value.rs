@@ -30,7 +30,7 @@ impl Builder<'_> {
     }
 
     /// Notes what the file would do, and says whether it may.
-    fn may(&mut self, place: Place, does: &'static str, what: &Safe) -> bool {
+    pub(super) fn may(&mut self, place: Place, does: &'static str, what: &Safe) -> bool {
         self.actions.push(Action { place: place.in_file(&self.path), does, what: what.clone() });
         self.trusted
     }

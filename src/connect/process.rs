@@ -1,4 +1,4 @@
-//! Runs the commands that a trusted configuration names: stdin closed, output bounded, a deadline. What they print is a secret and is
+//! Runs the commands that a trusted configuration names: stdin closed or fed, output bounded, a deadline. What they print is a secret and is
 //! never shown; of what they complain about, the last line is, redacted.
 #![expect(clippy::disallowed_methods, reason = "the one place that starts programs for the configuration")]
 
@@ -10,7 +10,7 @@ use crate::{
 };
 use secrecy::SecretString;
 use std::{io::ErrorKind, process::Stdio, time::Duration};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 /// How long a command may take: a password manager may ask for a fingerprint.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,25 +22,40 @@ const LONGEST: u64 = 64 << 10;
 /// # Errors
 /// `Config`: there is no such command, it failed, printed too much or no text. `Timeout`: it did not end.
 pub async fn output(words: &[String], redact: &Redactor) -> Result<SecretString> {
-    output_within(words, redact, PATIENCE).await
+    output_within(words, &[], redact, PATIENCE).await
 }
 
-async fn output_within(words: &[String], redact: &Redactor, patience: Duration) -> Result<SecretString> {
+/// Runs a command with this on its stdin, to its end.
+///
+/// # Errors
+/// As `output`.
+pub async fn feed(words: &[String], input: &[u8], patience: Duration, redact: &Redactor) -> Result<()> {
+    output_within(words, input, redact, patience).await.map(|_| ())
+}
+
+async fn output_within(words: &[String], input: &[u8], redact: &Redactor, patience: Duration) -> Result<SecretString> {
     let (program, arguments) = words.split_first().ok_or_else(|| Error::new(Kind::Config, "running a command").what("it is empty"))?;
     let shown = Safe::name(program);
     let fail = |kind, what: Safe| {
         Error::new(kind, safe!("running the configuration's command {}", shown)).what(what).hint(Hint::Try("run it by hand".into()))
     };
     let mut command = tokio::process::Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
+    command.args(arguments).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().map_err(|e| match e.kind() {
         ErrorKind::NotFound => fail(Kind::Config, "there is no such command".into()),
         ErrorKind::PermissionDenied => fail(Kind::Config, "it may not be executed".into()),
         _ => fail(Kind::Config, Safe::name(e.to_string())),
     })?;
-    let (out, complaint) = (child.stdout.take(), child.stderr.take());
-    let run = async { tokio::join!(bounded(out), bounded(complaint), child.wait()) };
-    let (out, complaint, status) = tokio::time::timeout(patience, run)
+    let (stdin, out, complaint) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let feeding = async {
+        if let Some(mut stdin) = stdin {
+            // A command that does not want to read all of it may end.
+            let _ = stdin.write_all(input).await;
+        }
+    };
+    let run = async { tokio::join!(feeding, bounded(out), bounded(complaint), child.wait()) };
+    let ((), out, complaint, status) = tokio::time::timeout(patience, run)
         .await
         .map_err(|_| fail(Kind::Timeout, safe!("it did not end within {} s", patience.as_secs())))?;
     let status = status.map_err(|e| fail(Kind::Config, Safe::name(e.to_string())))?;
@@ -72,7 +87,7 @@ mod tests {
 
     async fn run(words: &[&str]) -> Result<String, String> {
         let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
-        let answer = output_within(&words, &Redactor::default(), Duration::from_secs(2)).await;
+        let answer = output_within(&words, &[], &Redactor::default(), Duration::from_secs(2)).await;
         answer.map(|secret| secret.expose_secret().to_owned()).map_err(|e| e.what_happened().to_string())
     }
 
@@ -89,6 +104,9 @@ mod tests {
         assert_eq!(run(&["head", "-c", "100000", "/dev/zero"]).await, Err("it printed more than 64 KiB".into()));
         assert_eq!(run(&["printf", "\\377"]).await, Err("it printed something that is not UTF-8".into()));
         assert_eq!(run(&["sleep", "60"]).await, Err("it did not end within 2 s".into()));
+        let words = ["sh", "-c", "grep -q '\"n\":3'"].map(str::to_owned);
+        assert!(feed(&words, b"{\"n\":3}", Duration::from_secs(2), &Redactor::default()).await.is_ok());
+        assert!(feed(&words, b"{}", Duration::from_secs(2), &Redactor::default()).await.is_err());
         assert_eq!(run(&["false"]).await, Err("it failed".into()));
     }
 }

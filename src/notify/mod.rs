@@ -1,6 +1,8 @@
-//! Telling somebody: what an alert says, the shape that each service wants it in, and the outbox that loses none. Sends nothing itself:
-//! a `Letter` is what a sender needs, and its answer comes back as a [`outbox::Reaction`].
+//! Telling somebody: what an alert says, the shape that each service wants it in, the outbox that loses none, and one attempt to send.
+//! Decides nothing: who is told of what comes from outside.
 
+pub mod decode;
 pub mod model;
 pub mod outbox;
 pub mod payload;
+pub mod send;

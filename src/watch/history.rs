@@ -23,9 +23,9 @@ pub enum Mark {
 /// The last probes, the oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct History(VecDeque<(Mark, u32)>);
+pub struct ProbeHistory(VecDeque<(Mark, u32)>);
 
-impl History {
+impl ProbeHistory {
     /// One more probe and the milliseconds it took.
     pub fn push(&mut self, mark: Mark, ms: u32) {
         // A file that was written by hand can hold more.
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_found_out_counts_for_nothing() {
-        let mut history = History::default();
+        let mut history = ProbeHistory::default();
         assert_eq!((history.uptime(), history.quantile(0.5)), (None, None));
         for (mark, ms) in [(Mark::Good, 10), (Mark::Bad, 30), (Mark::Unknown, 9_000), (Mark::Warned, 20), (Mark::Good, 40)] {
             history.push(mark, ms);
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn only_the_last_are_kept() {
-        let mut history = History::default();
+        let mut history = ProbeHistory::default();
         for n in 0..1_000 {
             history.push(if n < 950 { Mark::Bad } else { Mark::Good }, n);
         }

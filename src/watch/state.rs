@@ -1,6 +1,6 @@
 //! What a watch remembers across restarts: written whole after every round, read back at the start. Holds no secret and no address.
 
-use super::history::History;
+use super::history::ProbeHistory;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -56,5 +56,5 @@ pub struct SubjectState {
     /// Whether its going down was told, so that its recovery will be.
     pub told: bool,
     /// What the last probes said.
-    pub history: History,
+    pub history: ProbeHistory,
 }

@@ -35,3 +35,5 @@ mod shells;
 mod soak;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod watch;

@@ -29,6 +29,9 @@ pub struct Args {
     /// Ask the broker, the databases and the workers as well, from here, and compare: reads only
     #[arg(long)]
     pub deep: bool,
+    /// Ask again every minute and say what changes: obsctl watch, which has flags for it
+    #[arg(long)]
+    pub watch: bool,
     /// How long one target may take
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub timeout: Duration,

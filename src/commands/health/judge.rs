@@ -112,6 +112,13 @@ fn metrics(targets: &[HealthTarget], planner: &Planner<'_>) -> Vec<HealthTarget>
     found
 }
 
+/// What changed in the last hour, as lines. Nothing where that cannot be looked at.
+pub(in crate::commands) async fn changes_of(plan: &Plan, now: Timestamp, session: &Session) -> Vec<Safe> {
+    let mut facts = HealthFacts::default();
+    look_back(plan, now, session, &mut facts, &mut HealthSetup::default(), &mut Coverage::default()).await;
+    facts.changes
+}
+
 /// What changed lately, where something is wrong. What cannot be looked at does not make the answer worse.
 async fn look_back(
     plan: &Plan,

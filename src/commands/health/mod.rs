@@ -4,8 +4,10 @@ mod args;
 mod deep;
 mod judge;
 mod plan;
+mod round;
 
 pub use args::Args;
+pub(super) use round::{Round, Rounds};
 
 use crate::{
     config::App,
@@ -31,7 +33,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 /// Everything that will be asked.
 #[derive(Default)]
-struct Plan {
+pub(super) struct Plan {
     targets: Vec<HealthTarget>,
     /// The pods among them, for what is looked up afterwards.
     pods: Vec<(Serving, Option<Safe>)>,
@@ -47,6 +49,9 @@ struct Plan {
 pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitStatus> {
     if args.targets.iter().any(|t| t == "-") {
         return judge::compose(&args, session, out);
+    }
+    if args.watch {
+        return super::watch::run(super::watch::Args::of(args), session, out).await;
     }
     let planner = Planner {
         args: &args,

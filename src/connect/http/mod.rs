@@ -3,9 +3,11 @@
 
 mod certificate;
 mod dial;
+mod post;
 mod url;
 
 pub use certificate::HttpTrust;
+pub use post::{HttpPost, Posted, post};
 pub use url::HttpUrl;
 
 use super::kube::Cluster;

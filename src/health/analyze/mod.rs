@@ -2,8 +2,10 @@
 
 pub mod cross;
 mod setup;
+mod subjects;
 
 pub use setup::{HealthSetup, LivenessUse, StuckRollout};
+pub use subjects::{PASSING, SubjectSeen, subjects};
 
 use super::model::{Asked, BodyRead, Component, Condition, HealthFacts, NotHealth, TargetHealth};
 use crate::{

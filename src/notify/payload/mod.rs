@@ -42,7 +42,7 @@ fn lines(alert: &Alert) -> Vec<Safe> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::notify) mod tests {
     use super::*;
     use crate::notify::model::AlertRoute;
 

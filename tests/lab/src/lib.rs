@@ -23,6 +23,7 @@ pub mod hand;
 pub mod holder;
 pub mod init;
 pub mod latency;
+pub mod mail;
 pub mod need;
 pub mod ports;
 pub mod postgres;

@@ -167,6 +167,7 @@ pub struct Scripted {
     at: SocketAddr,
     closed: Arc<AtomicBool>,
     asked: Arc<Mutex<Vec<String>>>,
+    told: Arc<Mutex<Vec<String>>>,
 }
 
 impl Scripted {
@@ -175,15 +176,16 @@ impl Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").doing(|| "opening a port")?;
         let at = listener.local_addr().doing(|| "asking for the port")?;
         let (closed, asked) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<String>>>::default());
-        let server = Self { at, closed: Arc::clone(&closed), asked: Arc::clone(&asked) };
+        let told = Arc::<Mutex<Vec<String>>>::default();
+        let server = Self { at, closed: Arc::clone(&closed), asked: Arc::clone(&asked), told: Arc::clone(&told) };
         let script = Arc::new(script);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if closed.load(Ordering::Relaxed) {
                     return;
                 }
-                let (script, asked, closed) = (Arc::clone(&script), Arc::clone(&asked), Arc::clone(&closed));
-                thread::spawn(move || serve(stream, &*script, &asked, &closed));
+                let (script, asked, told, closed) = (Arc::clone(&script), Arc::clone(&asked), Arc::clone(&told), Arc::clone(&closed));
+                thread::spawn(move || serve(stream, &*script, &asked, &told, &closed));
             }
         });
         Ok(server)
@@ -202,6 +204,11 @@ impl Scripted {
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// The bodies of the requests that had one, before they were answered.
+    pub fn told(&self) -> Vec<String> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Drop for Scripted {
@@ -211,7 +218,13 @@ impl Drop for Scripted {
     }
 }
 
-fn serve(mut stream: TcpStream, script: &dyn Fn(&str) -> Act, asked: &Mutex<Vec<String>>, closed: &AtomicBool) -> Option<()> {
+fn serve(
+    mut stream: TcpStream,
+    script: &dyn Fn(&str) -> Act,
+    asked: &Mutex<Vec<String>>,
+    told: &Mutex<Vec<String>>,
+    closed: &AtomicBool,
+) -> Option<()> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -220,7 +233,14 @@ fn serve(mut stream: TcpStream, script: &dyn Fn(&str) -> Act, asked: &Mutex<Vec<
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let path = head.split(' ').nth(1).unwrap_or("/").to_owned();
-    asked.lock().unwrap_or_else(PoisonError::into_inner).push(head.to_ascii_lowercase());
+    let head = head.to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).and_then(|n| n.trim().parse().ok()).unwrap_or(0);
+    asked.lock().unwrap_or_else(PoisonError::into_inner).push(head);
+    if length > 0 {
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).ok()?;
+        told.lock().unwrap_or_else(PoisonError::into_inner).push(String::from_utf8_lossy(&body).into_owned());
+    }
     match script(&path) {
         Act::Say(bytes) => stream.write_all(&bytes).ok()?,
         Act::SayLate(late, bytes) => {

@@ -1,0 +1,106 @@
+//! Beside the rounds, and never in their way: what is to be told is sent, and the sign of life is given.
+
+use super::desk::Desk;
+use crate::{
+    config::{Channel, RouteName},
+    connect::http::{self, HttpLimits, HttpQuestion, HttpTrust, HttpUrl, Way},
+    error::{Error, Kind, Result},
+    notify::{
+        decode,
+        outbox::{Letter, Reaction},
+        send::{Delivery, PostOffice, ReadyChannel},
+    },
+    safe,
+    session::Session,
+    text::Safe,
+};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use std::{collections::BTreeMap, time::Duration};
+use tokio::time::timeout;
+
+/// How often the outbox is looked into for what may go again.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a sign of life may take.
+const PING: Duration = Duration::from_secs(10);
+
+/// Everybody who may be told.
+pub(in crate::commands) struct Post {
+    pub office: PostOffice,
+    pub channels: BTreeMap<String, ReadyChannel>,
+}
+
+impl Post {
+    /// Makes these channels ready: what is wrong with one is found at the start, not at night.
+    ///
+    /// # Errors
+    /// `Config`: the file is not trusted, or a channel's reference or address is wrong.
+    pub async fn ready(session: &Session, wanted: impl Iterator<Item = &String>) -> Result<Self> {
+        let settings = &session.env.notify;
+        if settings.untrusted {
+            return Err(Error::new(Kind::Config, "preparing the channels")
+                .what("the file that names them lies in a project folder, and nobody trusted it yet")
+                .hint(crate::answer::Hint::Run("obsctl config trust".into())));
+        }
+        let mut channels = BTreeMap::new();
+        for name in wanted {
+            let Some(channel) = settings.channels.get(name) else { continue };
+            let secret = match channel {
+                Channel::Slack(v) | Channel::Discord(v) | Channel::PagerDuty(v, _) | Channel::Webhook(v) | Channel::Mail(v, ..) => {
+                    Some(session.resolve(v).await?)
+                }
+                Channel::Command(_) => None,
+            };
+            channels.insert(name.clone(), ReadyChannel::of(name, channel, secret.as_ref())?);
+        }
+        let office = PostOffice { proxies: session.proxies.clone(), trust: HttpTrust::machine()?, redact: session.redact.clone() };
+        Ok(Self { office, channels })
+    }
+
+    /// The channels of a route.
+    pub(super) async fn of_route(session: &Session, route: RouteName) -> Result<Self> {
+        Self::ready(session, session.env.notify.of(route).iter()).await
+    }
+
+    async fn send(&self, letter: Letter, session: &Session) -> (Letter, Delivery) {
+        let refused = |says: Safe| Delivery { reaction: Reaction::Refused, says };
+        let attempt = match (self.channels.get(&letter.channel), decode::alert(&letter.alert, letter.again)) {
+            (None, _) => refused("the configuration names no such channel any more".into()),
+            (_, None) => refused("what was stored of it makes no sense".into()),
+            (Some(channel), Some(alert)) => channel.send(&alert, &self.office, session.now().timestamp()).await,
+        };
+        (letter, attempt)
+    }
+
+    /// Sends what is due, for ever; several at a time, so that a receiver that hangs holds up nobody else.
+    pub(super) async fn deliver(&self, desk: &Desk, session: &Session) {
+        let mut flying = FuturesUnordered::new();
+        loop {
+            flying.extend(desk.due(session.now().timestamp()).into_iter().map(|letter| self.send(letter, session)));
+            tokio::select! {
+                Some((letter, attempt)) = flying.next(), if !flying.is_empty() => {
+                    desk.reacted(&letter, &attempt, session.now().timestamp());
+                }
+                _ = timeout(LOOK, desk.wake.notified()) => {}
+            }
+        }
+    }
+}
+
+/// Gives a sign of life after every round, for ever.
+pub(super) async fn live(url: Option<&HttpUrl>, trust: &HttpTrust, desk: &Desk, session: &Session) {
+    let mut unheard = false;
+    loop {
+        desk.alive.notified().await;
+        let Some(url) = url else { continue };
+        let way = Way::Direct(session.proxies.clone());
+        let limits = HttpLimits { each: PING, whole: PING };
+        let question = HttpQuestion { url: url.clone(), way, headers: Vec::new(), trust: trust.clone(), limits };
+        let (exchange, _) = http::ask(&question, &session.redact).await;
+        let heard = exchange.fault.is_none() && exchange.status.is_some_and(|s| (200..300).contains(&s));
+        if !heard && !unheard {
+            let what = exchange.fault.map(|f| f.what).or_else(|| exchange.status.map(|s| safe!("it answered {}", s))).unwrap_or_default();
+            desk.remark(safe!("the sign of life is not heard: {}: {}", url.at(), what));
+        }
+        unheard = !heard;
+    }
+}

@@ -1,0 +1,116 @@
+//! One round: what was seen becomes observations, those become transitions, and those become alerts that are written down.
+
+use super::{
+    Args, Watch,
+    desk::{Desk, put},
+};
+use crate::{
+    commands::health::Round,
+    config::RouteName,
+    error::Kind,
+    health::{
+        analyze::{PASSING, SubjectSeen, subjects},
+        model::Condition,
+    },
+    notify::model::{Alert, AlertRoute, AlertState},
+    safe,
+    session::Session,
+    text::{Safe, units},
+    watch::{
+        history::Mark,
+        machine::{self, Observed, Patience, Transition, WayOut},
+        state::{Standing, WatchState},
+    },
+};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a round gave.
+pub(super) struct Told {
+    pub way: WayOut,
+    pub alerts: Vec<Alert>,
+}
+
+/// Judges a round, and writes down the state and what is to be told.
+pub(super) async fn judge(watch: &Watch, args: &Args, desk: &Desk, round: &Round, first: bool, session: &Session) -> Told {
+    let now = session.now().timestamp();
+    let mut seen: BTreeMap<String, SubjectSeen> = subjects(&round.facts).into_iter().map(|s| (s.name.to_string(), s)).collect();
+    let (known, _) = desk.known();
+    missing(&known, &mut seen, round, first);
+    let probes: Vec<Observed> = seen.values().map(|subject| observed(subject, watch.quiet(&subject.name, now))).collect();
+    let patience = Patience { fail_after: args.fail_after, recover_after: args.recover_after };
+    // A look ahead, on a copy: what changed is asked for before the state is written, and only where somebody will be told.
+    let fails = machine::round(&mut known.clone(), &probes, patience, now).1.iter().any(|t| t.to == Standing::Down);
+    let changed = if fails { round.changes(now, session).await } else { Vec::new() };
+    desk.round(|state, outbox| {
+        let watched: BTreeSet<String> = state.subjects.keys().filter(|name| !gone(name, &seen, first, round)).cloned().collect();
+        let mut transitions = machine::forget(state, &watched);
+        let (way, told) = machine::round(state, &probes, patience, now);
+        transitions.extend(told);
+        let alerts: Vec<Alert> = transitions.iter().map(|t| alert(t, seen.get(&t.subject), &changed, now, session)).collect();
+        for alert in &alerts {
+            put(outbox, alert, session.env.notify.of(session.env.watch.route), now);
+        }
+        Told { way, alerts }
+    })
+}
+
+/// Whether a subject is watched no longer: at the start, what is no target any more; later, a single pod that went.
+fn gone(name: &str, seen: &BTreeMap<String, SubjectSeen>, first: bool, round: &Round) -> bool {
+    round.blind.is_none() && !seen.contains_key(name) && (first || name.starts_with(PASSING))
+}
+
+/// What is known and was not seen: not found out where the cluster could not be asked, else gone, which is as bad as it gets.
+fn missing(known: &WatchState, seen: &mut BTreeMap<String, SubjectSeen>, round: &Round, first: bool) {
+    let unknown = round.blind.as_ref().filter(|error| error.kind() != Kind::NotFound);
+    for name in known.subjects.keys() {
+        if seen.contains_key(name) || gone(name, seen, first, round) {
+            continue;
+        }
+        let (condition, says) = match unknown {
+            Some(error) => (Condition::Unknown, error.says()),
+            None => (Condition::Failed, "nothing is left of it: no pod".into()),
+        };
+        let subject = SubjectSeen { name: Safe::name(name), condition, ms: 0, reached: unknown.is_none(), says, evidence: Vec::new() };
+        seen.insert(name.clone(), subject);
+    }
+}
+
+fn observed(subject: &SubjectSeen, quiet: bool) -> Observed {
+    let mark = match subject.condition {
+        Condition::Ok | Condition::Skipped => Mark::Good,
+        Condition::Degraded => Mark::Warned,
+        Condition::Unknown => Mark::Unknown,
+        Condition::Failed => Mark::Bad,
+    };
+    Observed { subject: subject.name.to_string(), mark, ms: subject.ms, reached: subject.reached, quiet }
+}
+
+fn alert(transition: &Transition, seen: Option<&SubjectSeen>, changed: &[Safe], now: Timestamp, session: &Session) -> Alert {
+    let down = transition.to == Standing::Down;
+    let lasted = transition.before.map(|t| safe!(" after {}", units::duration(transition.since.duration_since(t)))).unwrap_or_default();
+    let says = match transition.to {
+        Standing::Down => seen.map(|s| s.says.clone()).filter(|s| !s.is_empty()).unwrap_or_else(|| "failed".into()),
+        Standing::Up => safe!("well{}", lasted),
+        Standing::New => "it is watched no longer".into(),
+    };
+    let since = if down { transition.since } else { transition.before.unwrap_or(transition.since) };
+    Alert {
+        key: Safe::name(transition.key()),
+        state: if down { AlertState::Firing } else { AlertState::Resolved },
+        route: match session.env.watch.route {
+            RouteName::Page => AlertRoute::Page,
+            RouteName::Notify => AlertRoute::Notify,
+            RouteName::Record => AlertRoute::Record,
+        },
+        environment: session.env.name.clone().unwrap_or_else(|| "no environment".into()),
+        subject: Safe::name(&transition.subject),
+        says,
+        since,
+        until: (!down).then_some(if transition.to == Standing::Up { transition.since } else { now }),
+        evidence: seen.filter(|_| down).map(|s| s.evidence.clone()).unwrap_or_default(),
+        changed: if down { changed.to_vec() } else { Vec::new() },
+        runbook: session.env.notify.runbook.clone(),
+        again: false,
+    }
+}
