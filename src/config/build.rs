@@ -2,8 +2,8 @@
 //! Reads no file, opens no connection.
 
 use super::{
-    Action, Address, AddressParts, App, Broker, Endpoint, Environment, KubeTarget, LibpqFiles, NotifySettings, Origin, Results, SecretRef, Setting,
-    Sourced, TlsSettings, Vars, Via, WatchSettings,
+    Action, Address, AddressParts, App, Broker, Endpoint, Environment, KubeTarget, LibpqFiles, NotifySettings, Origin, Results, SecretRef,
+    Setting, Sourced, TlsSettings, Vars, Via, WatchSettings,
     file::{At, Place, RawApp, RawEnvironment, RawKube, RawResults, shown},
     nearest,
     reference::RawValue,
