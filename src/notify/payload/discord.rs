@@ -24,7 +24,7 @@ pub fn discord(alert: &Alert) -> Value {
             "description": clipped(&body.join("\n"), DESCRIPTION),
             "color": colour,
             "timestamp": alert.since.to_string(),
-            "footer": {"text": clipped(&format!("obsctl · {}", alert.key), TITLE)},
+            "footer": {"text": clipped(&format!("{} · obsctl", alert.key), TITLE)},
         }],
     })
 }

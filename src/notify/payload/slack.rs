@@ -18,7 +18,7 @@ pub fn slack(alert: &Alert) -> Value {
         "text": clipped(&escaped(&alert.title()), TEXT),
         "link_names": false,
         "unfurl_links": false,
-        "attachments": [{"color": colour, "text": clipped(&body.join("\n"), TEXT), "footer": format!("obsctl · {}", escaped(&alert.key)), "ts": alert.since.as_second()}],
+        "attachments": [{"color": colour, "text": clipped(&body.join("\n"), TEXT), "footer": format!("{} · obsctl", escaped(&alert.key)), "ts": alert.since.as_second()}],
     })
 }
 
