@@ -34,7 +34,7 @@ fn with_database(sandbox: &LocalSandbox, url: &str) -> TempDir {
     let text = std::fs::read_to_string(&sandbox.config).unwrap();
     let other: Vec<String> = text
         .lines()
-        .map(|line| if line.contains("postgres:") { format!("    postgres: {{main: {{url: '{url}'}}}}") } else { line.to_owned() })
+        .map(|line| if line.contains(" main: {url:") { format!("      main: {{url: '{url}'}}") } else { line.to_owned() })
         .collect();
     std::fs::write(folder.path().join("obsctl.yaml"), other.join("\n")).unwrap();
     folder
