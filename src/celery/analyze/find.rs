@@ -131,6 +131,11 @@ fn nowhere(facts: &FindFacts) -> Finding {
     if searched.results.is_none() {
         finding = finding.evidence("stored results were not looked at".into());
     }
+    if searched.results_guessed {
+        finding = finding
+            .evidence("nothing says where results are stored (CELERY_RESULT_BACKEND of the apps, results: in the configuration): only the broker's own Redis was looked at".into())
+            .next(Hint::Set("results: {url: …}, or {django_db: main}".into()));
+    }
     for (n, says) in [(searched.too_large, "too large to be read"), (searched.undecodable, "in a form that is not decoded")] {
         if n > 0 {
             finding = finding.evidence(safe!("{} {}", units::plural(n as usize, "message is", "messages are"), says));

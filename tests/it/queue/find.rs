@@ -61,7 +61,7 @@ fn a_task_is_found_wherever_it_is() {
 #[test]
 fn a_task_that_was_lost_with_its_worker_is_nowhere() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let worker = app.worker(WorkerOptions { concurrency: 1, ..WorkerOptions::default() });
     let gate = app.gate("lost");
     let ids = app.publish(&[Publish::held(&gate)]);
@@ -72,12 +72,19 @@ fn a_task_that_was_lost_with_its_worker_is_nowhere() {
         if ran.status == 1 && ran.out.contains("NOWHERE") { Ok(()) } else { Err(format!("{ran:?}")) }
     });
     find(&redis, "zzzzzz", "", 3);
+    // Where nothing says where results are, or where they are nothing that obsctl reads, "nowhere" would be a guess.
+    let asked =
+        |backend: &str| at(&redis.url(), &format!("queue find {} --ask", ids[0])).var("CELERY_RESULT_BACKEND", backend).run().ends(3);
+    asked("").shows(&["nothing says where results are stored", "results:"]).never_says(&["NOWHERE"]);
+    asked("rpc://").shows(&["Celery keeps them in rpc"]).never_says(&["NOWHERE"]);
+    asked("db+postgresql://shop:hunter2@db/shop").shows(&["db+postgresql"]).never_says(&["NOWHERE", "hunter2"]);
+    asked("django-db").shows(&["the stored results in database main"]).never_says(&["NOWHERE"]);
 }
 
 #[test]
 fn relatives_are_met_on_the_way() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let ids = app.publish(&[Publish::chord(3)]);
     let answer = find(&redis, ids[0].get(..13).unwrap(), "", 0);
     let group = answer["facts"]["tasks"][0]["message"]["group"].as_str().unwrap().to_owned();
@@ -90,7 +97,7 @@ fn relatives_are_met_on_the_way() {
 #[test]
 fn a_long_queue_is_searched_in_pieces_and_can_be_gone_on_with() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     app.fill(&redis, &Publish::quick().queue("long"), 100_000).unwrap();
     let last = filled_id(99_999);
     let watched = redis.monitor().unwrap();
