@@ -93,6 +93,7 @@ fn next(task: &FoundTask, facts: &FindFacts) -> Option<Safe> {
             Some(safe!("next: its worker acknowledges it when it ends (acks_late); until then it is {}", back(returns)))
         }
         (Some(Hold::Running), None) => Some("next: it ends; it was acknowledged before it began, and is lost if its worker dies".into()),
+        (Some(Hold::Revoked), _) => Some("next: nothing; its worker drops it when its turn comes".into()),
         (Some(Hold::Scheduled), Some(returns)) => {
             Some(safe!("next: it runs when its ETA has come; without an acknowledgement it is {}", back(returns)))
         }

@@ -82,6 +82,32 @@ fn a_task_that_was_lost_with_its_worker_is_nowhere() {
 }
 
 #[test]
+fn a_retry_and_a_revoked_task_are_told_as_such() {
+    let redis = get().redis();
+    let app = get().celery(redis.url(), Version::usual());
+    let _worker = app.worker(WorkerOptions::default());
+    let ids = app.publish(&[Publish::of("retrying").args(json!([3, 600])), Publish::quick().countdown(900.0)]);
+    let [retried, revoked] = ids.as_slice() else { panic!("{ids:?}") };
+    eventually(SOON, || {
+        let answer = find(&redis, retried, "--ask", 0);
+        let task = &answer["facts"]["tasks"][0];
+        let hold = &task["places"].as_array().and_then(|all| all.last()).map_or(Value::Null, |place| place["hold"].clone());
+        if task["message"]["retries"] == 1 && hold == "scheduled" { Ok(()) } else { Err(format!("{answer:#}")) }
+    });
+    // Both are delivered and counted, and neither is called late or lost.
+    let answer = at(&redis.url(), "queue depth -o json").run().ends(0).json();
+    assert_eq!((&answer["facts"]["waiting"], &answer["facts"]["delivered"]["count"]), (&json!(0), &json!(2)), "{answer:#}");
+    app.revoke(revoked).unwrap();
+    eventually(SOON, || {
+        let answer = find(&redis, revoked, "--ask", 0);
+        let place = answer["facts"]["tasks"][0]["places"].as_array().and_then(|all| all.last()).cloned().unwrap_or_default();
+        if place["hold"] == "revoked" { Ok(()) } else { Err(format!("{answer:#}")) }
+    });
+    at(&redis.url(), &format!("queue find {revoked} --ask")).run().ends(0).shows(&["revoked on w1@lab", "drops it when its turn comes"]);
+    assert_eq!(redis.cli(&["KEYS", "*reply.celery.pidbox"]).trim(), "");
+}
+
+#[test]
 fn relatives_are_met_on_the_way() {
     let redis = get().redis();
     let app = get().celery(redis.url(), Version::usual());
