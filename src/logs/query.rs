@@ -1,7 +1,7 @@
 //! The question as data. Needles only over-approximate, so that most bytes are never looked at twice; `admits` alone decides.
 
 use super::model::{Entry, Level, Record};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use memchr::memmem;
 use regex::bytes::Regex;
 use std::sync::Arc;
@@ -48,6 +48,46 @@ pub struct Query {
     pub around: usize,
     /// The zone of times that are written without one.
     pub zone: Option<TimeZone>,
+    /// The node's own files too: rotated, compressed, of every life of a container.
+    pub rotated: bool,
+    /// The newest lines of every container first, so that what happened lately is found at once.
+    pub newest: bool,
+    /// Where following begins when everything is filtered: so many lines back.
+    pub back: Option<u64>,
+    /// Only what was written in one of these spans; what does not pass `want` is the neighbourhood of what does.
+    pub spans: Option<Arc<Spans>>,
+}
+
+/// Spans of time, in order, none touching the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spans(Vec<(Timestamp, Timestamp)>);
+
+impl Spans {
+    /// So long before and after each of these moments.
+    pub fn around(moments: impl IntoIterator<Item = Timestamp>, length: SignedDuration) -> Self {
+        let reach = |at: Timestamp| (at.saturating_sub(length).unwrap_or(at), at.saturating_add(length).unwrap_or(at));
+        let mut spans: Vec<_> = moments.into_iter().map(reach).collect();
+        spans.sort_unstable();
+        let mut joined: Vec<(Timestamp, Timestamp)> = Vec::with_capacity(spans.len());
+        for (from, to) in spans {
+            match joined.last_mut() {
+                Some(last) if from <= last.1 => last.1 = last.1.max(to),
+                _ => joined.push((from, to)),
+            }
+        }
+        Self(joined)
+    }
+
+    /// The first moment and the last.
+    pub fn ends(&self) -> Option<(Timestamp, Timestamp)> {
+        Some((self.0.first()?.0, self.0.last()?.1))
+    }
+
+    /// Whether a moment is in one of them.
+    pub fn hold(&self, at: Timestamp) -> bool {
+        let next = self.0.partition_point(|(from, _)| *from <= at);
+        next > 0 && self.0.get(next - 1).is_some_and(|(_, to)| at <= *to)
+    }
 }
 
 /// One condition.

@@ -9,9 +9,9 @@ use super::{
         merge::Merge,
         spool::Spool,
     },
-    model::Record,
+    model::{LogOrigin, Record},
     query::Query,
-    source::{Budget, Lane, LogSource, Piece},
+    source::{Budget, Lane, LogLine, LogSource, Piece},
 };
 use crate::{
     answer::{Coverage, Missing, Part, Why},
@@ -32,6 +32,9 @@ const MEMORY: usize = 48 << 20;
 const HOLD: Duration = Duration::from_millis(300);
 /// How long an open record waits for its traceback while following.
 const OPEN: Duration = Duration::from_millis(150);
+
+/// How many hits of the newest windows are kept until their turn comes, for a reading that is stopped before.
+const MOST_EARLY: usize = 10_000;
 
 /// What to read.
 #[derive(Clone)]
@@ -78,6 +81,10 @@ pub trait Sink {
 /// What a lane's task sends.
 enum Sent {
     Kept(Record),
+    /// A hit of a lane's newest window, to be shown at once: it comes once more in its turn.
+    Early(Record),
+    /// The same in its turn.
+    InTurn(Record),
     Note(Safe),
 }
 
@@ -122,18 +129,29 @@ async fn lane_task(
         query.zone = Some(zone.clone());
     }
     let query = Arc::new(query);
+    let (origin, judged) = (lane.origin.clone(), query.clone());
     let app = lane.origin.app.clone().unwrap_or_else(|| lane.origin.name.clone());
     let mut grouper = Grouper::new(lane.origin.clone());
     let mut keeper = Keeper::new(query.clone(), reading.id_fields.clone());
     let (send, pieces) = mpsc::channel::<Piece>(8);
     let reads = source.read(lane, query, budget, send);
-    let filter = filter(pieces, &mut grouper, &mut keeper, &out, reading.query.follow);
+    let mut window = Window { origin, query: judged, id_fields: reading.id_fields.clone(), hits: Vec::new(), seen: Seen::default() };
+    let filter = filter(pieces, &mut grouper, &mut keeper, &mut window, &out, reading.query.follow);
     let (coverage, ()) = futures_util::future::join(reads, filter).await;
-    (coverage, keeper.seen(app))
+    let mut seen = keeper.seen(app);
+    seen.join(window.seen);
+    (coverage, seen)
 }
 
 /// Pieces to kept records. Takes the receiver: dropping it is what ends the source's reading when nobody listens any more.
-async fn filter(mut pieces: mpsc::Receiver<Piece>, grouper: &mut Grouper, keeper: &mut Keeper, out: &mpsc::Sender<Sent>, follow: bool) {
+async fn filter(
+    mut pieces: mpsc::Receiver<Piece>,
+    grouper: &mut Grouper,
+    keeper: &mut Keeper,
+    window: &mut Window,
+    out: &mpsc::Sender<Sent>,
+    follow: bool,
+) {
     let mut kept = Vec::new();
     loop {
         let piece = if follow && grouper.pending() {
@@ -154,6 +172,13 @@ async fn filter(mut pieces: mpsc::Receiver<Piece>, grouper: &mut Grouper, keeper
                     return;
                 }
             }
+            Ok(Some(Piece::Window(lines))) => {
+                for record in window.take(lines) {
+                    if out.send(Sent::Early(record)).await.is_err() {
+                        return;
+                    }
+                }
+            }
             Ok(Some(Piece::Lines(lines))) => {
                 for line in lines {
                     if let Some(record) = grouper.push(line.at, line.text) {
@@ -170,7 +195,47 @@ async fn filter(mut pieces: mpsc::Receiver<Piece>, grouper: &mut Grouper, keeper
         keeper.push(record, &mut |r| kept.push(r));
     }
     keeper.finish(&mut |r| kept.push(r));
-    hand_on(&mut kept, out).await;
+    if !hand_on(&mut kept, out).await {
+        return;
+    }
+    for record in window.hits.drain(..) {
+        if out.send(Sent::InTurn(record)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The newest lines of a lane, which come before the rest and wait until it was read.
+struct Window {
+    origin: Arc<LogOrigin>,
+    query: Arc<Query>,
+    id_fields: Arc<[String]>,
+    hits: Vec<Record>,
+    seen: Seen,
+}
+
+impl Window {
+    /// Takes a window in the place of the one before, of which it is the longer form; gives the hits that are new.
+    fn take(&mut self, lines: Vec<LogLine>) -> Vec<Record> {
+        let known = self.hits.len();
+        let mut grouper = Grouper::new(self.origin.clone());
+        let mut keeper = Keeper::new(self.query.clone(), self.id_fields.clone());
+        let mut hits = Vec::new();
+        for line in lines {
+            if let Some(record) = grouper.push(line.at, line.text) {
+                keeper.push(record, &mut |r| hits.push(r));
+            }
+        }
+        if let Some(record) = grouper.finish() {
+            keeper.push(record, &mut |r| hits.push(r));
+        }
+        keeper.finish(&mut |r| hits.push(r));
+        let app = self.origin.app.clone().unwrap_or_else(|| self.origin.name.clone());
+        self.seen = keeper.seen(app);
+        let new = hits.len().saturating_sub(known);
+        self.hits = hits;
+        self.hits.iter().take(new).cloned().collect()
+    }
 }
 
 /// A lane's task with its number on everything that it sends.
@@ -221,6 +286,7 @@ async fn backfill(
     }
     drop(send);
     let mut stopped = false;
+    let mut early: Vec<(usize, Record)> = Vec::new();
     loop {
         tokio::select! {
             biased;
@@ -235,12 +301,27 @@ async fn backfill(
                     sink.early(&record);
                     spools[lane].push(record).map_err(spool_error)?;
                 }
+                Some((lane, Sent::Early(record))) => {
+                    sink.early(&record);
+                    if early.len() < MOST_EARLY {
+                        early.push((lane, record));
+                    }
+                }
+                Some((lane, Sent::InTurn(record))) => {
+                    early.retain(|(l, _)| *l != lane);
+                    spools[lane].push(record).map_err(spool_error)?;
+                }
             },
         }
     }
     drop(sent);
     if stopped {
         tasks.abort_all();
+        // What was shown belongs to the answer, though its turn never came.
+        early.sort_by_key(|(lane, r)| (*lane, r.at));
+        for (lane, record) in early {
+            spools[lane].push(record).map_err(spool_error)?;
+        }
     }
     collect(&mut tasks, &mut outcome).await;
     if stopped {
@@ -345,7 +426,8 @@ async fn follow(
             }
             one = sent.recv() => match one {
                 Some((_, Sent::Note(text))) => sink.note(text),
-                Some((lane, Sent::Kept(record))) => {
+                Some((_, Sent::Early(_))) => {}
+                Some((lane, Sent::Kept(record) | Sent::InTurn(record))) => {
                     merge.push(lane, record);
                     arrivals.push_back(Instant::now());
                 }

@@ -4,6 +4,7 @@
 mod client;
 mod fault;
 mod kubeconfig;
+mod node;
 mod plugin;
 mod proxy;
 mod stream;

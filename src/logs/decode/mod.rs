@@ -2,6 +2,7 @@
 //! know is a plain line.
 
 pub mod json;
+pub mod node;
 pub mod text;
 pub mod time;
 

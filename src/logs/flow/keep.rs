@@ -91,6 +91,9 @@ impl Keeper {
         if telling || self.seen.records <= 20 || self.seen.records.is_multiple_of(SAMPLE) {
             self.sample(&record);
         }
+        if self.query.spans.is_some() {
+            return self.neighbour(record, out);
+        }
         let hit = self.query.in_window(record.at) && self.judge(&mut record);
         if hit {
             while let Some(mut near) = self.before.pop_front() {
@@ -108,6 +111,18 @@ impl Keeper {
                 self.before.pop_front();
             }
             self.before.push_back(record);
+        }
+    }
+
+    /// By time only: whatever was written in one of the spans; what the question itself does not admit is neighbourhood.
+    fn neighbour(&mut self, mut record: Record, out: &mut impl FnMut(Record)) {
+        if record.at.is_none() {
+            record.at = self.decode(&record).written;
+        }
+        let Some((spans, at)) = self.query.spans.as_ref().zip(record.at) else { return };
+        if spans.hold(at) {
+            record.nearby = !self.judge(&mut record);
+            self.emit(record, out);
         }
     }
 

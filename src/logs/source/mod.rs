@@ -29,6 +29,8 @@ pub struct Lane {
 pub enum Piece {
     /// Whole lines, each once.
     Lines(Vec<LogLine>),
+    /// The newest lines, before the rest: they begin with a record, replace the window before, and the rest ends where they begin.
+    Window(Vec<LogLine>),
     /// Something the user should know in its place: a reconnect, an end.
     Note(Safe),
 }

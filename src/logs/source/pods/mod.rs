@@ -1,6 +1,8 @@
 //! Containers of pods, through the pod log API. A stream that ends is not believed: the container's state is asked before a follow gives up.
 #![expect(clippy::disallowed_methods, reason = "a list of pods is asked again after a pause")]
 
+mod kubelet;
+mod newest;
 mod reader;
 
 use super::{Budget, Lane, Lanes, LogSource, Piece};
@@ -22,12 +24,13 @@ use futures_util::{
     stream::{self, BoxStream, StreamExt},
 };
 use jiff::{Timestamp, tz::TimeZone};
-use reader::Reader;
+use reader::{Ended, Reader};
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 
 /// How often new pods are looked for while following.
 const LOOK: Duration = Duration::from_secs(2);
@@ -47,6 +50,10 @@ pub struct Pods {
     /// The zone of times without one, per app.
     pub zones: Vec<(String, TimeZone)>,
     known: Mutex<Vec<Known>>,
+    /// Whether the user may read the files of every node, and of one.
+    rights: OnceCell<Result<bool>>,
+    named_rights: tokio::sync::Mutex<HashMap<String, bool>>,
+    said: Mutex<Vec<Safe>>,
 }
 
 #[derive(Clone)]
@@ -65,7 +72,28 @@ impl Pods {
         container: Option<String>,
         zones: Vec<(String, TimeZone)>,
     ) -> Self {
-        Self { cluster, scope, targets, apps, container, zones, known: Mutex::new(Vec::new()) }
+        Self {
+            cluster,
+            scope,
+            targets,
+            apps,
+            container,
+            zones,
+            known: Mutex::default(),
+            rights: OnceCell::new(),
+            named_rights: tokio::sync::Mutex::default(),
+            said: Mutex::default(),
+        }
+    }
+
+    /// Whether nobody has said this yet.
+    fn first_to_say(&self, text: &Safe) -> bool {
+        let mut said = self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let new = !said.contains(text);
+        if new {
+            said.push(text.clone());
+        }
+        new
     }
 
     /// Adds the containers that are new; gives their lanes and what cannot be read.

@@ -1,7 +1,12 @@
 //! Reads one container: its requests, how each ends, and whether that end is to be believed.
 #![expect(clippy::disallowed_methods, reason = "a stream is opened again after a pause")]
 
-use super::{Known, Pods, Request, part};
+use super::{
+    Known, Pods, Request,
+    kubelet::{self, Files},
+    newest::{Boundary, Newest},
+    part,
+};
 use crate::{
     answer::{Coverage, Hint, Missing, Part, Why},
     connect::kube::{Ask, encode},
@@ -37,19 +42,26 @@ const EARLY: SignedDuration = SignedDuration::from_secs(60);
 const CHATTY: SignedDuration = SignedDuration::from_secs(5);
 
 pub(super) struct Reader<'a> {
-    pods: &'a Pods,
-    known: &'a Known,
-    lane: &'a Lane,
-    query: &'a Query,
-    budget: &'a Budget,
-    out: &'a mpsc::Sender<Piece>,
-    coverage: Coverage,
-    last: Last,
-    oldest: Option<Timestamp>,
+    pub(super) pods: &'a Pods,
+    pub(super) known: &'a Known,
+    pub(super) lane: &'a Lane,
+    pub(super) query: &'a Query,
+    pub(super) budget: &'a Budget,
+    pub(super) out: &'a mpsc::Sender<Piece>,
+    pub(super) coverage: Coverage,
+    pub(super) last: Last,
+    pub(super) oldest: Option<Timestamp>,
+    /// Where the newest window begins, which was handed on already.
+    pub(super) until: Option<Boundary>,
+}
+
+/// Waits before something is tried again.
+pub(super) async fn pause(length: Duration) {
+    tokio::time::sleep(length).await;
 }
 
 /// How a stream ended.
-enum Ended {
+pub(super) enum Ended {
     /// At its end.
     Whole,
     /// The limit of bytes.
@@ -70,7 +82,7 @@ impl<'a> Reader<'a> {
         budget: &'a Budget,
         out: &'a mpsc::Sender<Piece>,
     ) -> Self {
-        Self { pods, known, lane, query, budget, out, coverage: Coverage::default(), last: Last::default(), oldest: None }
+        Self { pods, known, lane, query, budget, out, coverage: Coverage::default(), last: Last::default(), oldest: None, until: None }
     }
 
     /// Reads it to its end; tells what was read and what not.
@@ -84,21 +96,36 @@ impl<'a> Reader<'a> {
         // The server counts lines, and before any other condition; we count records that are wanted.
         let tail = self.query.tail.filter(|_| !self.query.filters() && self.query.until.is_none());
         let tail = tail.map(|n| if n == 0 || self.query.follow { n } else { n.saturating_add(LONGEST_RECORD) });
-        let first = Request { previous: self.query.previous, follow: self.query.follow, since: self.query.since, tail };
+        let mut first = Request { previous: self.query.previous, follow: self.query.follow, since: self.query.since, tail };
+        if self.query.rotated {
+            match self.files(&part).await {
+                Files::Whole => return self.coverage.searched.push(part),
+                Files::Over => return,
+                // What the files gave is not asked for again.
+                Files::Api => first.since = self.last.at.or(first.since),
+            }
+        } else if self.query.newest {
+            match self.newest(first).await {
+                Newest::Whole => return self.coverage.searched.push(part),
+                Newest::Over => return,
+                Newest::Part => {}
+            }
+        }
+        let resumed = self.last.at.is_some();
         // With a filter everything readable counts, so the container that ran before is read as well. While it waits to be started again
         // the plain request gives that very one.
         let stitch = self.query.filters()
             && !self.query.previous
             && self.known.container.before.is_some()
             && self.known.container.waits_for().is_none();
-        if stitch && !self.one(Request { previous: true, follow: false, tail: None, ..first }, &part, false).await {
+        if stitch && !self.one(Request { previous: true, follow: false, tail: None, ..first }, &part, resumed).await {
             return;
         }
         if self.query.follow {
             if !self.follow(first, &part).await {
                 return;
             }
-        } else if !self.one(first, &part, false).await {
+        } else if !self.one(first, &part, resumed).await {
             return;
         }
         self.rotated(&part).await;
@@ -134,8 +161,7 @@ impl<'a> Reader<'a> {
             Ended::Whole => true,
             Ended::Unheard => false,
             Ended::Capped => {
-                let hint = Hint::Set("--max-bytes higher, or --since to ask for less".into());
-                self.coverage.miss(Missing { part: part.clone(), why: Why::Capped { at: self.budget.limit }, hint: Some(hint) });
+                self.capped(part);
                 false
             }
             Ended::Broken(how) => {
@@ -143,6 +169,11 @@ impl<'a> Reader<'a> {
                 false
             }
         }
+    }
+
+    pub(super) fn capped(&mut self, part: &Part) {
+        let hint = Hint::Set("--max-bytes higher, or --since to ask for less".into());
+        self.coverage.miss(Missing { part: part.clone(), why: Why::Capped { at: self.budget.limit }, hint: Some(hint) });
     }
 
     /// Follows until nobody listens or the container is gone for good; false when it was refused.
@@ -238,6 +269,9 @@ impl<'a> Reader<'a> {
             if !self.hand_on(raw, resumed, &mut suspect).await {
                 return Ended::Unheard;
             }
+            if self.until.as_ref().is_some_and(|u| u.reached) {
+                return Ended::Whole;
+            }
         }
         let rest: Vec<Bytes> = splitter.finish().into_iter().collect();
         if !self.hand_on(rest, resumed, &mut suspect).await {
@@ -258,6 +292,9 @@ impl<'a> Reader<'a> {
                     *suspect = None;
                     let from = line.len() - rest.len();
                     let text = line.slice(from..);
+                    if self.until.as_mut().is_some_and(|u| u.is_at(at, &text)) {
+                        break;
+                    }
                     if self.oldest.is_none() {
                         self.oldest = Some(at);
                     }
@@ -271,7 +308,7 @@ impl<'a> Reader<'a> {
         lines.is_empty() || self.out.send(Piece::Lines(lines)).await.is_ok()
     }
 
-    async fn note(&self, text: Safe) {
+    pub(super) async fn note(&self, text: Safe) {
         let _ = self.out.send(Piece::Note(text)).await;
     }
 
@@ -294,7 +331,7 @@ impl<'a> Reader<'a> {
 
     /// Says so when lines older than the oldest readable one may have been rotated away: the first readable line comes long after the
     /// container's start. Only where the question reaches back that far.
-    async fn rotated(&mut self, part: &Part) {
+    pub(super) async fn rotated(&mut self, part: &Part) {
         let State::Running(Some(started)) = &self.known.container.state else { return };
         if !self.query.filters() && self.query.tail.is_some() {
             return;
@@ -314,7 +351,7 @@ impl<'a> Reader<'a> {
         // A chatty container fills its file within the first minute.
         let rotated = late > EARLY || (late > CHATTY && self.coverage.bytes > 256 << 10);
         if reaches && (rotated || self.known.container.restarts > 1) {
-            self.coverage.miss(Missing { part: part.clone(), why: Why::Rotated { oldest }, hint: None });
+            self.coverage.miss(Missing { part: part.clone(), why: Why::Rotated { oldest }, hint: Some(kubelet::hint(self.query.rotated)) });
         }
     }
 

@@ -1,0 +1,437 @@
+//! One container from the kubelet's own files, through the API server's node proxy: rotated, compressed, and of every life. The pod log API
+//! gives the newest of them only. Used where `--rotated` says so and the user may `get nodes/proxy`, which is asked before the first file.
+
+use super::{Ended, Pods, Reader};
+use crate::{
+    answer::{Hint, Missing, Part, Why},
+    connect::kube::{Ask, encode},
+    error::{Error, Kind, Result},
+    kubernetes::model::State,
+    logs::{
+        decode::node::{self, NodeFile, Parts, Place},
+        flow::split::Splitter,
+        source::{LogLine, Piece},
+    },
+    safe,
+    text::Safe,
+};
+use bytes::Bytes;
+use flate2::write::MultiGzDecoder;
+use http_body_util::BodyExt;
+use jiff::{SignedDuration, Timestamp};
+use std::{io::Write, time::Duration};
+
+/// A file that sends nothing for so long has stalled.
+const STALLED: Duration = Duration::from_secs(30);
+/// How often a container's files are begun again after something went wrong.
+const AGAIN: u32 = 6;
+/// The most of a folder's page that is read.
+const PAGE: usize = 8 << 20;
+/// How much of a file is read for the time of its first line.
+const HEAD: u64 = 4096;
+/// A first line so long after the container's start was not its first.
+const LATE: SignedDuration = SignedDuration::from_secs(5);
+
+/// What became of a container's files.
+pub(super) enum Files {
+    /// Every line that they hold was handed on.
+    Whole,
+    /// Nobody listens any more, or a limit was reached: nothing else makes sense.
+    Over,
+    /// They cannot be read, or not to their end: the rest has to come from the API.
+    Api,
+}
+
+/// Why a step failed.
+enum Fault {
+    /// The file is not there any more: it was renamed, compressed or deleted.
+    Moved,
+    /// The compressed file is cut short or damaged.
+    Damaged(Safe),
+    /// Not allowed, after it was.
+    Refused,
+    /// Anything else: no such node, no answer, a stream that broke off.
+    Broken(Safe),
+}
+
+impl Fault {
+    fn of(error: &Error) -> Self {
+        match error.kind() {
+            Kind::NotFound => Self::Moved,
+            Kind::Denied | Kind::Auth => Self::Refused,
+            _ => Self::Broken(error.what_happened().clone()),
+        }
+    }
+}
+
+/// Where the reading of the files is.
+#[derive(Default)]
+struct Shelf {
+    folder: Safe,
+    path: String,
+    /// The last file that was read to its end.
+    after: Option<Place>,
+    /// How much of the one after it was read, decompressed.
+    at: u64,
+    splitter: Splitter,
+    parts: Parts,
+}
+
+impl Reader<'_> {
+    /// Reads the files from the first to the last; `Api` says why in the coverage or in a note.
+    pub(super) async fn files(&mut self, part: &Part) -> Files {
+        let Some(node) = self.known.chosen.pod.node.clone() else { return Files::Api };
+        match self.pods.node_rights(&node).await {
+            Ok(true) => {}
+            Ok(false) => {
+                self.say_once(safe!("--rotated: you may not get nodes/proxy; only what the API gives is read")).await;
+                return Files::Api;
+            }
+            Err(says) => {
+                self.say_once(safe!("--rotated: whether you may get nodes/proxy could not be asked ({}); only what the API gives is read", says))
+                    .await;
+                return Files::Api;
+            }
+        }
+        let mut tries = 0;
+        let mut shelf = Shelf::default();
+        loop {
+            let ended = match self.shelf(&node, &mut shelf).await {
+                Ok(ended) => ended,
+                Err(Fault::Moved) if shelf.path.is_empty() => {
+                    self.say_once(safe!("{}: the kubelet serves no log files (enableSystemLogHandler is off?)", Safe::name(&node))).await;
+                    return Files::Api;
+                }
+                Err(Fault::Refused) => {
+                    let says = safe!("its files were refused in the middle: get on nodes/proxy is allowed no more");
+                    self.coverage.miss(Missing { part: part.clone(), why: Why::Unreachable(says), hint: None });
+                    return Files::Api;
+                }
+                Err(Fault::Damaged(says)) => {
+                    // What it holds up to there was handed on; the next file is begun.
+                    self.coverage.miss(Missing { part: part.clone(), why: Why::Unreachable(says), hint: None });
+                    continue;
+                }
+                Err(_) if tries < AGAIN => {
+                    tries += 1;
+                    super::reader::pause(Duration::from_millis(200) * tries).await;
+                    continue;
+                }
+                Err(Fault::Moved) => {
+                    let says = safe!("a file of its log was deleted while it was read");
+                    self.coverage.miss(Missing { part: part.clone(), why: Why::Unreachable(says), hint: None });
+                    return Files::Api;
+                }
+                Err(Fault::Broken(says)) => {
+                    let says = safe!("its files on {}: {}", Safe::name(&node), says);
+                    self.coverage.miss(Missing { part: part.clone(), why: Why::Unreachable(says), hint: None });
+                    return Files::Api;
+                }
+            };
+            return match ended {
+                Ended::Whole => Files::Whole,
+                Ended::Unheard => Files::Over,
+                Ended::Capped => {
+                    self.capped(part);
+                    Files::Over
+                }
+                Ended::Broken(_) => Files::Api,
+            };
+        }
+    }
+
+    /// From where the shelf is to the last file.
+    async fn shelf(&mut self, node: &str, shelf: &mut Shelf) -> Result<Ended, Fault> {
+        if shelf.path.is_empty() {
+            (shelf.path, shelf.folder) = self.folder(node).await?;
+            self.begin(shelf).await?;
+        }
+        loop {
+            let turn = self.pods.cluster.turn().await;
+            let files = self.list(shelf).await?;
+            let Some(file) = files.into_iter().find(|f| Some(f.place()) > shelf.after) else { break };
+            let (body, from) = self.open(shelf, &file).await?;
+            if file.stamp.is_none() {
+                // The kubelet has opened the file now. If a rotation came between the listing and this moment, it may be another one
+                // than the listing meant: only a listing that shows no new file between says that it follows the last one.
+                let again = self.list(shelf).await?;
+                if again.iter().find(|f| Some(f.place()) > shelf.after).is_some_and(|f| f.place() != file.place()) {
+                    continue;
+                }
+            }
+            let ended = self.file(shelf, &file, body, from).await;
+            drop(turn);
+            match ended {
+                Ok(Ended::Whole) => {}
+                Err(Fault::Damaged(says)) => {
+                    (shelf.after, shelf.at) = (Some(file.place()), 0);
+                    return Err(Fault::Damaged(says));
+                }
+                other => return other,
+            }
+            (shelf.after, shelf.at) = (Some(file.place()), 0);
+            if file.stamp.is_none() {
+                // Another life writes nothing more into it: what stands behind the last line end was cut off with the container. The
+                // newest file is written while we read: half a line at its end belongs to the next question.
+                shelf.splitter = Splitter::default();
+                let rest = std::mem::take(&mut shelf.parts).finish();
+                if !self.hand_on_lines(rest).await {
+                    return Ok(Ended::Unheard);
+                }
+            }
+            if self.query.previous {
+                break;
+            }
+        }
+        Ok(Ended::Whole)
+    }
+
+    /// The container's folder. Its pod's UID is part of the name; a static pod's folder bears the UID that the kubelet gave it, so the
+    /// folders of the node are looked through where the first guess is wrong.
+    async fn folder(&self, node: &str) -> Result<(String, Safe), Fault> {
+        let pod = &self.known.chosen.pod;
+        let root = format!("/api/v1/nodes/{}/proxy/logs/pods/", encode(node));
+        let container = encode(&self.known.container.name);
+        let says = safe!("the files of {} on {}", pod.path(), Safe::name(node));
+        let guess = format!("{root}{}_{}_{}/{container}/", encode(&pod.namespace), encode(&pod.name), encode(&pod.uid));
+        match self.page(&says, &guess).await {
+            Ok(_) => return Ok((guess, says)),
+            Err(Fault::Moved) => {}
+            Err(other) => return Err(other),
+        }
+        let begins = format!("{}_{}_", pod.namespace, pod.name);
+        let page = self.page(&says, &root).await?;
+        let folder = node::names(&page).into_iter().find(|n| n.starts_with(&begins)).ok_or(Fault::Moved)?;
+        let path = format!("{root}{folder}/{container}/");
+        self.page(&says, &path).await?;
+        Ok((path, says))
+    }
+
+    async fn page(&self, says: &Safe, path: &str) -> Result<String, Fault> {
+        let (body, _) = self.pods.cluster.open_at(&ask(says, path.to_owned()), 0, None).await.map_err(|e| Fault::of(&e))?;
+        let read = tokio::time::timeout(STALLED, http_body_util::Limited::new(body, PAGE).collect()).await;
+        let bytes = read.map_err(|_| Fault::Broken("the node does not answer".into()))?;
+        let bytes = bytes.map_err(|e| Fault::Broken(self.pods.cluster.redactor().safe(e.to_string().as_bytes())))?.to_bytes();
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The files that are there now, in the order in which they were written.
+    async fn list(&self, shelf: &Shelf) -> Result<Vec<NodeFile>, Fault> {
+        let mut files = node::listing(&self.page(&shelf.folder, &shelf.path).await?);
+        if self.query.previous {
+            let newest = files.iter().map(|f| f.life).max().unwrap_or(0);
+            files.retain(|f| f.life + 1 == newest);
+        }
+        Ok(files)
+    }
+
+    async fn open(&self, shelf: &Shelf, file: &NodeFile) -> Result<(kube::client::Body, u64), Fault> {
+        // Of a compressed file only the beginning is a beginning.
+        let from = if file.gzipped { 0 } else { shelf.at };
+        let ask = ask(&shelf.folder, format!("{}{}", shelf.path, encode(&file.name)));
+        self.pods.cluster.open_at(&ask, from, None).await.map_err(|e| Fault::of(&e))
+    }
+
+    /// Leaves out the files that end before what was asked for, and says so when the first one that is left does not reach back far enough.
+    async fn begin(&mut self, shelf: &mut Shelf) -> Result<(), Fault> {
+        let files = self.list(shelf).await?;
+        let Some(first) = files.first() else { return Ok(()) };
+        let mut oldest = self.first_line(shelf, first).await?;
+        if let Some(since) = self.query.since
+            && oldest.is_some_and(|at| at < since)
+        {
+            for (i, file) in files.iter().enumerate().skip(1).rev() {
+                let begins = self.first_line(shelf, file).await?;
+                if begins.is_some_and(|at| at < since) {
+                    shelf.after = files.get(i - 1).map(NodeFile::place);
+                    break;
+                }
+            }
+            oldest = None;
+        }
+        if let Some(oldest) = oldest
+            && self.began_before(first, oldest)
+        {
+            let part = super::part(&self.lane.origin);
+            self.coverage.miss(Missing { part, why: Why::Rotated { oldest }, hint: None });
+        }
+        Ok(())
+    }
+
+    /// Whether the container wrote lines before the first one that its files still hold.
+    fn began_before(&self, first: &NodeFile, oldest: Timestamp) -> bool {
+        let container = &self.known.container;
+        let began = match first.life {
+            life if life > 0 && life + 1 < container.restarts => return true,
+            life if life == container.restarts => match &container.state {
+                State::Running(started) => *started,
+                State::Terminated(end) => end.started,
+                State::Waiting(_) => None,
+            },
+            life if life + 1 == container.restarts => container.before.as_ref().and_then(|b| b.started),
+            _ => None,
+        };
+        // The kubelet keeps a life's beginning as long as nothing was rotated: then a late first line is a quiet container.
+        first.stamp.is_some() && began.is_some_and(|began| oldest.duration_since(began) > LATE)
+            || first.life > 0 && self.query.since.is_none_or(|since| since < oldest)
+    }
+
+    /// The time of the first line of a file; none when it is empty.
+    async fn first_line(&self, shelf: &Shelf, file: &NodeFile) -> Result<Option<Timestamp>, Fault> {
+        let ask = ask(&shelf.folder, format!("{}{}", shelf.path, encode(&file.name)));
+        let opened = self.pods.cluster.open_at(&ask, 0, Some(HEAD)).await;
+        let (mut body, _) = match opened {
+            Ok(opened) => opened,
+            // It is being renamed: the listing that follows will say as what.
+            Err(e) if e.kind() == Kind::NotFound => return Ok(None),
+            Err(e) => return Err(Fault::of(&e)),
+        };
+        let mut decoder = file.gzipped.then(|| MultiGzDecoder::new(Vec::new()));
+        let mut head = Vec::new();
+        while let Ok(Some(Ok(frame))) = tokio::time::timeout(STALLED, body.frame()).await {
+            let Ok(data) = frame.into_data() else { continue };
+            match &mut decoder {
+                None => head.extend_from_slice(&data),
+                Some(decoder) => {
+                    // Cut in the middle: what could be decompressed is all that is wanted.
+                    let _ = decoder.write_all(&data);
+                    let _ = decoder.flush();
+                    head.append(decoder.get_mut());
+                }
+            }
+            if head.len() as u64 >= HEAD {
+                break;
+            }
+        }
+        let line = head.split(|b| *b == b'\n').next().unwrap_or_default();
+        Ok(crate::logs::decode::time::in_front(line).map(|(at, _)| at))
+    }
+
+    /// The rest of one file.
+    async fn file(&mut self, shelf: &mut Shelf, file: &NodeFile, mut body: kube::client::Body, from: u64) -> Result<Ended, Fault> {
+        let mut decoder = file.gzipped.then(|| MultiGzDecoder::new(Vec::with_capacity(256 << 10)));
+        // What was read before, where the answer begins earlier.
+        let mut skip = shelf.at.saturating_sub(from);
+        loop {
+            let frame = match tokio::time::timeout(STALLED, body.frame()).await {
+                Ok(frame) => frame,
+                Err(_) => return Err(Fault::Broken(safe!("the stream stalled for {} s", STALLED.as_secs()))),
+            };
+            let data = match frame {
+                None => break,
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => data,
+                    Err(_) => continue,
+                },
+                Some(Err(e)) => {
+                    let how = self.pods.cluster.redactor().safe(e.to_string().as_bytes()).clipped(120);
+                    return Err(Fault::Broken(safe!("the stream broke off: {}", how)));
+                }
+            };
+            self.coverage.bytes += data.len() as u64;
+            if !self.budget.spend(data.len()) {
+                return Ok(Ended::Capped);
+            }
+            let heard = match &mut decoder {
+                None => self.take(shelf, &data, &mut skip).await,
+                Some(decoder) => {
+                    let mut heard = true;
+                    // In small steps: what decompresses to a thousand times its size never lies in memory as a whole.
+                    for step in data.chunks(4 << 10) {
+                        decoder.write_all(step).map_err(|e| damaged(file, &e))?;
+                        let plain = std::mem::take(decoder.get_mut());
+                        heard = self.take(shelf, &plain, &mut skip).await;
+                        let mut plain = plain;
+                        plain.clear();
+                        *decoder.get_mut() = plain;
+                        if !heard {
+                            break;
+                        }
+                    }
+                    heard
+                }
+            };
+            if !heard {
+                return Ok(Ended::Unheard);
+            }
+        }
+        if let Some(mut decoder) = decoder {
+            let ended = decoder.try_finish();
+            let plain = std::mem::take(decoder.get_mut());
+            if !self.take(shelf, &plain, &mut skip).await {
+                return Ok(Ended::Unheard);
+            }
+            ended.map_err(|e| damaged(file, &e))?;
+        }
+        Ok(Ended::Whole)
+    }
+
+    /// Decompressed bytes to lines.
+    async fn take(&mut self, shelf: &mut Shelf, plain: &[u8], skip: &mut u64) -> bool {
+        let over = usize::try_from(*skip).unwrap_or(usize::MAX).min(plain.len());
+        *skip -= over as u64;
+        let plain = plain.get(over..).unwrap_or_default();
+        shelf.at += plain.len() as u64;
+        let mut whole: Vec<(Timestamp, Bytes)> = Vec::new();
+        let parts = &mut shelf.parts;
+        shelf.splitter.push(plain, |raw| whole.extend(node::line(&raw).and_then(|line| parts.push(line))));
+        self.hand_on_lines(whole).await
+    }
+
+    async fn hand_on_lines(&mut self, whole: Vec<(Timestamp, Bytes)>) -> bool {
+        let mut lines = Vec::with_capacity(whole.len());
+        for (at, text) in whole {
+            self.oldest.get_or_insert(at);
+            // Remembered, so that the API can go on where the files had to be left.
+            if self.last.admit(Some(at), &text, false) {
+                lines.push(LogLine { at: Some(at), text });
+            }
+        }
+        lines.is_empty() || self.out.send(Piece::Lines(lines)).await.is_ok()
+    }
+
+    /// A note that concerns every container of the question.
+    async fn say_once(&self, text: Safe) {
+        if self.pods.first_to_say(&text) {
+            self.note(text).await;
+        }
+    }
+}
+
+impl Pods {
+    /// Whether the user may read the files of a node: asked once for all nodes, then for those that a role names. The words of an error
+    /// where it cannot be asked.
+    async fn node_rights(&self, node: &str) -> Result<bool, Safe> {
+        let all = self.rights.get_or_init(|| async { self.cluster.may("get", "nodes", "proxy", None).await });
+        match all.await {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(e) => return Err(e.what_happened().clone()),
+        }
+        let mut named = self.named_rights.lock().await;
+        if let Some(known) = named.get(node) {
+            return Ok(*known);
+        }
+        let may = self.cluster.may("get", "nodes", "proxy", Some(node)).await.map_err(|e| e.what_happened().clone())?;
+        named.insert(node.to_owned(), may);
+        Ok(may)
+    }
+}
+
+/// What helps against a rotated log.
+pub(super) fn hint(asked: bool) -> Hint {
+    Hint::Try(if asked {
+        "somebody who may get nodes/proxy can read them with --rotated; that right opens every pod of a node: not one to be given for this"
+            .into()
+    } else {
+        "--rotated reads the node's older files, where you may get nodes/proxy".into()
+    })
+}
+
+fn ask(says: &Safe, path: String) -> Ask {
+    Ask::new(safe!("reading {}", says), path, "get", "nodes/proxy", None)
+}
+
+fn damaged(file: &NodeFile, error: &std::io::Error) -> Fault {
+    Fault::Damaged(safe!("{} is cut short or damaged: {}", Safe::name(&file.name), Safe::name(error.to_string())))
+}
