@@ -35,6 +35,8 @@ pub enum Command {
     Notify(commands::notify::Args),
     /// What changed lately: rollouts, configuration, restarts, evictions
     Changes(commands::changes::Args),
+    /// Whether obsctl sees what it needs to see, and the smallest rights for it
+    Doctor(commands::doctor::Args),
     /// What the configuration says, whether it is good, and the leave to act
     Config(commands::config::Args),
 }
@@ -61,6 +63,13 @@ pub enum When {
     Always,
     /// Never
     Never,
+}
+
+/// Which verdict, beside a failure, makes the exit status of a command bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// A warning: 4
+    Warn,
 }
 
 /// Flags of every command; they mean what they mean in kubectl.

@@ -1,7 +1,7 @@
 //! obsctl: from a request ID to the cause, in one command, with nothing installed in the cluster.
 //!
 //! The crate is layered; a module names only lower ones (`tests/architecture.rs` holds it):
-//! `text` < `answer` < `error`, `exit` < `config`, `report`, `store` < `connect` < `kubernetes` < `session` < `celery`, `health`, `logs` < `commands`, `cli` < `main`.
+//! `text` < `answer` < `error`, `exit` < `config`, `report`, `store` < `connect` < `kubernetes` < `session` < `celery`, `doctor`, `health`, `logs` < `commands`, `cli` < `main`.
 //!
 //! A command travels arguments → environment → connection → facts → analysis → answer → report → exit status.
 
@@ -14,6 +14,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod connect;
+pub mod doctor;
 pub mod error;
 pub mod exit;
 pub mod health;

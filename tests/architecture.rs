@@ -34,7 +34,7 @@ const LEVELS: &Levels = &[
 ];
 
 /// What a user asks about. What joins two of them is fetched by `commands` or `checks` and handed in.
-const SYSTEMS: &[&str] = &["logs", "postgres", "celery", "health", "watch", "notify"];
+const SYSTEMS: &[&str] = &["logs", "postgres", "celery", "health", "watch", "notify", "doctor"];
 
 /// Modules that only some may name, wherever they stand.
 const RESERVED: &[(&str, &[&str])] = &[("session", &["checks", "request", "commands", "main"])];

@@ -3,6 +3,7 @@
 
 mod alone;
 mod crowd;
+mod doctor;
 mod errors;
 mod follow;
 mod health;

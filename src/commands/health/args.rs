@@ -36,8 +36,8 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub timeout: Duration,
     /// Exit 4 for warnings
-    #[arg(long, value_name = "WHAT", value_parser = ["warn"])]
-    pub fail_on: Option<String>,
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub fail_on: Option<crate::cli::FailOn>,
 }
 
 fn path(text: &str) -> Result<String, String> {

@@ -4,12 +4,12 @@ use super::{broker::Opened, looks::Looks};
 use crate::{
     answer::{Answer, Verdict},
     celery::{model::DepthFacts, view},
+    cli::FailOn,
     error::{Error, Kind, Result},
     exit::{ExitStatus, Outcome},
     report::{Line, Out, Style},
     session::Session,
 };
-use clap::ValueEnum;
 use std::time::Duration;
 
 /// Count what waits in every queue, whatever its priority, and what the workers hold; tell how long the oldest waits and how that is
@@ -34,16 +34,9 @@ pub struct Args {
     /// Show the redis-cli commands that were sent, on stderr
     #[arg(long)]
     pub show_commands: bool,
-    /// Also warnings end with a status other than 0
+    /// Exit 4 for warnings
     #[arg(long, value_name = "WHAT", value_enum)]
     pub fail_on: Option<FailOn>,
-}
-
-/// What ends with a status other than 0, beyond failures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FailOn {
-    /// Warnings, with status 4
-    Warn,
 }
 
 fn interval(text: &str) -> std::result::Result<jiff::SignedDuration, String> {

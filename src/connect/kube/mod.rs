@@ -7,11 +7,13 @@ mod kubeconfig;
 mod node;
 mod plugin;
 mod proxy;
+mod review;
 mod stream;
 
 pub(super) use client::basic_auth;
 pub use kubeconfig::{Contexts, KubeAsk};
 pub(super) use proxy::bypasses;
+pub use review::{AccessQuestion, ClusterAbout};
 
 use crate::{
     answer::{Permission, Provenance},

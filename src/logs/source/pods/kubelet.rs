@@ -88,8 +88,11 @@ impl Reader<'_> {
                 return Files::Api;
             }
             Err(says) => {
-                self.say_once(safe!("--rotated: whether you may get nodes/proxy could not be asked ({}); only what the API gives is read", says))
-                    .await;
+                self.say_once(safe!(
+                    "--rotated: whether you may get nodes/proxy could not be asked ({}); only what the API gives is read",
+                    says
+                ))
+                .await;
                 return Files::Api;
             }
         }
