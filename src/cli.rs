@@ -6,14 +6,14 @@ use std::path::PathBuf;
 
 /// From a request ID to the cause, in one command, with nothing installed in the cluster. Reads only; changes nothing.
 #[derive(Debug, Parser)]
-#[command(name = "obsctl", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "obsctl", version, max_term_width = 100)]
 pub struct Cli {
     /// The flags of every command.
     #[command(flatten)]
     pub global: Global,
-    /// What is asked.
+    /// What is asked. None: what to ask first.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 /// The nouns.
@@ -39,6 +39,8 @@ pub enum Command {
     Doctor(commands::doctor::Args),
     /// What the configuration says, whether it is good, and the leave to act
     Config(commands::config::Args),
+    /// The version
+    Version(commands::start::VersionArgs),
 }
 
 /// The form of the answer.

@@ -61,9 +61,11 @@ async fn whole(cli: Cli, vars: Vars, out: &mut Out) -> Result<ExitStatus> {
     let stop = Stop::default();
     let deadline = cli.global.deadline;
     let command = async {
-        match cli.command {
+        let Some(command) = cli.command else { return commands::start::run(&cli.global, vars, out) };
+        match command {
             // Without a session: a configuration that is wrong makes none, and is what is asked about.
             Command::Config(args) => commands::config::run(&args, &cli.global, vars, out),
+            Command::Version(args) => commands::start::version(&args, &cli.global, out),
             Command::Explain(args) => commands::explain::run(*args, &cli.global, vars, stop.clone(), out).await,
             Command::Db(args) => commands::db::run(args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
             Command::Queue(args) => commands::queue::run(args, &setup::session(&cli.global, vars, stop.clone())?, out).await,

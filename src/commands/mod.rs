@@ -11,4 +11,5 @@ pub mod logs;
 pub mod notify;
 pub mod queue;
 pub mod setup;
+pub mod start;
 pub mod watch;
