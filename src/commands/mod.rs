@@ -4,6 +4,7 @@ pub mod changes;
 pub mod complete;
 pub mod config;
 pub mod db;
+pub mod errors;
 pub mod explain;
 pub mod health;
 pub mod logs;

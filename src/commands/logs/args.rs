@@ -82,6 +82,7 @@ fn level(text: &str) -> Result<Level, String> {
     Level::parse(text).ok_or_else(|| "one of debug, info, warning, error, critical".into())
 }
 
-fn bytes(text: &str) -> Result<u64, String> {
+/// A size, as a flag gives it.
+pub fn bytes(text: &str) -> Result<u64, String> {
     crate::text::units::parse_bytes(text).ok_or_else(|| "a size, as in 64MiB or 2GiB".into())
 }

@@ -6,6 +6,8 @@ mod request;
 mod stream;
 
 pub use args::Args;
+pub(super) use args::bytes;
+pub(super) use ask::query;
 
 use crate::{
     error::{Error, Kind, Result},
@@ -45,7 +47,7 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
 }
 
 /// The fields that carry a request's ID: the configured ones first.
-fn id_fields(session: &Session) -> Arc<[String]> {
+pub(super) fn id_fields(session: &Session) -> Arc<[String]> {
     let env = &session.env;
     let configured = env.request_id_fields.iter().chain(env.apps.values().flat_map(|a| &a.request_id_fields)).cloned();
     let mut fields: Vec<String> = configured.chain(REQUEST_ID_FIELDS.iter().map(|f| (*f).to_owned())).collect();
@@ -62,7 +64,8 @@ fn is_file(target: &str) -> bool {
     target == "-" || (!kind_and_name && target.contains(['/', '.', '*', '?', '[']))
 }
 
-async fn sources(args: &Args, session: &Session) -> Result<(Vec<Arc<dyn LogSource>>, Where)> {
+/// Where the records come from, and what to say about that in the first line.
+pub(super) async fn sources(args: &Args, session: &Session) -> Result<(Vec<Arc<dyn LogSource>>, Where)> {
     let env = &session.env;
     let mut files: Vec<Named> = Vec::new();
     let mut pods = Vec::new();

@@ -4,6 +4,7 @@
 pub mod json;
 pub mod text;
 pub mod time;
+pub mod traceback;
 
 use super::model::{Entry, Record};
 use jiff::tz::TimeZone;
@@ -19,13 +20,32 @@ pub fn entry(head: &[u8], zone: &TimeZone) -> Entry {
     text::entry(head, zone)
 }
 
-/// The traceback of a record: of its JSON field, or of the lines that follow it.
+/// The fields that loggers put a traceback into.
+const TRACEBACKS: [&str; 8] =
+    ["exception", "exc_info", "traceback", "stack_trace", "exc_text", "stack", "exception.stacktrace", "error.stack_trace"];
+
+/// What a record says, with the lines that its form needs to be read whole.
+pub fn record(record: &Record, zone: &TimeZone) -> Entry {
+    entry(&record.head, zone)
+}
+
+/// The traceback of a record: of its field, or of the lines that follow it, or are it.
 pub fn traceback(record: &Record, entry: &Entry) -> Option<String> {
-    const NAMES: [&str; 6] = ["exception", "exc_info", "traceback", "stack_trace", "exc_text", "stack"];
-    if let Some(text) = NAMES.iter().filter_map(|n| entry.field(n)).find(|t| t.contains('\n')) {
+    if let Some(text) = TRACEBACKS.iter().filter_map(|n| entry.field(n)).find(|t| t.contains('\n')) {
         return Some(text);
     }
-    let from = record.tail.iter().position(|l| l.starts_with(b"Traceback (most recent call last)"))?;
-    let lines: Vec<_> = record.tail[from..].iter().map(|l| String::from_utf8_lossy(l)).collect();
-    Some(lines.join("\n"))
+    let opens = |line: &[u8]| memchr::memmem::find(line, traceback::OPENING.as_bytes()).is_some();
+    let lines = std::iter::once(&record.head).chain(&record.tail).skip_while(|l| !opens(l));
+    let lines: Vec<_> = lines.map(|l| String::from_utf8_lossy(l)).collect();
+    // A line that only names a traceback is none.
+    (lines.len() > 1).then(|| lines.join("\n"))
+}
+
+/// The exceptions of a record, the cause first.
+pub fn raised(record: &Record, entry: &Entry) -> Vec<traceback::Raised> {
+    let list = TRACEBACKS.iter().find_map(|n| entry.fields.iter().find(|(k, v)| k == n && v.is_array()));
+    if let Some((_, list)) = list {
+        return traceback::of_list(list);
+    }
+    traceback(record, entry).map(|text| traceback::parse(&text)).unwrap_or_default()
 }
