@@ -76,6 +76,9 @@ pub struct Args {
     /// The most to read from a cluster (files are read whole)
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = bytes)]
     pub max_bytes: u64,
+    /// Figures instead of records.
+    #[command(flatten)]
+    pub figures: super::figures::Figures,
 }
 
 fn level(text: &str) -> Result<Level, String> {

@@ -2,6 +2,7 @@
 
 mod args;
 mod ask;
+mod figures;
 mod request;
 mod stream;
 
@@ -41,6 +42,7 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
         out.note(&crate::report::Line::plain(safe!("warning: {}", warning)));
     }
     match &args.request_id {
+        _ if args.figures.wanted() => figures::run(&args, query, fields, sources, place, session, out).await,
         Some(id) if !args.follow => request::run(id, &args, query, fields, sources, place, session, out).await,
         _ => stream::run(&args, query, fields, sources, place, session, out).await,
     }

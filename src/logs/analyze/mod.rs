@@ -3,7 +3,10 @@
 
 pub mod cause;
 pub mod errors;
+pub mod leaks;
 pub mod normal;
+pub mod quantiles;
+pub mod stats;
 pub mod timeline;
 
 use super::model::{Entry, Record};

@@ -2,12 +2,16 @@
 //! know is a plain line.
 
 pub mod json;
+pub mod logfmt;
+pub mod postgres;
 pub mod text;
 pub mod time;
 pub mod traceback;
 
 use super::model::{Entry, Record};
 use jiff::tz::TimeZone;
+use regex::bytes::Regex;
+use std::sync::LazyLock;
 
 /// What a record says. `zone` is for times that are written without one.
 pub fn entry(head: &[u8], zone: &TimeZone) -> Entry {
@@ -15,9 +19,25 @@ pub fn entry(head: &[u8], zone: &TimeZone) -> Entry {
     if trimmed.first() == Some(&b'{')
         && let Some(entry) = json::entry(trimmed, zone)
     {
+        return if entry.message.starts_with("duration: ") { timed(entry) } else { entry };
+    }
+    if postgres::begins_csv(head)
+        && let Some(entry) = postgres::csv(head, zone)
+    {
         return entry;
     }
+    // Colours that were captured with the text are not part of it.
+    if memchr::memchr(0x1b, head).is_some() {
+        return text::entry(&COLOUR.replace_all(head, &b""[..]), zone);
+    }
     text::entry(head, zone)
+}
+
+static COLOUR: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\x1b\[[0-9;]*m").expect("a fixed pattern, compiled by the tests"));
+
+fn timed(mut entry: Entry) -> Entry {
+    postgres::told_by_json(&mut entry);
+    entry
 }
 
 /// The fields that loggers put a traceback into.
@@ -26,6 +46,12 @@ const TRACEBACKS: [&str; 8] =
 
 /// What a record says, with the lines that its form needs to be read whole.
 pub fn record(record: &Record, zone: &TimeZone) -> Entry {
+    if !record.tail.is_empty() && postgres::begins_csv(&record.head) {
+        let lines: Vec<&[u8]> = std::iter::once(&record.head).chain(&record.tail).map(|l| &l[..]).collect();
+        if let Some(entry) = postgres::csv(&lines.join(&b'\n'), zone) {
+            return entry;
+        }
+    }
     entry(&record.head, zone)
 }
 

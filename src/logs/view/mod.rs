@@ -4,7 +4,9 @@
 mod errors;
 mod records;
 mod request;
+mod stats;
 
 pub use errors::{ErrorStyle, errors};
 pub use records::{RecordStyle, RecordView, record_lines, says};
 pub use request::{coverage, request};
+pub use stats::{leaks, stats};
