@@ -7,8 +7,7 @@ use crate::{
     exit::{ExitStatus, Outcome},
     kubernetes::{collect::Scope, history, rollout::RolloutState},
     logs::{
-        analyze::errors::{ErrorFacts, ErrorTally},
-        query::{Predicate, Test},
+        analyze::errors::{ErrorFacts, ErrorTally, wanted},
         read::Reading,
         survey::survey,
         view,
@@ -89,7 +88,7 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
     if place.files.is_none() && query.since.is_none() && query.until.is_none() && !args.previous {
         query.since = now.timestamp().checked_sub(DEFAULT_SINCE).ok();
     }
-    query.want.insert(0, errors());
+    query.want.insert(0, wanted());
     for warning in &session.env.warnings {
         out.note(&Line::plain(safe!("warning: {}", warning)));
     }
@@ -110,13 +109,6 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
     let style = view::ErrorStyle { limit: (args.limit > 0).then_some(args.limit), tracebacks: args.tracebacks };
     out.answer(&answer, &place, status, |look| view::errors(&answer, &place, look, style))?;
     Ok(status)
-}
-
-/// What counts as an error: that level or worse, or a traceback at any level.
-fn errors() -> Predicate {
-    let holds = |text: &str| Predicate::Line(Test::Contains(text.to_owned()));
-    let traceback = crate::logs::decode::traceback::OPENING;
-    Predicate::Any(vec![Predicate::Level(crate::logs::model::Level::Error), holds(traceback), holds("\"exc_type\"")])
 }
 
 fn as_logs(args: &Args) -> logs::Args {

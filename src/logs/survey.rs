@@ -2,15 +2,25 @@
 //! stays bounded whatever there is to read.
 
 use super::{
-    analyze::Census,
+    analyze::{
+        Census,
+        errors::{self, ErrorFacts, ErrorTally},
+    },
     decode,
     model::Record,
+    query::Query,
     read::{self, ReadOutcome, Reading, Sink},
     source::LogSource,
 };
-use crate::{error::Result, text::Safe};
-use jiff::tz::TimeZone;
+use crate::{
+    answer::Coverage,
+    error::Result,
+    kubernetes::rollout::RolloutState,
+    text::{Redactor, Safe},
+};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// So many remarks of the sources are kept.
 const MOST_NOTES: usize = 50;
@@ -56,4 +66,41 @@ pub async fn survey<T: Census>(sources: &[Arc<dyn LogSource>], reading: &Reading
     let mut taker = Taker { tally, zone, notes: Vec::new() };
     let read = read::read(sources, reading, &mut taker).await?;
     Ok(SurveyOutcome { read, notes: taker.notes })
+}
+
+/// Which errors to look for, for those that judge them: a check of the error rate, of what the last rollout brought.
+#[derive(Clone, Debug)]
+pub struct ErrorAsk {
+    /// Now, as whoever asks has it.
+    pub now: Timestamp,
+    /// The last of this length is compared with the one before it: both are read.
+    pub span: SignedDuration,
+    /// The fields that carry request IDs.
+    pub id_fields: Arc<[String]>,
+    /// The zone of times that are written without one.
+    pub zone: TimeZone,
+    /// The most bytes to read from a cluster.
+    pub max_bytes: u64,
+    /// What ends the reading.
+    pub cancel: CancellationToken,
+}
+
+/// The errors of the last two spans: `rate` compares them, `brought` names those that a rollout of that time brought. The coverage says how
+/// far both can be believed.
+///
+/// # Errors
+/// As `survey`.
+pub async fn error_rate(
+    sources: &[Arc<dyn LogSource>],
+    ask: &ErrorAsk,
+    rollouts: &[RolloutState],
+    redact: &Redactor,
+) -> Result<(ErrorFacts, Coverage)> {
+    let since = ask.now.checked_sub(ask.span + ask.span).ok();
+    let query = Query { since, want: vec![errors::wanted()], ..Query::default() };
+    let (id_fields, cancel) = (ask.id_fields.clone(), ask.cancel.clone());
+    let reading = Reading { query: Arc::new(query), id_fields: id_fields.clone(), max_bytes: ask.max_bytes, cancel };
+    let mut tally = ErrorTally::new(redact.clone(), id_fields, ask.now).comparing(ask.span);
+    let outcome = survey(sources, &reading, ask.zone.clone(), &mut tally).await?;
+    Ok((tally.finish(since, &outcome.read.seen, rollouts), outcome.read.coverage))
 }

@@ -13,6 +13,7 @@ mod requests;
 mod rights;
 mod standard;
 mod targets;
+mod views;
 
 use crate::support::{Obsctl, SOON, obsctl};
 use jiff::Timestamp;

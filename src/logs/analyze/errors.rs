@@ -12,6 +12,7 @@ use crate::{
         decode,
         flow::keep::Seen,
         model::{Entry, Level, LogOrigin, Record},
+        query::{Predicate, Test},
     },
     report::Report,
     safe,
@@ -42,6 +43,12 @@ const SAMPLE_LINE: usize = 8 << 10;
 const SAMPLE_LINES: usize = 60;
 /// The fields that name a release.
 const RELEASES: [&str; 5] = ["release", "version", "service.version", "app_version", "git_sha"];
+
+/// What counts as an error: that level or worse, or a traceback at any level.
+pub fn wanted() -> Predicate {
+    let holds = |text: &str| Predicate::Line(Test::Contains(text.to_owned()));
+    Predicate::Any(vec![Predicate::Level(Level::Error), holds(decode::traceback::OPENING), holds("\"exc_type\"")])
+}
 
 /// The errors of a time.
 #[derive(Clone, Debug, Serialize)]
@@ -275,6 +282,11 @@ impl ErrorTally {
         let words: Vec<Safe> = files.into_iter().map(|f| quoted(f)).collect();
         self.files = Safe::join(&words, " ");
         self
+    }
+
+    /// How many kinds there are so far.
+    pub fn kinds(&self) -> usize {
+        self.kinds.len()
     }
 
     fn number(&mut self, origin: &Arc<LogOrigin>) -> usize {

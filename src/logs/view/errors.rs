@@ -32,7 +32,7 @@ pub fn errors(answer: &Answer<ErrorFacts>, place: &Where, look: &Look, style: Er
     let since = facts.since.map(|since| safe!("  since {}", clock.whole(since))).unwrap_or_default();
     doc.line(Line::new().with(Style::Strong, place.line()).with(Style::Dim, since));
     doc.wrapped(verdict(answer, &clock), 2);
-    if let Some((from, to)) = facts.shown.filter(|_| !facts.kinds.is_empty()) {
+    if let Some((from, to)) = facts.shown.filter(|(from, to)| from < to && !facts.kinds.is_empty()) {
         let column = to.duration_since(from) / i32::try_from(COLUMNS).unwrap_or(1);
         let says = safe!("timelines {} → {}, a column is {}", clock.short(from), clock.short(to), units::duration(column));
         doc.line(Line::new().with(Style::Dim, says));
