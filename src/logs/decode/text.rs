@@ -34,7 +34,7 @@ pattern!(BASIC, r"^(?<level>DEBUG|INFO|WARNING|ERROR|CRITICAL):(?<logger>[\w.\-]
 // structlog's ConsoleRenderer.
 pattern!(
     CONSOLE,
-    r"^(?<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?Z?) \[(?<level>debug|info|warning|error|critical|exception) *\] (?<message>.*?)(?: +\[(?<logger>[\w.\-]+)\])?(?: {2,}| *$)(?s-u:.*)$"
+    r"^(?<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?Z?) \[(?<level>debug|info|warning|error|critical|exception) *\] (?<message>.*?)(?: +\[(?<logger>[\w.\-]+)\](?: .*)?|(?: {2,}.*)?)$"
 );
 pattern!(REDIS, r"^(?<pid>\d+):[XCSM] (?<time>\d\d \w{3} \d{4} \d\d:\d\d:\d\d\.\d{3}) (?<level>[.\-*#]) (?<message>(?s-u:.*))$");
 pattern!(

@@ -1,27 +1,23 @@
-//! Which errors there are: occurrences by cause, how often, where, since when, and whether a rollout brought them. One sample of each.
+//! Records to errors by cause, in bounded memory: what is too many to tell apart is counted.
 
-use super::{
-    Census,
-    cause::{self, Cause},
-    timeline::Timeline,
-};
+use super::{COLUMNS, ErrorFacts, ErrorKind, ErrorPlace, ErrorRate, ErrorSample, Novelty, novelty};
 use crate::{
-    answer::Hint,
     kubernetes::rollout::{self, RolloutState},
     logs::{
+        analyze::{
+            Census,
+            cause::{self, Cause},
+            timeline::Timeline,
+        },
         decode,
         flow::keep::Seen,
         model::{Entry, Level, LogOrigin, Record},
-        query::{Predicate, Test},
     },
-    report::Report,
-    safe,
     text::{Redactor, Safe},
 };
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use serde::Serialize;
+use jiff::{SignedDuration, Timestamp};
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
@@ -30,8 +26,6 @@ use std::{
 const MOST_KINDS: usize = 2_000;
 /// So many places are told apart for one kind.
 const MOST_PLACES: usize = 400;
-/// Columns of the timeline.
-pub const COLUMNS: usize = 24;
 /// Two loggers that tell of one failure do so within this.
 const SAME: SignedDuration = SignedDuration::from_secs(2);
 /// So many occurrences are remembered to see that.
@@ -43,155 +37,6 @@ const SAMPLE_LINE: usize = 8 << 10;
 const SAMPLE_LINES: usize = 60;
 /// The fields that name a release.
 const RELEASES: [&str; 5] = ["release", "version", "service.version", "app_version", "git_sha"];
-
-/// What counts as an error: that level or worse, or a traceback at any level.
-pub fn wanted() -> Predicate {
-    let holds = |text: &str| Predicate::Line(Test::Contains(text.to_owned()));
-    Predicate::Any(vec![Predicate::Level(Level::Error), holds(decode::traceback::OPENING), holds("\"exc_type\"")])
-}
-
-/// The errors of a time.
-#[derive(Clone, Debug, Serialize)]
-pub struct ErrorFacts {
-    /// Since when was asked; none: everything there is.
-    pub since: Option<Timestamp>,
-    /// When it was looked.
-    pub observed_at: Timestamp,
-    /// The first and the last error that has a time.
-    pub first: Option<Timestamp>,
-    /// The last one.
-    pub last: Option<Timestamp>,
-    /// The timelines' bounds.
-    pub shown: Option<(Timestamp, Timestamp)>,
-    /// Records that were read, errors or not.
-    pub records: u64,
-    /// Occurrences in all.
-    pub occurrences: u64,
-    /// By cause: those that a rollout brought first, then the most frequent.
-    pub kinds: Vec<ErrorKind>,
-    /// Occurrences of further causes, too many to tell apart.
-    pub left_out: u64,
-    /// Occurrences without a time.
-    pub undated: u64,
-    /// Occurrences that say they are yet to come: their writer's clock is wrong.
-    pub ahead: u64,
-    /// The rollouts of that time.
-    pub rollouts: Vec<RolloutState>,
-    /// How many there were lately and in the time before, where that was asked.
-    pub rate: Option<ErrorRate>,
-}
-
-impl Report for ErrorFacts {
-    const KIND: &'static str = "errors";
-    const VERSION: u32 = 1;
-}
-
-impl ErrorFacts {
-    /// The kinds that the last rollouts brought, for sure.
-    pub fn brought(&self) -> impl Iterator<Item = &ErrorKind> {
-        self.kinds.iter().filter(|k| k.novelty == Novelty::New)
-    }
-}
-
-/// Errors of one cause.
-#[derive(Clone, Debug, Serialize)]
-pub struct ErrorKind {
-    /// What they have in common.
-    pub cause: Cause,
-    /// How often.
-    pub count: u64,
-    /// Lines that only told of the same failure again.
-    pub repeats: u64,
-    /// The worst level.
-    pub level: Option<Level>,
-    /// The first time.
-    pub first: Option<Timestamp>,
-    /// The last time.
-    pub last: Option<Timestamp>,
-    /// How often, over the time shown.
-    pub timeline: Vec<u64>,
-    /// Where: most first.
-    pub places: Vec<ErrorPlace>,
-    /// Occurrences at further places.
-    pub elsewhere: u64,
-    /// Whether a rollout brought it.
-    pub novelty: Novelty,
-    /// The rollout that it follows.
-    pub rollout: Option<RolloutState>,
-    /// One of them.
-    pub sample: ErrorSample,
-    /// What to run to see more of it.
-    pub next: Hint,
-}
-
-impl ErrorKind {
-    /// `DivisionByZero`, or the message.
-    pub fn title(&self) -> &Safe {
-        match &self.cause {
-            Cause::Exception { exception, .. } => exception,
-            Cause::Message { message, .. } => message,
-        }
-    }
-}
-
-/// Whether a rollout brought an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Novelty {
-    /// It was first seen after the rollout, and the logs from before it have none.
-    New,
-    /// It was first seen after the rollout, and the logs from before it are gone.
-    Unknown,
-    /// It was there before, or there was no rollout.
-    Old,
-}
-
-/// Where an error happened.
-#[derive(Clone, Debug, Serialize)]
-pub struct ErrorPlace {
-    /// Who wrote it.
-    #[serde(flatten)]
-    pub origin: LogOrigin,
-    /// The release: the image's tag, or what the record says.
-    pub release: Option<Safe>,
-    /// How often.
-    pub count: u64,
-}
-
-/// One occurrence, to look at.
-#[derive(Clone, Debug, Serialize)]
-pub struct ErrorSample {
-    /// When.
-    pub at: Option<Timestamp>,
-    /// Who wrote it.
-    #[serde(flatten)]
-    pub origin: LogOrigin,
-    /// The request that it belongs to.
-    pub request_id: Option<Safe>,
-    /// What the exception or the message says.
-    pub says: Safe,
-    /// What the record says, where that is something else.
-    pub message: Option<Safe>,
-    /// The application's innermost call: `mail/tasks.py:88 send_receipt`.
-    pub frame: Option<Safe>,
-    /// The line, redacted.
-    pub line: Safe,
-    /// The lines that belong to it, redacted.
-    pub more: Vec<Safe>,
-}
-
-/// How many errors there were lately, and in the time before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct ErrorRate {
-    /// How long each of the two times is, in seconds.
-    pub span_seconds: i64,
-    /// In the last of them.
-    pub recent: u64,
-    /// In the one before.
-    pub before: u64,
-    /// Whether the logs reach back over both: else `before` is a lower bound.
-    pub reaches_back: bool,
-}
 
 /// What the kinds are told with.
 struct Around<'a> {
@@ -279,7 +124,7 @@ impl ErrorTally {
 
     /// The same, of these files: what is named as the next step reads them again.
     pub fn of_files<'a>(mut self, files: impl IntoIterator<Item = &'a String>) -> Self {
-        let words: Vec<Safe> = files.into_iter().map(|f| quoted(f)).collect();
+        let words: Vec<Safe> = files.into_iter().map(|f| novelty::quoted(f)).collect();
         self.files = Safe::join(&words, " ");
         self
     }
@@ -446,9 +291,9 @@ impl Kept {
             })
             .collect();
         places.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.origin.name.cmp(&b.origin.name)));
-        let (novelty, rollout) = novelty(self.first, &places, around.seen, around.rollouts);
+        let (novelty, rollout) = novelty::of(self.first, &places, around.seen, around.rollouts);
         let sample = self.sample.shown(around.redact);
-        let next = next(&cause, &sample, around.files);
+        let next = novelty::next(&cause, &sample, around.files);
         ErrorKind {
             cause,
             count: self.count,
@@ -487,56 +332,54 @@ impl Sample {
     }
 }
 
-/// A shorter beginning of a request ID is not asked for.
-const SHORTEST_ID: usize = 6;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::{analyze::errors::ErrorFacts, decode};
+    use jiff::tz::TimeZone;
 
-/// Its request as a whole; where it names none, its neighbourhood in its own log.
-fn next(cause: &Cause, sample: &ErrorSample, files: &Safe) -> Hint {
-    let id = sample.request_id.as_ref().filter(|id| id.len() >= SHORTEST_ID).map(|id| quoted(id));
-    let since = sample.at.map(|at| Safe::name(at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()));
-    let which = match cause {
-        Cause::Exception { exception, .. } => safe!("-i {}", quoted(exception)),
-        Cause::Message { .. } => "--level error".into(),
-    };
-    Hint::Run(match (&sample.origin.namespace, id, since) {
-        (Some(namespace), Some(id), _) => safe!("obsctl logs -r {} -n {}", id, namespace),
-        (Some(namespace), None, Some(since)) => {
-            safe!("obsctl logs pod/{} -n {} --since {} {}", sample.origin.name, namespace, since, which)
+    fn told(now: &str, span: Option<SignedDuration>, lines: &[&str]) -> ErrorFacts {
+        let mut tally = ErrorTally::new(Redactor::default(), vec!["request_id".to_owned()].into(), now.parse().expect("a time"))
+            .of_files(&["x.log".to_owned()]);
+        if let Some(span) = span {
+            tally = tally.comparing(span);
         }
-        (Some(namespace), None, None) => safe!("obsctl logs pod/{} -n {} {}", sample.origin.name, namespace, which),
-        (None, Some(id), _) => safe!("obsctl logs {} -r {}", files, id),
-        (None, None, Some(since)) => safe!("obsctl logs {} --since {} {}", files, since, which),
-        (None, None, None) => safe!("obsctl logs {} {}", files, which),
-    })
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> Safe {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+=-".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return Safe::name(word);
+        let origin = Arc::new(LogOrigin { name: "web-7f9c-x2lq".into(), image: Some("shop/web:0.57.0".into()), ..LogOrigin::default() });
+        for line in lines {
+            let head = line.to_string().into();
+            let mut record = Record { at: None, origin: origin.clone(), sequence: 0, head, tail: Vec::new(), nearby: false };
+            let entry = decode::record(&record, &TimeZone::UTC);
+            record.at = entry.written;
+            tally.take(&record, &entry);
+        }
+        tally.finish(None, &Seen::default(), &[])
     }
-    safe!("'{}'", Safe::name(word.replace('\'', "'\\''")))
-}
 
-/// The Deployment that a pod's name is of: `backend` of `backend-7f9c-x2lq`.
-fn deployment<'a>(origin: &LogOrigin, rollouts: &'a [RolloutState]) -> impl Iterator<Item = &'a RolloutState> {
-    let name = origin.name.rsplitn(3, '-').nth(2).unwrap_or_default().to_owned();
-    let namespace = origin.namespace.clone();
-    rollouts.iter().filter(move |r| r.deployment == name && namespace.as_ref().is_none_or(|n| **n == *r.namespace))
-}
+    #[test]
+    fn two_loggers_of_one_failure_count_once_one_logger_twice() {
+        let failure = |logger: &str, at: &str| {
+            format!(
+                "{{\"level\": \"error\", \"logger\": \"{logger}\", \"event\": \"failed\", \"request_id\": \"abcdef\", \"timestamp\": \"2026-11-21T18:00:{at}Z\", \
+                 \"exception\": \"Traceback (most recent call last):\\n  File \\\"/srv/a.py\\\", line 1, in f\\nKeyError: 'x'\"}}"
+            )
+        };
+        let lines = [failure("one", "00.1"), failure("two", "00.2"), failure("one", "01.0"), failure("one", "09.0")];
+        let found = told("2026-11-21T18:01:00Z", None, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+        let kind = &found.kinds[0];
+        assert_eq!((found.kinds.len(), kind.count, kind.repeats, found.occurrences), (1, 3, 1, 3));
+        assert_eq!(kind.places[0].release.as_deref(), Some("0.57.0"));
+        assert_eq!(kind.next, crate::answer::Hint::Run("obsctl logs x.log -r abcdef".into()));
+    }
 
-/// Whether the last rollout before its first occurrence brought it. Only where the same Deployment's logs reach back before that rollout
-/// can its absence there be known.
-fn novelty(first: Option<Timestamp>, places: &[ErrorPlace], seen: &Seen, rollouts: &[RolloutState]) -> (Novelty, Option<RolloutState>) {
-    let Some(first) = first else { return (Novelty::Old, None) };
-    let of: BTreeMap<Timestamp, &RolloutState> =
-        places.iter().flat_map(|p| deployment(&p.origin, rollouts)).map(|r| (r.begun, r)).collect();
-    let Some((_, last)) = of.range(..=first).next_back() else { return (Novelty::Old, None) };
-    let prefix = format!("{}-", last.deployment);
-    let reaches = seen.oldest_of(|pod| pod.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.matches('-').count() == 1));
-    match reaches {
-        Some(oldest) if oldest < last.begun => (Novelty::New, Some((*last).clone())),
-        _ => (Novelty::Unknown, Some((*last).clone())),
+    #[test]
+    fn the_last_hour_is_compared_with_the_one_before() {
+        let lines = ["16:30", "17:30", "17:59", "18:10", "19:00"]
+            .map(|at| format!("{{\"level\": \"error\", \"event\": \"e\", \"timestamp\": \"2026-11-21T{at}:00Z\"}}"));
+        let found =
+            told("2026-11-21T18:30:00Z", Some(SignedDuration::from_hours(1)), &lines.iter().map(String::as_str).collect::<Vec<_>>());
+        let rate = found.rate.expect("it was asked for");
+        assert_eq!((rate.recent, rate.before, rate.reaches_back), (2, 1, false));
+        // Half an hour ahead is no time that counts.
+        assert_eq!((found.ahead, found.occurrences), (1, 5));
     }
 }
