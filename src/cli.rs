@@ -21,6 +21,8 @@ pub struct Cli {
 pub enum Command {
     /// Logs of pods, apps and files; everything one request did
     Logs(Box<commands::logs::Args>),
+    /// Which errors there are, how often, where, since when; new since which rollout
+    Errors(Box<commands::errors::Args>),
     /// Why a statement takes what it takes, and what to try
     Explain(Box<commands::explain::Args>),
     /// Where every Celery task is, and whether that is bad

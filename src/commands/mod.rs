@@ -5,6 +5,7 @@ pub mod complete;
 pub mod config;
 pub mod db;
 pub mod doctor;
+pub mod errors;
 pub mod explain;
 pub mod health;
 pub mod logs;

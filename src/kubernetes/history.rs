@@ -1,13 +1,20 @@
 //! Live cluster → the objects that `changes` reads. Only LIST; of ConfigMaps and Secrets the server sends names and times alone.
 
-use super::{changes::ClusterObjects, collect::Scope, serving::noted};
+use super::{
+    changes::ClusterObjects,
+    collect::Scope,
+    rollout::{self, RolloutState},
+    serving::noted,
+};
 use crate::{
     answer::{Coverage, Missing, Part, Why},
     connect::kube::{Ask, Cluster},
     error::{Kind, Result},
     safe,
+    text::Redactor,
 };
 use futures_util::future::{join, join5};
+use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, ReplicaSet},
@@ -58,6 +65,22 @@ pub async fn objects(cluster: &Cluster, scope: &Scope) -> Result<(ClusterObjects
         secrets: metas(seen(secrets, "secrets", &mut coverage)?),
     };
     Ok((objects, coverage))
+}
+
+/// The rollouts alone: none where Deployments and their replica sets may not be listed, and the coverage says so.
+///
+/// # Errors
+/// As `Cluster::list`, but for refusals.
+pub async fn rollouts(cluster: &Cluster, scope: &Scope, now: Timestamp, redact: &Redactor) -> Result<(Vec<RolloutState>, Coverage)> {
+    let ask = |plural: &'static str| {
+        let path = scope.path("apis/apps/v1", plural);
+        Ask::new(safe!("listing the {} of {}", plural, scope.shown()), path, "list", plural, scope.namespace())
+    };
+    let (deployments, sets) = (ask("deployments"), ask("replicasets"));
+    let (deployments, sets) = join(cluster.list::<Deployment>(&deployments), cluster.list::<ReplicaSet>(&sets)).await;
+    let mut coverage = Coverage::default();
+    let (deployments, sets) = (seen(deployments, "deployments", &mut coverage)?, seen(sets, "replicasets", &mut coverage)?);
+    Ok((rollout::rollouts(&deployments, &sets, now, redact), coverage))
 }
 
 /// As `noted`, but nothing asks for the right that is missing: that to list Secrets and ConfigMaps is the right to read them, and that to

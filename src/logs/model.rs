@@ -88,10 +88,10 @@ impl Level {
     pub fn parse(word: &str) -> Option<Self> {
         Some(match word.trim().to_ascii_uppercase().as_str() {
             "TRACE" => Self::Trace,
-            "DEBUG" | "DEBUG1" | "DEBUG2" | "DEBUG3" | "DEBUG4" | "DEBUG5" => Self::Debug,
+            "DEBUG" | "DBUG" | "DEBUG1" | "DEBUG2" | "DEBUG3" | "DEBUG4" | "DEBUG5" => Self::Debug,
             "INFO" | "INFORMATION" | "NOTICE" | "LOG" => Self::Info,
             "WARN" | "WARNING" => Self::Warning,
-            "ERROR" | "ERR" => Self::Error,
+            "ERROR" | "EROR" | "ERR" | "EXCEPTION" => Self::Error,
             "CRITICAL" | "FATAL" | "PANIC" | "EMERG" | "ALERT" | "CRIT" => Self::Critical,
             _ => return None,
         })

@@ -76,6 +76,10 @@ pub trait Sink {
     /// # Errors
     /// As `record`.
     fn idle(&mut self) -> Result<()>;
+    /// Whether the order makes no difference: records are handed on as they are read, and none is kept until its turn.
+    fn unordered(&self) -> bool {
+        false
+    }
 }
 
 /// What a lane's task sends.
@@ -297,6 +301,10 @@ async fn backfill(
             one = sent.recv() => match one {
                 None => break,
                 Some((_, Sent::Note(text))) => sink.note(text),
+                Some((_, Sent::Kept(record))) if sink.unordered() => {
+                    outcome.records += u64::from(!record.nearby);
+                    sink.record(record)?;
+                }
                 Some((lane, Sent::Kept(record))) => {
                     sink.early(&record);
                     spools[lane].push(record).map_err(spool_error)?;

@@ -141,6 +141,18 @@ pub fn bar(share: f64, columns: usize) -> Safe {
     bar.into_safe()
 }
 
+/// Counts over time, one column each: the highest fills its column, what is there at all is seen, nothing is a dot.
+pub fn sparkline(counts: &[u64]) -> Safe {
+    const STEPS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+    let most = counts.iter().copied().max().unwrap_or(0).max(1);
+    let mut line = SafeBuf::new();
+    for count in counts {
+        let step = (u128::from(*count) * 8).div_ceil(u128::from(most));
+        line.push_fixed(usize::try_from(step).ok().and_then(|s| STEPS.get(s.checked_sub(1)?)).copied().unwrap_or("·"));
+    }
+    line.into_safe()
+}
+
 /// One part of a screen.
 pub enum Block {
     /// A tree with its columns.

@@ -6,7 +6,7 @@ pub mod json;
 pub mod out;
 mod tree;
 
-pub use doc::{Branch, Cell, Doc, Line, Style, Table, Tree, bar};
+pub use doc::{Branch, Cell, Doc, Line, Style, Table, Tree, bar, sparkline};
 pub use out::{Format, Look, Out, Where};
 
 use serde::Serialize;

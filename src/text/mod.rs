@@ -4,5 +4,5 @@ pub mod redact;
 pub mod safe;
 pub mod units;
 
-pub use redact::{MaskKey, Redactor};
+pub use redact::{MaskKey, Redactor, SecretKind, Tally};
 pub use safe::{Safe, SafeBuf};

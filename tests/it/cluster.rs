@@ -14,6 +14,7 @@ mod requests;
 mod rights;
 mod standard;
 mod targets;
+mod views;
 
 use crate::support::{Obsctl, SOON, obsctl};
 use jiff::Timestamp;

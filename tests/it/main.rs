@@ -36,4 +36,6 @@ mod soak;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod views;
+#[cfg(test)]
 mod watch;

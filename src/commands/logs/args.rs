@@ -76,12 +76,16 @@ pub struct Args {
     /// The most to read from a cluster (files are read whole)
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = bytes)]
     pub max_bytes: u64,
+    /// Figures instead of records.
+    #[command(flatten)]
+    pub figures: super::figures::Figures,
 }
 
 fn level(text: &str) -> Result<Level, String> {
     Level::parse(text).ok_or_else(|| "one of debug, info, warning, error, critical".into())
 }
 
-fn bytes(text: &str) -> Result<u64, String> {
+/// A size, as a flag gives it.
+pub fn bytes(text: &str) -> Result<u64, String> {
     crate::text::units::parse_bytes(text).ok_or_else(|| "a size, as in 64MiB or 2GiB".into())
 }

@@ -20,7 +20,7 @@ pub(super) const DEFAULT_TAIL: u64 = 200;
 const SHORTEST_ID: usize = 6;
 
 /// The question that the flags ask.
-pub(super) fn query(args: &Args, now: &Zoned, fields: &Arc<[String]>, files: bool) -> Result<Query> {
+pub(in crate::commands) fn query(args: &Args, now: &Zoned, fields: &Arc<[String]>, files: bool) -> Result<Query> {
     let mut query = Query {
         since: moment("--since", args.since.as_deref().or(args.since_time.as_deref()), now)?,
         until: moment("--until", args.until.as_deref(), now)?,

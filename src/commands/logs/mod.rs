@@ -2,10 +2,13 @@
 
 mod args;
 mod ask;
+mod figures;
 mod request;
 mod stream;
 
 pub use args::Args;
+pub(super) use args::bytes;
+pub(super) use ask::query;
 
 use crate::{
     error::{Error, Kind, Result},
@@ -39,13 +42,14 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
         out.note(&crate::report::Line::plain(safe!("warning: {}", warning)));
     }
     match &args.request_id {
+        _ if args.figures.wanted() => figures::run(&args, query, fields, sources, place, session, out).await,
         Some(id) if !args.follow => request::run(id, &args, query, fields, sources, place, session, out).await,
         _ => stream::run(&args, query, fields, sources, place, session, out).await,
     }
 }
 
 /// The fields that carry a request's ID: the configured ones first.
-fn id_fields(session: &Session) -> Arc<[String]> {
+pub(super) fn id_fields(session: &Session) -> Arc<[String]> {
     let env = &session.env;
     let configured = env.request_id_fields.iter().chain(env.apps.values().flat_map(|a| &a.request_id_fields)).cloned();
     let mut fields: Vec<String> = configured.chain(REQUEST_ID_FIELDS.iter().map(|f| (*f).to_owned())).collect();
@@ -62,7 +66,8 @@ fn is_file(target: &str) -> bool {
     target == "-" || (!kind_and_name && target.contains(['/', '.', '*', '?', '[']))
 }
 
-async fn sources(args: &Args, session: &Session) -> Result<(Vec<Arc<dyn LogSource>>, Where)> {
+/// Where the records come from, and what to say about that in the first line.
+pub(super) async fn sources(args: &Args, session: &Session) -> Result<(Vec<Arc<dyn LogSource>>, Where)> {
     let env = &session.env;
     let mut files: Vec<Named> = Vec::new();
     let mut pods = Vec::new();

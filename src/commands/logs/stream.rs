@@ -31,7 +31,7 @@ struct Printer<'a> {
 
 impl Sink for Printer<'_> {
     fn record(&mut self, record: Record) -> Result<()> {
-        let entry = decode::entry(&record.head, &self.zone);
+        let entry = decode::record(&record, &self.zone);
         match self.out.format {
             Format::Human => {
                 for line in view::record_lines(&record, &entry, &self.redact, &self.out.look, self.style) {

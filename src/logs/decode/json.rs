@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 use std::fmt;
 
-const LEVELS: [&str; 6] = ["level", "levelname", "severity", "log_level", "log.level", "lvl"];
+const LEVELS: [&str; 7] = ["level", "levelname", "severity", "log_level", "log.level", "lvl", "error_severity"];
 const TIMES: [&str; 7] = ["timestamp", "asctime", "@timestamp", "time", "ts", "datetime", "created"];
 const MESSAGES: [&str; 4] = ["event", "message", "msg", "log"];
 const LOGGERS: [&str; 4] = ["logger", "name", "logger_name", "log.logger"];

@@ -1,7 +1,7 @@
 //! Text forms: gunicorn, Celery, Django's verbose format, PostgreSQL's stderr log, Redis, logfmt, access lines, plain lines. Also which
 //! lines begin a record and which continue one.
 
-use super::time;
+use super::{logfmt, postgres, time};
 use crate::logs::model::{Entry, Level, Shape};
 use jiff::tz::TimeZone;
 use regex::bytes::{Captures, Regex};
@@ -20,12 +20,21 @@ pattern!(
     r"^(?<level>DEBUG|INFO|WARNING|ERROR|CRITICAL) (?<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) (?<logger>\S+) (?<pid>\d+) (?<thread>\d+) (?<message>(?s-u:.*))$"
 );
 pattern!(
-    POSTGRES,
-    r"^(?<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? \S+) \[(?<pid>\d+)\] (?:(?<who>\S+@\S+) )?(?<level>[A-Z]+[0-9]?):  ?(?<message>(?s-u:.*))$"
-);
-pattern!(
     ACCESS,
-    r#"^(?<ip>\S+) \S+ (?<user>\S+) \[(?<time>[^\]]+)\] "(?<method>[A-Z]+) (?<path>\S+) [^"]*" (?<status>\d{3}) (?<bytes>\S+)"#
+    r#"^(?<ip>\S*) \S+ (?<user>\S+) \[(?<time>[^\]]+)\] "(?<method>[A-Z]+) (?<path>\S+)(?: [^"]*)?" (?<status>\d{3}) (?<bytes>\S+)(?: "(?<referer>(?:[^"\\]|\\.)*)" "(?<agent>(?:[^"\\]|\\.)*)")?"#
+);
+// Django's development server, and uvicorn.
+pattern!(
+    RUNSERVER,
+    r#"^\[(?<time>\d\d/\w{3}/\d{4} \d\d:\d\d:\d\d)\] "(?<method>[A-Z]+) (?<path>\S+)(?: [^"]*)?" (?<status>\d{3}) (?<bytes>\S+)"#
+);
+pattern!(UVICORN, r#"^INFO:\s+(?<ip>\S+) - "(?<method>[A-Z]+) (?<path>\S+) [^"]*" (?<status>\d{3})"#);
+pattern!(PADDED, r"^(?<level>DEBUG|INFO|WARNING|ERROR|CRITICAL):\s+(?<message>(?s-u:.*))$");
+pattern!(BASIC, r"^(?<level>DEBUG|INFO|WARNING|ERROR|CRITICAL):(?<logger>[\w.\-]+):(?<message>(?s-u:.*))$");
+// structlog's ConsoleRenderer.
+pattern!(
+    CONSOLE,
+    r"^(?<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?Z?) \[(?<level>debug|info|warning|error|critical|exception) *\] (?<message>.*?)(?: +\[(?<logger>[\w.\-]+)\](?: .*)?|(?: {2,}.*)?)$"
 );
 pattern!(REDIS, r"^(?<pid>\d+):[XCSM] (?<time>\d\d \w{3} \d{4} \d\d:\d\d:\d\d\.\d{3}) (?<level>[.\-*#]) (?<message>(?s-u:.*))$");
 pattern!(
@@ -39,13 +48,14 @@ pub fn entry(line: &[u8], zone: &TimeZone) -> Entry {
     if let Some(found) = GUNICORN.captures(line).or_else(|| CELERY.captures(line)).or_else(|| VERBOSE.captures(line)) {
         return named(&found, Shape::Text, zone);
     }
-    if let Some(found) = POSTGRES.captures(line)
-        && text(&found, "level").is_some_and(|l| Level::parse(&l).is_some() || POSTGRES_MORE.contains(&l.as_str()))
-    {
-        return named(&found, Shape::Text, zone);
+    if let Some(entry) = postgres::stderr(line, zone) {
+        return entry;
     }
-    if let Some(found) = ACCESS.captures(line) {
+    if let Some(found) = ACCESS.captures(line).or_else(|| RUNSERVER.captures(line)).or_else(|| UVICORN.captures(line)) {
         return access(&found, line, zone);
+    }
+    if let Some(found) = BASIC.captures(line).or_else(|| PADDED.captures(line)) {
+        return named(&found, Shape::Text, zone);
     }
     if let Some(found) = REDIS.captures(line) {
         let level = if text(&found, "level").as_deref() == Some("#") { Level::Warning } else { Level::Info };
@@ -60,10 +70,12 @@ pub fn entry(line: &[u8], zone: &TimeZone) -> Entry {
         });
         return Entry { level: Some(level), written, ..named(&found, Shape::Text, zone) };
     }
+    if let Some(entry) = logfmt::entry(line, zone) {
+        return entry;
+    }
     let pairs = pairs(line);
-    let lead = line.split(|b| *b == b' ').next().unwrap_or_default();
-    if pairs.len() >= 2 && memchr::memchr(b'=', lead).is_some() {
-        return logfmt(pairs, zone);
+    if let Some(found) = CONSOLE.captures(line) {
+        return Entry { fields: pairs, ..named(&found, Shape::Logfmt, zone) };
     }
     if let Some(found) = STAMPED.captures(line) {
         let shape = if pairs.is_empty() { Shape::Text } else { Shape::Logfmt };
@@ -72,7 +84,8 @@ pub fn entry(line: &[u8], zone: &TimeZone) -> Entry {
     Entry { shape: Shape::Plain, written: None, level: None, logger: None, message: lossy(line), fields: pairs }
 }
 
-fn lossy(bytes: &[u8]) -> String {
+/// Bytes as text.
+pub(super) fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -83,11 +96,9 @@ fn text(found: &Captures<'_>, name: &str) -> Option<String> {
 fn named(found: &Captures<'_>, shape: Shape, zone: &TimeZone) -> Entry {
     let message = text(found, "message").unwrap_or_default();
     let mut fields = pairs(message.as_bytes());
-    for name in ["pid", "who"] {
-        // Captures panics on a name that the pattern lacks only through Index; `name` does not.
-        if let Some(value) = text(found, name) {
-            fields.push((name.into(), Value::String(value)));
-        }
+    // Captures panics on a name that the pattern lacks only through Index; `name` does not.
+    if let Some(value) = text(found, "pid") {
+        fields.push(("pid".into(), Value::String(value)));
     }
     Entry {
         shape,
@@ -101,10 +112,21 @@ fn named(found: &Captures<'_>, shape: Shape, zone: &TimeZone) -> Entry {
 
 fn access(found: &Captures<'_>, line: &[u8], zone: &TimeZone) -> Entry {
     let mut fields = Vec::new();
-    for (key, name) in [("method", "method"), ("path", "path"), ("ip_address", "ip")] {
-        if let Some(value) = text(found, name) {
+    let mut put = |key: &str, value: Option<String>| {
+        if let Some(value) = value.filter(|v| !v.is_empty() && v != "-") {
             fields.push((key.to_owned(), Value::String(value)));
         }
+    };
+    put("method", text(found, "method"));
+    let target = text(found, "path").unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    put("path", Some(path.to_owned()));
+    put("query", Some(query.to_owned()));
+    for (key, name) in [("ip_address", "ip"), ("user", "user"), ("referer", "referer"), ("user_agent", "agent")] {
+        put(key, text(found, name));
+    }
+    if let Some(bytes) = text(found, "bytes").and_then(|b| b.parse::<u64>().ok()) {
+        fields.push(("bytes".into(), bytes.into()));
     }
     if let Some(status) = text(found, "status").and_then(|s| s.parse::<u64>().ok()) {
         fields.push(("status_code".into(), status.into()));
@@ -120,20 +142,8 @@ fn access(found: &Captures<'_>, line: &[u8], zone: &TimeZone) -> Entry {
     }
 }
 
-fn logfmt(mut fields: Vec<(String, Value)>, zone: &TimeZone) -> Entry {
-    let mut take = |names: &[&str]| {
-        let i = fields.iter().position(|(k, _)| names.contains(&k.as_str()))?;
-        crate::logs::model::as_text(&fields.remove(i).1)
-    };
-    let level = take(&["level", "lvl", "severity"]).and_then(|l| Level::parse(&l));
-    let written = take(&["ts", "time", "timestamp", "t"]).and_then(|t| time::parse(&t, zone));
-    let logger = take(&["logger", "caller"]);
-    let message = take(&["msg", "message", "event"]).unwrap_or_default();
-    Entry { shape: Shape::Logfmt, written, level, logger, message, fields }
-}
-
 /// The `key=value` pairs of a line, anywhere in it. Bounded: a line of a megabyte is no list of pairs.
-fn pairs(line: &[u8]) -> Vec<(String, Value)> {
+pub(super) fn pairs(line: &[u8]) -> Vec<(String, Value)> {
     const MOST: usize = 64;
     let line = &line[..line.len().min(16 << 10)];
     if memchr::memchr(b'=', line).is_none() {
@@ -149,9 +159,6 @@ fn pairs(line: &[u8]) -> Vec<(String, Value)> {
         .collect()
 }
 
-/// What PostgreSQL writes as further lines of the same record.
-const POSTGRES_MORE: [&str; 6] = ["DETAIL", "HINT", "STATEMENT", "CONTEXT", "QUERY", "LOCATION"];
-
 /// Whether a line can only be the first of a record.
 pub fn begins(line: &[u8]) -> bool {
     match line {
@@ -161,7 +168,11 @@ pub fn begins(line: &[u8]) -> bool {
         _ => {
             let word = line.split(|b| *b == b' ').next().unwrap_or_default();
             matches!(word, b"DEBUG" | b"INFO" | b"WARNING" | b"ERROR" | b"CRITICAL")
+                || matches!(word, b"DEBUG:" | b"INFO:" | b"WARNING:" | b"ERROR:" | b"CRITICAL:")
                 || (line.first().is_some_and(u8::is_ascii_digit) && (ACCESS.is_match(line) || REDIS.is_match(line)))
+                || is_access_without_a_client(line)
+                || (word.contains(&b':') && BASIC.is_match(line))
+                || postgres::begins(line)
                 || word.starts_with(b"level=")
                 || word.starts_with(b"ts=")
                 || word.starts_with(b"time=")
@@ -169,10 +180,9 @@ pub fn begins(line: &[u8]) -> bool {
     }
 }
 
-/// Whether a line is PostgreSQL's DETAIL, HINT, STATEMENT and so on.
-pub fn continues_postgres(line: &[u8]) -> bool {
-    line.first().is_some_and(u8::is_ascii_digit)
-        && POSTGRES.captures(line).and_then(|c| text(&c, "level")).is_some_and(|l| POSTGRES_MORE.contains(&l.as_str()))
+/// gunicorn behind a Unix socket knows no client: its access lines begin with a blank, as what is indented does.
+pub fn is_access_without_a_client(line: &[u8]) -> bool {
+    line.starts_with(b" - ") && ACCESS.is_match(line)
 }
 
 #[cfg(test)]
@@ -206,6 +216,19 @@ mod tests {
         let e = of("2026-11-21T17:53:28Z relay: closing request_id=abc on x");
         assert_eq!((e.written.is_some(), e.field("request_id").as_deref()), (true, Some("abc")));
         assert_eq!(of("hello").shape, Shape::Plain);
+        let e = of(" - - [21/Nov/2026:17:28:34 +0000] \"GET /a/?token=x HTTP/1.1\" 200 64 \"-\" \"curl/8\"");
+        assert_eq!((e.shape, e.field("path").as_deref(), e.field("bytes").as_deref()), (Shape::Access, Some("/a/"), Some("64")));
+        assert_eq!((e.field("ip_address"), e.field("user_agent").as_deref()), (None, Some("curl/8")));
+        let e = of("INFO:     10.0.0.1:5000 - \"GET /b HTTP/1.1\" 204 No Content");
+        assert_eq!((e.shape, e.field("status_code").as_deref()), (Shape::Access, Some("204")));
+        let e = of("[21/Nov/2026 17:28:34] \"POST /c/ HTTP/1.1\" 500 145");
+        assert_eq!((e.shape, e.written.is_some(), e.field("path").as_deref()), (Shape::Access, true, Some("/c/")));
+        assert_eq!(of("ERROR:    Application startup failed. Exiting.").level, Some(Level::Error));
+        let e = of("WARNING:shop.mail:slow relay");
+        assert_eq!((e.level, e.logger.as_deref(), e.message.as_str()), (Some(Level::Warning), Some("shop.mail"), "slow relay"));
+        let e = of("2026-11-21T17:00:00Z [info     ] order placed                   [shop.orders] order_id=17 request_id=abc123");
+        assert_eq!((e.level, e.logger.as_deref(), e.message.as_str()), (Some(Level::Info), Some("shop.orders"), "order placed"));
+        assert_eq!(e.field("request_id").as_deref(), Some("abc123"));
         assert_eq!(entry(b"\xff\xfe", &TimeZone::UTC).message, "\u{fffd}\u{fffd}");
     }
 
@@ -219,7 +242,7 @@ mod tests {
         for line in ["", "smtplib.SMTPServerDisconnected: Connection unexpectedly closed", "  File \"x\"", "INFORMATION x", "[1] x"] {
             assert!(!begins(line.as_bytes()), "{line}");
         }
-        assert!(continues_postgres(b"2026-11-21 02:44:10.114 UTC [88] STATEMENT:  SELECT 1"));
-        assert!(!continues_postgres(b"2026-11-21 02:44:10.114 UTC [88] LOG:  x"));
+        assert!(begins(b" - - [21/Nov/2026:17:28:34 +0000] \"GET / HTTP/1.1\" 200 1 \"-\" \"-\""));
+        assert!(begins(b"[88] shop@shop LOG:  x") && !begins(b"[88] shop@shop DETAIL:  x"));
     }
 }

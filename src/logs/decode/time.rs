@@ -13,12 +13,13 @@ pub fn parse(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     if let Ok(t) = dotted.parse::<DateTime>() {
         return Some(t.to_zoned(zone.clone()).ok()?.timestamp());
     }
-    for format in ["%d/%b/%Y:%H:%M:%S %z", "%Y-%m-%d %H:%M:%S%.f %z", "%Y-%m-%d %H:%M:%S%.f UTC"] {
+    for format in ["%d/%b/%Y:%H:%M:%S %z", "%d/%b/%Y %H:%M:%S", "%Y-%m-%d %H:%M:%S%.f %z", "%Y-%m-%d %H:%M:%S%.f UTC"] {
         if let Ok(parsed) = strtime::parse(format, &dotted) {
             if let Ok(t) = parsed.to_timestamp() {
                 return Some(t);
             }
-            return parsed.to_datetime().ok()?.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp());
+            let named = if format.ends_with("UTC") { TimeZone::UTC } else { zone.clone() };
+            return parsed.to_datetime().ok()?.to_zoned(named).ok().map(|z| z.timestamp());
         }
     }
     None

@@ -1,7 +1,7 @@
 //! Lines to records: a traceback, a DETAIL, an indented line belongs to the record before it in the same container, never to the next.
 
 use crate::logs::{
-    decode::text,
+    decode::{postgres, text},
     model::{LogOrigin, Record},
 };
 use bytes::Bytes;
@@ -17,6 +17,8 @@ enum In {
     Record,
     Frames,
     AfterException,
+    /// Inside of a quoted text of PostgreSQL's csvlog.
+    Quoted,
 }
 
 /// Groups the lines of one origin.
@@ -37,7 +39,7 @@ impl Grouper {
     /// Takes a line; gives the record that it ended, if it begins the next.
     pub fn push(&mut self, at: Option<Timestamp>, line: Bytes) -> Option<Record> {
         if let Some(open) = &mut self.open
-            && let Some(state) = continues(&line, self.state)
+            && let Some(state) = continues(&open.head, &line, self.state)
             && open.tail.len() < MOST_LINES
             && self.size + line.len() < MOST_BYTES
         {
@@ -46,7 +48,13 @@ impl Grouper {
             open.tail.push(line);
             return None;
         }
-        self.state = if line.starts_with(TRACEBACK) { In::Frames } else { In::Record };
+        self.state = if line.starts_with(TRACEBACK) {
+            In::Frames
+        } else if postgres::begins_csv(&line) && postgres::quote_open(&line, false) {
+            In::Quoted
+        } else {
+            In::Record
+        };
         self.size = line.len();
         self.sequence += 1;
         let next = Record { at, origin: self.origin.clone(), sequence: self.sequence, head: line, tail: Vec::new(), nearby: false };
@@ -68,17 +76,23 @@ impl Grouper {
 const TRACEBACK: &[u8] = b"Traceback (most recent call last)";
 
 /// The state after the line, if it belongs to the open record.
-fn continues(line: &[u8], state: In) -> Option<In> {
+fn continues(head: &[u8], line: &[u8], state: In) -> Option<In> {
+    if state == In::Quoted {
+        // A quote that never ends, as in a file that was cut, does not swallow the next record.
+        let next = if postgres::quote_open(line, true) { In::Quoted } else { In::Record };
+        return (!postgres::begins_csv(line)).then_some(next);
+    }
     if line.starts_with(TRACEBACK) {
         return Some(In::Frames);
     }
     if line.first().is_some_and(|b| matches!(b, b' ' | b'\t')) && !line.trim_ascii().is_empty() {
-        return Some(state);
+        return (!text::is_access_without_a_client(line)).then_some(state);
     }
     match state {
-        In::Record => text::continues_postgres(line).then_some(In::Record),
+        In::Record => postgres::continues(head, line).then_some(In::Record),
         // The first line that is not indented ends the frames: the exception itself.
         In::Frames => (!text::begins(line)).then_some(if line.trim_ascii().is_empty() { In::Frames } else { In::AfterException }),
+        In::Quoted => None,
         In::AfterException => after_exception(line).then_some(In::AfterException),
     }
 }
@@ -142,6 +156,19 @@ mod tests {
             "2026-11-21 02:44:10.115 UTC [88] LOG:  next",
         ]);
         assert_eq!(records.iter().map(|r| r.1).collect::<Vec<_>>(), [3, 0]);
+    }
+
+    #[test]
+    fn a_statement_of_several_lines_stays_in_its_csv_record() {
+        let head = "2026-11-21 18:51:34.011 UTC,\"shop\",\"orders\",88,\"[local]\",6740.58,3,\"INSERT\",2026-11-21 18:51:30 UTC,3/4,741,ERROR,23505,\"no\",,,,,,\"INSERT";
+        let records = group(&[head, "INTO \"\"x\"\"", "", "VALUES (1)\",,,\"celery\",\"client backend\",,0", head, head, "plain\""]);
+        assert_eq!(records.iter().map(|r| r.1).collect::<Vec<_>>(), [3, 0, 1]);
+    }
+
+    #[test]
+    fn gunicorn_behind_a_socket_begins_with_a_blank() {
+        let line = " - - [21/Nov/2026:17:28:34 +0000] \"GET / HTTP/1.1\" 200 1 \"-\" \"-\"";
+        assert_eq!(group(&["{}", line, "  more", line]).len(), 3);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use crate::logs::{
     decode,
-    model::{Entry, Level, Record, Shape},
+    model::{Entry, Level, LogOrigin, Record, Shape},
     query::{Needles, Query},
 };
 use crate::text::Safe;
 use aho_corasick::AhoCorasick;
+use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -25,6 +26,8 @@ struct SeenApp {
     /// Whether any record tells of a request that was served.
     serves: bool,
     mildest: Option<Level>,
+    /// The oldest record of each pod or file.
+    oldest: BTreeMap<Safe, Timestamp>,
 }
 
 impl Seen {
@@ -36,7 +39,19 @@ impl Seen {
             known.names_ids |= seen.names_ids;
             known.serves |= seen.serves;
             known.mildest = [known.mildest, seen.mildest].into_iter().flatten().min();
+            for (name, at) in seen.oldest {
+                let oldest = known.oldest.entry(name).or_insert(at);
+                *oldest = at.min(*oldest);
+            }
         }
+    }
+    /// The oldest record of all.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.oldest_of(|_| true)
+    }
+    /// The oldest record of the pods or files whose name is one of these.
+    pub fn oldest_of(&self, is: impl Fn(&str) -> bool) -> Option<Timestamp> {
+        self.0.values().flat_map(|s| &s.oldest).filter(|(name, _)| is(name)).map(|(_, at)| *at).min()
     }
     /// Records in all.
     pub fn records(&self) -> u64 {
@@ -72,6 +87,7 @@ pub struct Keeper {
     after: usize,
     newest: VecDeque<Record>,
     seen: SeenApp,
+    oldest: Option<(Arc<LogOrigin>, Timestamp)>,
 }
 
 impl Keeper {
@@ -79,7 +95,8 @@ impl Keeper {
     pub fn new(query: Arc<Query>, id_fields: Arc<[String]>) -> Self {
         let needles = query.needles();
         let telling = AhoCorasick::new(id_fields.iter().map(String::as_str).chain(SERVES)).ok();
-        Self { query, needles, id_fields, telling, before: VecDeque::new(), after: 0, newest: VecDeque::new(), seen: SeenApp::default() }
+        let (before, newest) = (VecDeque::new(), VecDeque::new());
+        Self { query, needles, id_fields, telling, before, after: 0, newest, seen: SeenApp::default(), oldest: None }
     }
 
     /// Takes a record; `out` gets those that are kept, at once or, under `--tail`, at `finish`.
@@ -95,6 +112,11 @@ impl Keeper {
             return self.neighbour(record, out);
         }
         let hit = self.query.in_window(record.at) && self.judge(&mut record);
+        if let Some(at) = record.at
+            && self.oldest.as_ref().is_none_or(|(_, oldest)| at < *oldest)
+        {
+            self.oldest = Some((record.origin.clone(), at));
+        }
         if hit {
             while let Some(mut near) = self.before.pop_front() {
                 near.nearby = true;
@@ -163,7 +185,9 @@ impl Keeper {
 
     /// What was seen, as that of this app.
     pub fn seen(&self, app: Safe) -> Seen {
-        Seen(BTreeMap::from([(app, self.seen.clone())]))
+        let mut seen = self.seen.clone();
+        seen.oldest.extend(self.oldest.as_ref().map(|(origin, at)| (origin.name.clone(), *at)));
+        Seen(BTreeMap::from([(app, seen)]))
     }
 
     fn sample(&mut self, record: &Record) {
@@ -174,7 +198,7 @@ impl Keeper {
     }
 
     fn decode(&self, record: &Record) -> Entry {
-        decode::entry(&record.head, &self.query.zone())
+        decode::record(record, &self.query.zone())
     }
 }
 

@@ -1,8 +1,12 @@
 //! How log records and requests look: lines for streams, a screen for a request, objects for machines. Everything of the application goes
 //! through the redactor here.
 
+mod errors;
 mod records;
 mod request;
+mod stats;
 
+pub use errors::{ErrorStyle, errors};
 pub use records::{RecordStyle, RecordView, record_lines, says};
 pub use request::{coverage, request};
+pub use stats::{leaks, stats};

@@ -1,0 +1,385 @@
+//! Records to errors by cause, in bounded memory: what is too many to tell apart is counted.
+
+use super::{COLUMNS, ErrorFacts, ErrorKind, ErrorPlace, ErrorRate, ErrorSample, Novelty, novelty};
+use crate::{
+    kubernetes::rollout::{self, RolloutState},
+    logs::{
+        analyze::{
+            Census,
+            cause::{self, Cause},
+            timeline::Timeline,
+        },
+        decode,
+        flow::keep::Seen,
+        model::{Entry, Level, LogOrigin, Record},
+    },
+    text::{Redactor, Safe},
+};
+use jiff::{SignedDuration, Timestamp};
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+/// So many kinds are told apart; records of further ones are counted together.
+const MOST_KINDS: usize = 2_000;
+/// So many places are told apart for one kind.
+const MOST_PLACES: usize = 400;
+/// Two loggers that tell of one failure do so within this.
+const SAME: SignedDuration = SignedDuration::from_secs(2);
+/// So many occurrences are remembered to see that.
+const RECENT: usize = 32;
+/// Times further ahead than this come from a wrong clock.
+const AHEAD: SignedDuration = SignedDuration::from_mins(10);
+/// As much of a sample is kept.
+const SAMPLE_LINE: usize = 8 << 10;
+const SAMPLE_LINES: usize = 60;
+/// The fields that name a release.
+const RELEASES: [&str; 5] = ["release", "version", "service.version", "app_version", "git_sha"];
+
+/// What the kinds are told with.
+struct Around<'a> {
+    origins: &'a [Arc<LogOrigin>],
+    redact: &'a Redactor,
+    files: &'a Safe,
+    bounds: Option<(Timestamp, Timestamp)>,
+    seen: &'a Seen,
+    rollouts: &'a [RolloutState],
+}
+
+struct Kept {
+    count: u64,
+    repeats: u64,
+    level: Option<Level>,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+    timeline: Timeline,
+    places: HashMap<(usize, Option<Safe>), u64>,
+    elsewhere: u64,
+    recent: VecDeque<Recent>,
+    sample: Sample,
+}
+
+#[derive(PartialEq)]
+struct Recent {
+    origin: usize,
+    id: u64,
+    at: Timestamp,
+    said: u64,
+}
+
+struct Sample {
+    record: Record,
+    entry: Entry,
+    says: Safe,
+    frame: Option<Safe>,
+    request_id: Option<String>,
+}
+
+/// Collects errors.
+pub struct ErrorTally {
+    redact: Redactor,
+    id_fields: Arc<[String]>,
+    now: Timestamp,
+    span: Option<SignedDuration>,
+    files: Safe,
+    kinds: HashMap<Cause, Kept>,
+    origins: Vec<Arc<LogOrigin>>,
+    numbers: HashMap<Arc<LogOrigin>, usize>,
+    occurrences: u64,
+    left_out: u64,
+    undated: u64,
+    ahead: u64,
+    recent: u64,
+    before: u64,
+}
+
+impl ErrorTally {
+    /// For a look at this moment; `id_fields` carry request IDs.
+    pub fn new(redact: Redactor, id_fields: Arc<[String]>, now: Timestamp) -> Self {
+        Self {
+            redact,
+            id_fields,
+            now,
+            span: None,
+            files: Safe::EMPTY,
+            kinds: HashMap::new(),
+            origins: Vec::new(),
+            numbers: HashMap::new(),
+            occurrences: 0,
+            left_out: 0,
+            undated: 0,
+            ahead: 0,
+            recent: 0,
+            before: 0,
+        }
+    }
+
+    /// The same, comparing the last of this length with the one before it. The logs of both have to be read.
+    pub fn comparing(mut self, span: SignedDuration) -> Self {
+        self.span = Some(span);
+        self
+    }
+
+    /// The same, of these files: what is named as the next step reads them again.
+    pub fn of_files<'a>(mut self, files: impl IntoIterator<Item = &'a String>) -> Self {
+        let words: Vec<Safe> = files.into_iter().map(|f| novelty::quoted(f)).collect();
+        self.files = Safe::join(&words, " ");
+        self
+    }
+
+    /// How many kinds there are so far.
+    pub fn kinds(&self) -> usize {
+        self.kinds.len()
+    }
+
+    fn number(&mut self, origin: &Arc<LogOrigin>) -> usize {
+        if let Some(number) = self.numbers.get(origin) {
+            return *number;
+        }
+        self.origins.push(origin.clone());
+        self.numbers.insert(origin.clone(), self.origins.len() - 1);
+        self.origins.len() - 1
+    }
+
+    /// The facts. `seen` tells how much was read, `rollouts` what was rolled out meanwhile.
+    pub fn finish(self, since: Option<Timestamp>, seen: &Seen, rollouts: &[RolloutState]) -> ErrorFacts {
+        let first = self.kinds.values().filter_map(|k| k.first).min();
+        let last = self.kinds.values().filter_map(|k| k.last).max();
+        let bounds = since.or(first).zip(last.map(|last| if since.is_some() { last.max(self.now) } else { last }));
+        let rate = self.span.map(|span| ErrorRate {
+            span_seconds: span.as_secs(),
+            recent: self.recent,
+            before: self.before,
+            reaches_back: self.now.checked_sub(span + span).is_ok_and(|from| seen.oldest().is_some_and(|oldest| oldest <= from)),
+        });
+        let around = Around { origins: &self.origins, redact: &self.redact, files: &self.files, bounds, seen, rollouts };
+        let mut kinds: Vec<ErrorKind> = self.kinds.into_iter().map(|(cause, kept)| kept.kind(cause, &around)).collect();
+        kinds.sort_by(|a, b| {
+            let rank = |k: &ErrorKind| (k.novelty != Novelty::New, std::cmp::Reverse(k.count));
+            rank(a).cmp(&rank(b)).then_with(|| (a.first, a.title()).cmp(&(b.first, b.title())))
+        });
+        ErrorFacts {
+            since,
+            observed_at: self.now,
+            first,
+            last,
+            shown: bounds,
+            records: seen.records(),
+            occurrences: self.occurrences,
+            kinds,
+            left_out: self.left_out,
+            undated: self.undated,
+            ahead: self.ahead,
+            rollouts: rollouts.iter().filter(|r| since.is_none_or(|s| r.begun >= s)).cloned().collect(),
+            rate,
+        }
+    }
+}
+
+impl Census for ErrorTally {
+    fn take(&mut self, record: &Record, entry: &Entry) {
+        if record.nearby {
+            return;
+        }
+        let found = cause::of(record, entry, &self.redact);
+        // A clock that is ahead would stretch every timeline: such a time is counted, not shown.
+        let ahead = record.at.is_some_and(|at| self.now.checked_add(AHEAD).is_ok_and(|limit| at > limit));
+        let at = record.at.filter(|_| !ahead);
+        let request_id = entry.any_field(self.id_fields.iter().map(String::as_str));
+        let origin = self.number(&record.origin);
+        if !self.kinds.contains_key(&found.cause) && self.kinds.len() >= MOST_KINDS {
+            self.left_out += 1;
+            self.occurrences += 1;
+            return;
+        }
+        let kept = self.kinds.entry(found.cause).or_insert_with(|| Kept::new(record, entry, &found.says));
+        kept.level = kept.level.max(entry.level);
+        let id = request_id.as_deref().map(|id| hashed(&id)).or_else(|| entry.field("task_id").map(|id| hashed(&id)));
+        if let (Some(id), Some(at)) = (id, at)
+            && kept.again(Recent { origin, id, at, said: hashed(&(&entry.logger, &entry.message)) })
+        {
+            kept.repeats += 1;
+            return;
+        }
+        kept.count += 1;
+        self.occurrences += 1;
+        self.undated += u64::from(record.at.is_none());
+        self.ahead += u64::from(ahead);
+        if let Some(at) = at {
+            kept.first = Some(kept.first.map_or(at, |first| first.min(at)));
+            kept.last = Some(kept.last.map_or(at, |last| last.max(at)));
+            kept.timeline.add(at);
+            if let Some(span) = self.span {
+                let age = self.now.duration_since(at);
+                self.recent += u64::from(age < span);
+                self.before += u64::from(age >= span && age < span + span);
+            }
+        }
+        let release = release(record, entry, &self.redact);
+        if kept.places.len() < MOST_PLACES || kept.places.contains_key(&(origin, release.clone())) {
+            *kept.places.entry((origin, release)).or_default() += 1;
+        } else {
+            kept.elsewhere += 1;
+        }
+        // The newest, but one that names its request before one that does not.
+        let newer = record.at >= kept.sample.record.at;
+        if (request_id.is_some(), newer) > (kept.sample.request_id.is_some(), false) || kept.count == 1 {
+            kept.sample = Sample { record: copied(record), entry: entry.clone(), says: found.says, frame: found.frame, request_id };
+        }
+    }
+}
+
+fn release(record: &Record, entry: &Entry, redact: &Redactor) -> Option<Safe> {
+    if let Some(image) = &record.origin.image {
+        return Some(Safe::name(rollout::tag(image)));
+    }
+    entry.any_field(RELEASES).map(|r| redact.safe(r.as_bytes()).clipped(40))
+}
+
+/// A record of its own: the bytes of a stream are not held back for a sample.
+fn copied(record: &Record) -> Record {
+    let copy = |line: &bytes::Bytes| bytes::Bytes::copy_from_slice(line.get(..SAMPLE_LINE).unwrap_or(line));
+    // The exception stands at the end of a long traceback.
+    let skipped = record.tail.len().saturating_sub(SAMPLE_LINES);
+    Record { head: copy(&record.head), tail: record.tail.iter().skip(skipped).map(copy).collect(), ..record.clone() }
+}
+
+fn hashed(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Kept {
+    fn new(record: &Record, entry: &Entry, says: &Safe) -> Self {
+        let sample = Sample { record: copied(record), entry: entry.clone(), says: says.clone(), frame: None, request_id: None };
+        Self {
+            count: 0,
+            repeats: 0,
+            level: None,
+            first: None,
+            last: None,
+            timeline: Timeline::default(),
+            places: HashMap::new(),
+            elsewhere: 0,
+            recent: VecDeque::new(),
+            sample,
+        }
+    }
+
+    /// Whether another logger has just told of the same failure of the same request. One logger that says the same twice means two.
+    fn again(&mut self, now: Recent) -> bool {
+        let same = |r: &Recent| r.origin == now.origin && r.id == now.id && now.at.duration_since(r.at).abs() <= SAME && r.said != now.said;
+        let again = self.recent.iter().any(same);
+        if !again {
+            if self.recent.len() >= RECENT {
+                self.recent.pop_front();
+            }
+            self.recent.push_back(now);
+        }
+        again
+    }
+
+    fn kind(self, cause: Cause, around: &Around<'_>) -> ErrorKind {
+        let mut places: Vec<ErrorPlace> = self
+            .places
+            .into_iter()
+            .filter_map(|((origin, release), count)| {
+                Some(ErrorPlace { origin: LogOrigin::clone(around.origins.get(origin)?), release, count })
+            })
+            .collect();
+        places.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.origin.name.cmp(&b.origin.name)));
+        let (novelty, rollout) = novelty::of(self.first, &places, around.seen, around.rollouts);
+        let sample = self.sample.shown(around.redact);
+        let next = novelty::next(&cause, &sample, around.files);
+        ErrorKind {
+            cause,
+            count: self.count,
+            repeats: self.repeats,
+            level: self.level,
+            first: self.first,
+            last: self.last,
+            timeline: around.bounds.map(|(from, to)| self.timeline.columns(from, to, COLUMNS)).unwrap_or_default(),
+            places,
+            elsewhere: self.elsewhere,
+            novelty,
+            rollout,
+            sample,
+            next,
+        }
+    }
+}
+
+impl Sample {
+    fn shown(self, redact: &Redactor) -> ErrorSample {
+        let text = decode::traceback(&self.record, &self.entry).filter(|_| self.record.tail.is_empty());
+        let lines: Vec<&str> = text.iter().flat_map(|t| t.lines()).collect();
+        let mut more: Vec<Safe> = lines.iter().skip(lines.len().saturating_sub(SAMPLE_LINES)).map(|l| redact.safe(l.as_bytes())).collect();
+        more.extend(self.record.tail.iter().map(|l| redact.safe(l)));
+        let message = redact.safe(self.entry.message.as_bytes()).clipped(400);
+        ErrorSample {
+            at: self.record.at,
+            origin: LogOrigin::clone(&self.record.origin),
+            request_id: self.request_id.map(Safe::name),
+            message: (!message.is_empty() && message != self.says).then_some(message),
+            says: self.says,
+            frame: self.frame,
+            line: redact.safe(&self.record.head),
+            more,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::{analyze::errors::ErrorFacts, decode};
+    use jiff::tz::TimeZone;
+
+    fn told(now: &str, span: Option<SignedDuration>, lines: &[&str]) -> ErrorFacts {
+        let mut tally = ErrorTally::new(Redactor::default(), vec!["request_id".to_owned()].into(), now.parse().expect("a time"))
+            .of_files(&["x.log".to_owned()]);
+        if let Some(span) = span {
+            tally = tally.comparing(span);
+        }
+        let origin = Arc::new(LogOrigin { name: "web-7f9c-x2lq".into(), image: Some("shop/web:0.57.0".into()), ..LogOrigin::default() });
+        for line in lines {
+            let head = line.to_string().into();
+            let mut record = Record { at: None, origin: origin.clone(), sequence: 0, head, tail: Vec::new(), nearby: false };
+            let entry = decode::record(&record, &TimeZone::UTC);
+            record.at = entry.written;
+            tally.take(&record, &entry);
+        }
+        tally.finish(None, &Seen::default(), &[])
+    }
+
+    #[test]
+    fn two_loggers_of_one_failure_count_once_one_logger_twice() {
+        let failure = |logger: &str, at: &str| {
+            format!(
+                "{{\"level\": \"error\", \"logger\": \"{logger}\", \"event\": \"failed\", \"request_id\": \"abcdef\", \"timestamp\": \"2026-11-21T18:00:{at}Z\", \
+                 \"exception\": \"Traceback (most recent call last):\\n  File \\\"/srv/a.py\\\", line 1, in f\\nKeyError: 'x'\"}}"
+            )
+        };
+        let lines = [failure("one", "00.1"), failure("two", "00.2"), failure("one", "01.0"), failure("one", "09.0")];
+        let found = told("2026-11-21T18:01:00Z", None, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+        let kind = &found.kinds[0];
+        assert_eq!((found.kinds.len(), kind.count, kind.repeats, found.occurrences), (1, 3, 1, 3));
+        assert_eq!(kind.places[0].release.as_deref(), Some("0.57.0"));
+        assert_eq!(kind.next, crate::answer::Hint::Run("obsctl logs x.log -r abcdef".into()));
+    }
+
+    #[test]
+    fn the_last_hour_is_compared_with_the_one_before() {
+        let lines = ["16:30", "17:30", "17:59", "18:10", "19:00"]
+            .map(|at| format!("{{\"level\": \"error\", \"event\": \"e\", \"timestamp\": \"2026-11-21T{at}:00Z\"}}"));
+        let found =
+            told("2026-11-21T18:30:00Z", Some(SignedDuration::from_hours(1)), &lines.iter().map(String::as_str).collect::<Vec<_>>());
+        let rate = found.rate.expect("it was asked for");
+        assert_eq!((rate.recent, rate.before, rate.reaches_back), (2, 1, false));
+        // Half an hour ahead is no time that counts.
+        assert_eq!((found.ahead, found.occurrences), (1, 5));
+    }
+}
