@@ -33,6 +33,8 @@ pub enum Command {
     Watch(Box<commands::watch::Args>),
     /// Whether those who would be told can be
     Notify(commands::notify::Args),
+    /// Is anything wrong? The runbook, as CI and cron can run it
+    Check(Box<commands::check::Args>),
     /// What changed lately: rollouts, configuration, restarts, evictions
     Changes(commands::changes::Args),
     /// What the configuration says, whether it is good, and the leave to act

@@ -7,7 +7,7 @@ use super::{
     kinds::{BlindSpot, Glance, Sighting},
     model::{BoundSaid, CheckFacts, CheckResult, CheckStatus, Figure, Quantity, RootCause, Unanswered},
     spec::{CheckSpec, JudgedBy, OnNoData},
-    threshold::{Order, Relation, Threshold},
+    threshold::{Versus, Relation, Threshold},
 };
 use crate::{
     answer::Severity,
@@ -183,7 +183,7 @@ fn compare(spec: &CheckSpec, seen: &Sighting, result: &mut CheckResult) {
 /// The one that is further from what it should be comes first.
 fn further(threshold: &Threshold, a: &Figure, b: &Figure) -> std::cmp::Ordering {
     let number = |f: &Figure| if let Quantity::Number(n) = f.value { n } else { 0.0 };
-    let low = matches!(threshold.is, Relation::Order(Order::Less | Order::AtMost, _));
+    let low = matches!(threshold.is, Relation::Number(Versus::Less | Versus::AtMost, _));
     if low { number(a).total_cmp(&number(b)) } else { number(b).total_cmp(&number(a)) }
 }
 

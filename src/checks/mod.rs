@@ -6,6 +6,7 @@
 //! Opens no connection and reads no clock: looking is the business of `commands::check`. One evaluator serves a single run, `--wait` and
 //! `obsctl watch FILE`.
 
+pub mod baseline;
 pub mod builtin;
 pub mod evaluate;
 pub mod file;

@@ -326,6 +326,40 @@ impl CheckCounts {
     }
 }
 
+/// What a run is against one that was kept.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Comparison {
+    /// When the other was.
+    pub with: Timestamp,
+    /// Failures that were none then.
+    pub new: Vec<Safe>,
+    /// Checks that are well, or better, and were not.
+    pub fixed: Vec<Safe>,
+    /// Checks that are not well, and were not then.
+    pub still: Vec<Safe>,
+    /// Warnings, and what could not be found out, that were better then.
+    pub worsened: Vec<Safe>,
+    /// Checks that are not there any more.
+    pub gone: Vec<Safe>,
+    /// Figures that got worse: across a threshold, or by more than a fifth.
+    pub worse: Vec<WorseFigure>,
+}
+
+/// A figure that got worse.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WorseFigure {
+    /// The check.
+    pub check: Safe,
+    /// The figure, and of what.
+    pub figure: Safe,
+    /// What it was.
+    pub before: Safe,
+    /// What it is.
+    pub now: Safe,
+    /// Whether it crossed a threshold.
+    pub crossed: bool,
+}
+
 /// Everything that a run of checks found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CheckFacts {
@@ -343,6 +377,9 @@ pub struct CheckFacts {
     pub causes: Vec<RootCause>,
     /// What changed lately, where something is wrong.
     pub changes: Vec<Safe>,
+    /// What it is against a run that was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Comparison>,
 }
 
 impl Report for CheckFacts {
@@ -351,7 +388,7 @@ impl Report for CheckFacts {
 }
 
 impl CheckFacts {
-    /// One finding for each check that is not well.
+    /// One finding for each check that is not well. Against a run that was kept, what was so then is no news.
     pub fn findings(&self) -> Vec<Finding> {
         let code = |status| match status {
             CheckStatus::Failed => "check-failed",
@@ -360,7 +397,9 @@ impl CheckFacts {
         };
         let bad = self.checks.iter().filter(|c| c.status > CheckStatus::Skipped);
         bad.map(|c| {
-            let mut finding = Finding::new(code(c.status), c.status.severity(), safe!("{}: {}", c.name, c.says));
+            let known = self.compared.as_ref().is_some_and(|compared| compared.still.contains(&c.name));
+            let severity = if known { Severity::Info } else { c.status.severity() };
+            let mut finding = Finding::new(code(c.status), severity, safe!("{}: {}", c.name, c.says));
             finding.evidence.clone_from(&c.evidence);
             finding.next.clone_from(&c.next);
             finding

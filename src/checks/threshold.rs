@@ -29,7 +29,7 @@ pub struct Threshold {
 #[derive(Clone, Debug)]
 pub enum Relation {
     /// With a number, by this order.
-    Order(Order, f64),
+    Number(Versus, f64),
     /// Outside of the range (with `@`: inside).
     Range(Range),
     /// The same words, or (false) other ones.
@@ -40,7 +40,7 @@ pub enum Relation {
 
 /// An order of two numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum Versus {
     /// `<`
     Less,
     /// `<=`
@@ -81,9 +81,9 @@ impl Threshold {
     /// Whether the comparison holds. None: there is nothing to compare, a word in place of a number.
     pub fn holds(&self, figure: &Figure) -> Option<bool> {
         match (&self.is, &figure.value) {
-            (Relation::Order(order, bound), Quantity::Number(n)) if n.is_finite() => Some(order.holds(*n, *bound)),
+            (Relation::Number(order, bound), Quantity::Number(n)) if n.is_finite() => Some(order.holds(*n, *bound)),
             (Relation::Range(range), Quantity::Number(n)) if n.is_finite() => Some(range.alerts(*n)),
-            (Relation::Order(order, bound), Quantity::Text(text)) => text.trim().parse::<f64>().ok().map(|n| order.holds(n, *bound)),
+            (Relation::Number(order, bound), Quantity::Text(text)) => text.trim().parse::<f64>().ok().map(|n| order.holds(n, *bound)),
             (Relation::Range(range), Quantity::Text(text)) => text.trim().parse::<f64>().ok().map(|n| range.alerts(n)),
             (Relation::Same(wanted, same), value) => Some((words(value).as_str() == wanted) == *same),
             (Relation::Matches(regex, matches), value) => Some(regex.is_match(&words(value)) == *matches),
@@ -96,13 +96,13 @@ impl Threshold {
         let inf = f64::INFINITY;
         let range = match &self.is {
             Relation::Range(range) => *range,
-            Relation::Order(order, n) => match order {
-                Order::More => Range { start: -inf, end: *n, inside: false },
-                Order::AtLeast => Range { start: *n, end: inf, inside: true },
-                Order::Less => Range { start: *n, end: inf, inside: false },
-                Order::AtMost => Range { start: -inf, end: *n, inside: true },
-                Order::Equal => Range { start: *n, end: *n, inside: true },
-                Order::Other => Range { start: *n, end: *n, inside: false },
+            Relation::Number(order, n) => match order {
+                Versus::More => Range { start: -inf, end: *n, inside: false },
+                Versus::AtLeast => Range { start: *n, end: inf, inside: true },
+                Versus::Less => Range { start: *n, end: inf, inside: false },
+                Versus::AtMost => Range { start: -inf, end: *n, inside: true },
+                Versus::Equal => Range { start: *n, end: *n, inside: true },
+                Versus::Other => Range { start: *n, end: *n, inside: false },
             },
             Relation::Same(..) | Relation::Matches(..) => return None,
         };
@@ -113,14 +113,14 @@ impl Threshold {
     pub fn opposite(&self) -> Safe {
         let name = safe!("{}", Safe::name(&self.figure));
         match &self.is {
-            Relation::Order(order, n) => {
+            Relation::Number(order, n) => {
                 let word = match order {
-                    Order::Less => "≥",
-                    Order::AtMost => ">",
-                    Order::More => "≤",
-                    Order::AtLeast => "<",
-                    Order::Equal => "not",
-                    Order::Other => "=",
+                    Versus::Less => "≥",
+                    Versus::AtMost => ">",
+                    Versus::More => "≤",
+                    Versus::AtLeast => "<",
+                    Versus::Equal => "not",
+                    Versus::Other => "=",
                 };
                 safe!("{} {} {}", name, word, amount(*n, self.unit))
             }
@@ -131,7 +131,7 @@ impl Threshold {
     }
 }
 
-impl Order {
+impl Versus {
     fn holds(self, n: f64, bound: f64) -> bool {
         match self {
             Self::Less => n < bound,
@@ -210,12 +210,12 @@ fn named(name: &str, value: &str, kind: &CheckKind) -> Result<(String, Unit), Sa
 
 fn relation(word: &str, value: &str, unit: Unit) -> Result<Relation, Safe> {
     let order = match word {
-        "<" => Order::Less,
-        "<=" => Order::AtMost,
-        ">" => Order::More,
-        ">=" => Order::AtLeast,
-        "==" => Order::Equal,
-        "!=" => Order::Other,
+        "<" => Versus::Less,
+        "<=" => Versus::AtMost,
+        ">" => Versus::More,
+        ">=" => Versus::AtLeast,
+        "==" => Versus::Equal,
+        "!=" => Versus::Other,
         "=~" | "!~" => {
             let regex = Regex::new(unquoted(value)).map_err(|_| Safe::from("no regular expression"))?;
             return match unit {
@@ -230,10 +230,10 @@ fn relation(word: &str, value: &str, unit: Unit) -> Result<Relation, Safe> {
         }
     };
     match (unit, order) {
-        (Unit::Text, Order::Equal | Order::Other) => Ok(Relation::Same(unquoted(value).to_owned(), order == Order::Equal)),
+        (Unit::Text, Versus::Equal | Versus::Other) => Ok(Relation::Same(unquoted(value).to_owned(), order == Versus::Equal)),
         (Unit::Text, _) => Err("words are not more or less: compare them with ==, !=, =~ or !~".into()),
-        (Unit::Flag, Order::Less | Order::AtMost | Order::More | Order::AtLeast) => Err("yes and no are not more or less: == or !=".into()),
-        _ => read(value, unit).map(|n| Relation::Order(order, n)),
+        (Unit::Flag, Versus::Less | Versus::AtMost | Versus::More | Versus::AtLeast) => Err("yes and no are not more or less: == or !=".into()),
+        _ => read(value, unit).map(|n| Relation::Number(order, n)),
     }
 }
 

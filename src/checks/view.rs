@@ -1,6 +1,12 @@
 //! The screen of a run of checks.
 
-use super::model::{CheckFacts, CheckResult, CheckStatus};
+use super::{
+    evaluate,
+    history::CheckHistory,
+    kinds::BlindSpot,
+    model::{CheckCounts, CheckFacts, CheckResult, CheckStatus, Unanswered},
+    spec::CheckSpec,
+};
 use crate::{
     answer::Answer,
     exit::ExitStatus,
@@ -8,7 +14,7 @@ use crate::{
     safe,
     text::Safe,
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
 /// Checks whose evidence is shown without -v.
@@ -33,6 +39,7 @@ pub fn check(answer: &Answer<CheckFacts>, place: &Where, status: ExitStatus, loo
             doc.line(Line::new().with(Style::Dim, if i == 0 { "CHANGED   " } else { "          " }).with(Style::Plain, change.clone()));
         }
     }
+    compared(facts, &mut doc);
     evidence(facts, look, &mut doc);
     let took = SignedDuration::from_millis(i64::try_from(facts.took_ms).unwrap_or(i64::MAX));
     doc.gap();
@@ -118,6 +125,25 @@ fn notes(facts: &CheckFacts, look: &Look, doc: &mut Doc) {
     }
 }
 
+/// What is worse than when it was kept.
+fn compared(facts: &CheckFacts, doc: &mut Doc) {
+    let Some(found) = &facts.compared else { return };
+    doc.gap();
+    let with = Safe::name(found.with.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
+    doc.line(Line::new().with(Style::Strong, safe!("against {}", with)));
+    let lists = [("NEW", &found.new, Style::Bad), ("worse", &found.worsened, Style::Warn), ("still", &found.still, Style::Dim), ("fixed", &found.fixed, Style::Good), ("gone", &found.gone, Style::Warn)];
+    for (word, names, style) in lists.into_iter().filter(|(_, names, _)| !names.is_empty()) {
+        doc.wrapped(Line::new().with(style, safe!("  {:<6}", word)).with(Style::Plain, Safe::join(names, ", ")), 8);
+    }
+    for worse in found.worse.iter().take(12) {
+        let crossed = if worse.crossed { ", across its threshold" } else { "" };
+        doc.line(Line::new().with(Style::Dim, "  figure").with(Style::Plain, safe!(" {}: {} {} → {}{}", worse.check, worse.figure, worse.before, worse.now, crossed)));
+    }
+    if found.new.is_empty() && found.worsened.is_empty() {
+        doc.line(Line::new().with(Style::Good, "  nothing is worse"));
+    }
+}
+
 /// What the worst ones rest on, and what to do next.
 fn evidence(facts: &CheckFacts, look: &Look, doc: &mut Doc) {
     let bad = facts.checks.iter().filter(|c| c.status > CheckStatus::Skipped);
@@ -128,11 +154,73 @@ fn evidence(facts: &CheckFacts, look: &Look, doc: &mut Doc) {
         for line in &check.evidence {
             doc.wrapped(Line::new().with(Style::Plain, safe!("  {}", *line)), 4);
         }
-        for runbook in &check.runbook {
+        if let Some(runbook) = &check.runbook {
             doc.line(Line::new().with(Style::Dim, safe!("  runbook {}", *runbook)));
         }
         for hint in check.next.iter().take(2) {
             doc.line(Line::new().with(Style::Dim, safe!("  {}", hint_line(hint))));
         }
     }
+}
+
+/// What `--dry-run` says: each check, unasked.
+pub fn planned(specs: &[CheckSpec]) -> CheckFacts {
+    let mut history = CheckHistory::default();
+    let spot = BlindSpot { why: Unanswered::Stopped, says: "not asked".into(), next: Vec::new(), status: CheckStatus::Unknown, took_ms: 0 };
+    let checks: Vec<CheckResult> = specs.iter().map(|spec| evaluate::judge(spec, &Err(spot.clone()), &mut history, Timestamp::default())).collect();
+    CheckFacts { counts: CheckCounts::of(&checks), checks, ..CheckFacts::default() }
+}
+
+/// The checks that would be asked.
+pub fn plan(specs: &[CheckSpec], place: &Where) -> Doc {
+    let mut doc = Doc::default();
+    doc.line(Line::new().with(Style::Strong, place.line()).with(Style::Dim, safe!("  {}, nothing is asked", crate::text::units::plural(specs.len(), "check", "checks"))));
+    doc.table(Table { head: Vec::new(), rows: specs.iter().map(planned_row).collect() });
+    doc
+}
+
+fn planned_row(spec: &CheckSpec) -> Vec<Cell> {
+    let needs: Vec<Safe> = spec.needs.iter().map(Safe::name).collect();
+    let needs = if needs.is_empty() { Safe::EMPTY } else { safe!("   needs {}", Safe::join(&needs, ", ")) };
+    let lasts = spec.lasts.map(|d| safe!("   for {}", crate::text::units::duration(d))).unwrap_or_default();
+    vec![
+        Cell::left(Style::Dim, spec.kind.word()),
+        Cell::left(Style::Plain, Safe::name(&spec.name)),
+        Cell::left(Style::Plain, safe!("want {}{}{}   {}", spec.wants(), lasts, needs, spec.route.word())),
+    ]
+}
+
+/// `--explain`: of each check what it saw, what it compared, and how.
+pub fn explained(answer: &Answer<CheckFacts>, place: &Where, status: ExitStatus, look: &Look) -> Doc {
+    let facts = &answer.facts;
+    let mut doc = Doc::default();
+    doc.line(head(facts, place, look));
+    doc.wrapped(headline(facts), 6);
+    for check in &facts.checks {
+        doc.gap();
+        let (word, style) = word(check);
+        let at = check.place.as_ref().map(|p| safe!("  {}", p.says())).unwrap_or_default();
+        doc.line(Line::new().with(style, safe!("{:<5}", word)).with(Style::Strong, safe!("{} ({})", check.name, check.system)).with(Style::Dim, at));
+        let line = |doc: &mut Doc, label: &'static str, text: Safe| {
+            if !text.is_empty() {
+                doc.wrapped(Line::new().with(Style::Dim, safe!("      {:<9}", label)).with(Style::Plain, text), 15);
+            }
+        };
+        line(&mut doc, "says", check.says.clone());
+        line(&mut doc, "why", check.unanswered.map(|w| w.word().into()).unwrap_or_default());
+        line(&mut doc, "wants", check.want.clone());
+        for bound in &check.bounds {
+            line(&mut doc, if bound.fails { "compares" } else { "warns" }, bound.says.clone());
+        }
+        let measured: Vec<Safe> = check.figures.iter().take(12).map(|f| safe!("{} {}", f.named(), f.shown().clipped(60))).collect();
+        line(&mut doc, "measured", Safe::join(&measured, ", "));
+        line(&mut doc, "note", check.note.clone().unwrap_or_default());
+        check.evidence.iter().for_each(|e| line(&mut doc, "evidence", e.clone()));
+        check.next.iter().take(3).for_each(|hint| line(&mut doc, "next", hint_line(hint)));
+        line(&mut doc, "runbook", check.runbook.clone().unwrap_or_default());
+    }
+    let took = SignedDuration::from_millis(i64::try_from(facts.took_ms).unwrap_or(i64::MAX));
+    doc.gap();
+    doc.line(Line::new().with(Style::Strong, facts.counts.says(took)).with(Style::Dim, safe!("   [exit {}]", status.code())));
+    doc
 }

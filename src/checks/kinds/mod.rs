@@ -3,8 +3,11 @@
 
 pub mod cluster;
 pub mod health;
+pub mod net;
 pub mod postgres;
+pub mod promql;
 pub mod queue;
+pub mod sql;
 pub mod tally;
 
 use super::model::{CheckStatus, Figure, Unanswered};

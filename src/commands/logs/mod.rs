@@ -45,7 +45,7 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
 }
 
 /// The fields that carry a request's ID: the configured ones first.
-fn id_fields(session: &Session) -> Arc<[String]> {
+pub(super) fn id_fields(session: &Session) -> Arc<[String]> {
     let env = &session.env;
     let configured = env.request_id_fields.iter().chain(env.apps.values().flat_map(|a| &a.request_id_fields)).cloned();
     let mut fields: Vec<String> = configured.chain(REQUEST_ID_FIELDS.iter().map(|f| (*f).to_owned())).collect();
@@ -62,7 +62,7 @@ fn is_file(target: &str) -> bool {
     target == "-" || (!kind_and_name && target.contains(['/', '.', '*', '?', '[']))
 }
 
-async fn sources(args: &Args, session: &Session) -> Result<(Vec<Arc<dyn LogSource>>, Where)> {
+pub(super) async fn sources(args: &Args, session: &Session) -> Result<(Vec<Arc<dyn LogSource>>, Where)> {
     let env = &session.env;
     let mut files: Vec<Named> = Vec::new();
     let mut pods = Vec::new();
