@@ -4,7 +4,7 @@
 use super::{
     history::{CheckHistory, Lasting},
     kind::CheckKind,
-    kinds::{BlindSpot, Glance, Sighting},
+    kinds::{BlindSpot, Glance, MissingFigure, Sighting},
     model::{BoundSaid, CheckFacts, CheckResult, CheckStatus, Figure, Quantity, RootCause, Unanswered},
     spec::{CheckSpec, JudgedBy, OnNoData},
     threshold::{Versus, Relation, Threshold},
@@ -84,7 +84,15 @@ fn blind(spec: &CheckSpec, spot: &BlindSpot, result: &mut CheckResult) {
     result.unanswered = Some(spot.why);
     result.says = spot.says.clone();
     result.next.clone_from(&spot.next);
+    let ill = spot.status == CheckStatus::Failed;
     // Who asks whether it answers has his answer.
+    if ill && spec.thresholds().any(|t| t.figure == "reachable") {
+        let missing = spec.kind.figures().iter().filter(|f| f.name != "reachable");
+        let missing = missing.map(|f| MissingFigure { figure: f.name, why: spot.why, says: spot.says.clone(), hint: None }).collect();
+        let figures = vec![Figure::flag("reachable", Safe::EMPTY, false)];
+        compare(spec, &Sighting { figures, missing, evidence: vec![spot.says.clone()], ..Sighting::default() }, result);
+        return;
+    }
     let asks_that = matches!(spec.judged_by, JudgedBy::Answering) || matches!(spec.kind, CheckKind::Redis);
     result.status = match spec.on_no_data {
         _ if asks_that && !spec.compares() => spot.status,

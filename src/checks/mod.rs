@@ -11,6 +11,7 @@ pub mod builtin;
 pub mod evaluate;
 pub mod file;
 pub mod history;
+pub mod init;
 pub mod kind;
 pub mod kinds;
 pub mod model;

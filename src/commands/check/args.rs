@@ -1,5 +1,6 @@
 //! The flags of `obsctl check`.
 
+use super::init::InitArgs;
 use crate::text::units;
 use clap::{Subcommand, ValueEnum};
 use jiff::SignedDuration;
@@ -60,6 +61,8 @@ pub enum CheckFailOn {
 /// What else there is to do with checks.
 #[derive(Clone, Debug, Subcommand)]
 pub enum CheckVerb {
+    /// A first file of checks, from what there is
+    Init(InitArgs),
     /// The JSON Schema of a file of checks
     Schema,
 }

@@ -1,6 +1,7 @@
 //! `obsctl check`: the runbook as something that CI and cron run.
 
 mod args;
+mod init;
 mod looks;
 mod plan;
 mod run;
@@ -24,10 +25,14 @@ use args::CheckVerb;
 /// # Errors
 /// A file that is wrong, nothing to check, or an output that cannot be written; what a check could not find out is in the answer.
 pub async fn run(args: Args, global: &Global, vars: Vars, stop: Stop, out: &mut Out) -> Result<ExitStatus> {
-    if let Some(CheckVerb::Schema) = args.verb {
-        out.object_pretty(&file::schema())?;
-        out.flush()?;
-        return Ok(ExitStatus::of(&Ok(Outcome::Answered(crate::answer::Verdict::Ok)), false));
+    match &args.verb {
+        Some(CheckVerb::Schema) => {
+            out.object_pretty(&file::schema())?;
+            out.flush()?;
+            return Ok(ExitStatus::of(&Ok(Outcome::Answered(crate::answer::Verdict::Ok)), false));
+        }
+        Some(CheckVerb::Init(args)) => return init::run(args, &setup::session(global, vars, stop)?, out).await,
+        None => {}
     }
     let specs = plan::from_files(&args, &vars)?;
     let session = setup::session(global, vars, stop)?;
