@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// What an environment has.
 #[derive(Clone, Debug, Default)]
-pub struct Inventory {
+pub struct Estate {
     /// Kubernetes.
     pub cluster: bool,
     /// A Celery broker, or apps whose variables may name one.
@@ -54,7 +54,7 @@ const BLOCKED: &[&str] = &["blocked-by-lock"];
 const LAG: &[&str] = &["replica-paused", "replica-lags", "replica-receives-nothing", "recovery-conflicts"];
 
 /// The checks for what there is.
-pub fn runbook(has: &Inventory) -> Vec<CheckSpec> {
+pub fn runbook(has: &Estate) -> Vec<CheckSpec> {
     let mut all = Vec::new();
     if has.cluster {
         let pods = || CheckKind::Kubernetes(ClusterAsk { targets: Vec::new(), since: WINDOW, reason: None });
@@ -120,12 +120,12 @@ mod tests {
 
     #[test]
     fn asks_for_what_there_is_and_needs_what_it_asks() {
-        let all = Inventory { cluster: true, broker: true, databases: vec!["main".into(), "replica".into()], endpoints: true, logs: true };
+        let all = Estate { cluster: true, broker: true, databases: vec!["main".into(), "replica".into()], endpoints: true, logs: true };
         let specs = runbook(&all);
         let names: std::collections::BTreeSet<&str> = specs.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(names.len(), specs.len());
         assert!(specs.iter().flat_map(|s| &s.needs).all(|need| names.contains(need.as_str())));
         assert!(specs.iter().all(|s| s.kind.own_want().is_some()));
-        assert!(runbook(&Inventory::default()).is_empty());
+        assert!(runbook(&Estate::default()).is_empty());
     }
 }

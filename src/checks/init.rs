@@ -1,7 +1,7 @@
 //! The first file of somebody's own: what a run of the built-in runbook saw, written as checks, with the reason of every threshold. Pure.
 
 use super::{
-    builtin::Inventory,
+    builtin::Estate,
     model::{CheckFacts, CheckStatus},
 };
 use crate::{
@@ -17,7 +17,7 @@ const LISTED: usize = 30;
 /// What there is to write of.
 pub struct FirstFile<'a> {
     /// What the environment has.
-    pub has: &'a Inventory,
+    pub has: &'a Estate,
     /// Its name.
     pub environment: Option<&'a Safe>,
     /// What the built-in runbook saw.
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        let has = Inventory { cluster: true, broker: true, databases: vec!["main".into(), "replica".into()], endpoints: true, logs: true };
+        let has = Estate { cluster: true, broker: true, databases: vec!["main".into(), "replica".into()], endpoints: true, logs: true };
         let mut seen = Sighting::default();
         for queue in ["mail", "it's: odd, ${X}"] {
             seen.figures.push(Figure::count("waiting", Safe::name(queue), 0));

@@ -16,6 +16,7 @@ pub mod kind;
 pub mod kinds;
 pub mod model;
 pub mod range;
+pub mod report;
 pub mod spec;
 pub mod threshold;
 pub mod view;

@@ -19,7 +19,7 @@ const LINES: usize = 5;
 
 /// A tally that grows line by line, in bounded memory.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct LineTally {
     /// Lines that matched.
     pub count: u64,
     groups: BTreeMap<String, Numbers>,
@@ -63,7 +63,7 @@ impl Numbers {
     }
 }
 
-impl Tally {
+impl LineTally {
     /// A line, its text for evidence, and where numbers are wanted, its number and group.
     pub fn line(&mut self, text: impl FnOnce() -> Safe, number: Option<Option<f64>>, by: Option<String>) {
         self.count += 1;
@@ -104,7 +104,7 @@ impl Tally {
 
 /// Errors now against errors before, and tracebacks that were not there before.
 #[derive(Debug, Default)]
-pub struct Compared {
+pub struct ErrorTally {
     now: u64,
     before: u64,
     known: std::collections::BTreeSet<Safe>,
@@ -116,7 +116,7 @@ const MATTERS: u64 = 5;
 /// So many times the rate before is a rise.
 const RISE: f64 = 3.0;
 
-impl Compared {
+impl ErrorTally {
     /// An error, the last line of its traceback, and its text.
     pub fn error(&mut self, recent: bool, traceback: Option<Safe>, text: impl FnOnce() -> Safe) {
         if recent {
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn numbers_are_told_apart_by_group() {
-        let mut tally = Tally::default();
+        let mut tally = LineTally::default();
         for n in 1..=100 {
             tally.line(|| Safe::EMPTY, Some(Some(f64::from(n))), Some("/a".into()));
         }
@@ -181,7 +181,7 @@ mod tests {
         assert!(numbers.values.len() <= VALUES + 1 && numbers.max == 999_999.0);
         let p95 = numbers.quantile(0.95);
         assert!((p95 - 950_000.0).abs() < 2_000.0, "{p95}");
-        let mut tally = Tally::default();
+        let mut tally = LineTally::default();
         for n in 0..1000 {
             tally.line(|| Safe::EMPTY, Some(Some(1.0)), Some(n.to_string()));
         }

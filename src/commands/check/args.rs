@@ -1,7 +1,7 @@
 //! The flags of `obsctl check`.
 
 use super::init::InitArgs;
-use crate::text::units;
+use crate::{checks::report::ReportAsk, text::units};
 use clap::{Subcommand, ValueEnum};
 use jiff::SignedDuration;
 use std::path::PathBuf;
@@ -43,6 +43,13 @@ pub struct Args {
     /// Compare with kept results: new failures, fixed ones, figures that got worse
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub diff: Option<PathBuf>,
+    /// A report for another program (repeat: several): human, json, ndjson, junit, github, summary, nagios or prometheus; with =FILE into
+    /// a file, else to stdout in place of the screen. summary goes to the file that GitHub names, where it does
+    #[arg(long, value_name = "FORM[=FILE]", value_parser = ReportAsk::parse)]
+    pub report: Vec<ReportAsk>,
+    /// As a plugin of Nagios or Icinga: its one line on stdout, and its status
+    #[arg(long)]
+    pub nagios: bool,
     /// Also warnings end with a status other than 0
     #[arg(long, value_name = "WHAT", value_enum)]
     pub fail_on: Option<CheckFailOn>,

@@ -4,7 +4,7 @@ use super::Args;
 use crate::{
     answer::{Hint, Verdict},
     checks::{
-        builtin::{self, Inventory},
+        builtin::{self, Estate},
         file,
         model::CheckFacts,
         spec::CheckSpec,
@@ -45,7 +45,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// What the environment has to be asked about.
-pub(super) fn inventory(session: &Session) -> Inventory {
+pub(super) fn inventory(session: &Session) -> Estate {
     let env = &session.env;
     let cluster = env.kube.is_some();
     let mut databases: Vec<String> = env.postgres.keys().cloned().collect();
@@ -54,7 +54,7 @@ pub(super) fn inventory(session: &Session) -> Inventory {
         databases.push("main".into());
     }
     databases.sort_by_key(|name| name != "main");
-    Inventory {
+    Estate {
         cluster,
         broker: env.broker.is_some() || cluster,
         databases,

@@ -1,15 +1,14 @@
 //! One run: look, judge, and with `--wait` again; then the answer.
 
-use super::{Args, looks::Rig};
+use super::{Args, looks::Rig, reports::Reports};
 use crate::{
-    answer::{Answer, Coverage, Missing, Part, Why},
+    answer::{Answer, Coverage, Missing, Part, Verdict, Why},
     checks::{
         baseline::Baseline,
         evaluate::evaluate,
         history::CheckHistory,
         model::{CheckFacts, CheckStatus},
         spec::CheckSpec,
-        view,
     },
     error::{Error, Kind, Result},
     exit::{ExitStatus, Outcome},
@@ -22,7 +21,7 @@ use crate::{
 use std::{fs, path::Path, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
-pub(super) async fn run(specs: Vec<CheckSpec>, args: &Args, session: &Session, out: &mut Out) -> Result<ExitStatus> {
+pub(super) async fn run(specs: Vec<CheckSpec>, args: &Args, reports: &Reports, session: &Session, out: &mut Out) -> Result<ExitStatus> {
     let before = args.diff.as_deref().map(kept).transpose()?;
     let rig = Rig::new(session, args.timeout)?;
     let (mut history, shelf) = history(&specs, session);
@@ -48,7 +47,7 @@ pub(super) async fn run(specs: Vec<CheckSpec>, args: &Args, session: &Session, o
         let next = (Instant::now() + pause).min(until);
         let _ = timeout_at(next, stop.cancelled()).await;
     };
-    show(facts, ended, args, &rig, session, out).await
+    show(facts, ended, args, reports, &rig, session, out)
 }
 
 /// The run to compare with.
@@ -108,7 +107,7 @@ fn history(specs: &[CheckSpec], session: &Session) -> (CheckHistory, Option<Shel
     })
 }
 
-async fn show(facts: CheckFacts, ended: Option<Outcome>, args: &Args, rig: &Rig<'_>, session: &Session, out: &mut Out) -> Result<ExitStatus> {
+fn show(facts: CheckFacts, ended: Option<Outcome>, args: &Args, reports: &Reports, rig: &Rig<'_>, session: &Session, out: &mut Out) -> Result<ExitStatus> {
     if let Some(file) = &args.save {
         keep(file, &facts)?;
         out.note(&Line::plain(safe!("saved in {}", Safe::name(file.as_os_str().as_encoded_bytes()))));
@@ -120,16 +119,15 @@ async fn show(facts: CheckFacts, ended: Option<Outcome>, args: &Args, rig: &Rig<
     let place = rig.place();
     let verdict = answer.verdict();
     // All of them skipped is no pass.
-    let nothing = answer.facts.counts.ok == 0 && verdict == crate::answer::Verdict::Ok;
-    let verdict = if nothing { crate::answer::Verdict::Unknown } else { verdict };
+    let nothing = answer.facts.counts.ok == 0 && verdict == Verdict::Ok;
+    let verdict = if nothing { Verdict::Unknown } else { verdict };
     let outcome = session.stop.reason().or(ended).unwrap_or(Outcome::Answered(verdict));
-    let status = ExitStatus::of(&Ok(outcome), args.fail_on.is_some());
-    let explain = args.explain;
-    out.answer(&answer, &place, status, |look| match explain {
-        true => view::explained(&answer, &place, status, look),
-        false => view::check(&answer, &place, status, look),
-    })?;
-    Ok(status)
+    let status = match (args.nagios, outcome) {
+        (true, Outcome::Answered(verdict)) => ExitStatus::nagios(verdict),
+        (true, _) => ExitStatus::nagios(Verdict::Unknown),
+        (false, outcome) => ExitStatus::of(&Ok(outcome), args.fail_on.is_some()),
+    };
+    reports.write(&answer, &place, status, args, out)
 }
 
 /// What was asked, and what did not answer.

@@ -4,7 +4,7 @@ use super::Rig;
 use crate::{
     checks::{
         kind::LogsAsk,
-        kinds::{BlindSpot, Glance, Sighting, tally::{Compared, Tally}},
+        kinds::{BlindSpot, Glance, Sighting, tally::{ErrorTally, LineTally}},
         model::Unanswered,
     },
     commands::logs::{self, Args},
@@ -27,8 +27,8 @@ const MOST: u64 = 512 << 20;
 const BEFORE: SignedDuration = SignedDuration::from_hours(1);
 
 struct Tallying<'a> {
-    tally: Tally,
-    compared: Option<Compared>,
+    tally: LineTally,
+    compared: Option<ErrorTally>,
     from: Timestamp,
     ask: &'a LogsAsk,
     zone: TimeZone,
@@ -80,8 +80,8 @@ impl Rig<'_> {
         let (sources, _) = logs::sources(&args, self.session).await?;
         let zone = self.session.env.timezone.clone().unwrap_or(TimeZone::UTC);
         let mut sink = Tallying {
-            tally: Tally::default(),
-            compared: ask.compared.then(Compared::default),
+            tally: LineTally::default(),
+            compared: ask.compared.then(ErrorTally::default),
             from,
             ask,
             zone,

@@ -8,9 +8,9 @@ mod database;
 mod health;
 mod logs;
 mod net;
+mod told;
 
 use crate::{
-    answer::Provenance,
     checks::{
         kind::CheckKind,
         kinds::{BlindSpot, Glance},
@@ -19,7 +19,6 @@ use crate::{
     },
     connect::http::HttpTrust,
     error::Result,
-    report::Where,
     safe,
     session::Session,
     text::{Safe, units},
@@ -32,6 +31,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use told::Told;
 use tokio::{
     sync::{OnceCell, Semaphore},
     time::{Instant, timeout},
@@ -53,13 +53,6 @@ pub(super) struct Rig<'a> {
     logs: Semaphore,
     cluster: Mutex<Arc<OnceCell<Arc<ClusterSeen>>>>,
     told: Mutex<Told>,
-}
-
-#[derive(Default)]
-struct Told {
-    warnings: Vec<Safe>,
-    sources: Vec<Provenance>,
-    place: Option<Where>,
 }
 
 /// Checks that one look answers.
@@ -174,38 +167,6 @@ impl<'a> Rig<'a> {
     /// The turn at an address.
     fn turn_at(&self, address: &str) -> Arc<Semaphore> {
         lock(&self.addresses).entry(address.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(PER_ADDRESS))).clone()
-    }
-
-    fn warn(&self, warnings: &[Safe]) {
-        let mut told = lock(&self.told);
-        for warning in warnings {
-            if !told.warnings.contains(warning) {
-                told.warnings.push(warning.clone());
-            }
-        }
-    }
-
-    fn source(&self, source: Provenance) {
-        let mut told = lock(&self.told);
-        if !told.sources.contains(&source) {
-            told.sources.push(source);
-        }
-    }
-
-    /// What the user should know of the connections.
-    pub fn warnings(&self) -> Vec<Safe> {
-        lock(&self.told).warnings.clone()
-    }
-
-    /// Where the facts came from.
-    pub fn sources(&self) -> Vec<Provenance> {
-        lock(&self.told).sources.clone()
-    }
-
-    /// Where it ran.
-    pub fn place(&self) -> Where {
-        let place = lock(&self.told).place.clone();
-        place.unwrap_or_else(|| Where { environment: self.session.env.name.clone(), ..Where::default() })
     }
 
     /// What changed in the last hour, where a cluster was looked at.
