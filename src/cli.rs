@@ -35,6 +35,8 @@ pub enum Command {
     Watch(Box<commands::watch::Args>),
     /// Whether those who would be told can be
     Notify(commands::notify::Args),
+    /// Is anything wrong? The runbook, as CI and cron can run it
+    Check(Box<commands::check::Args>),
     /// What changed lately: rollouts, configuration, restarts, evictions
     Changes(commands::changes::Args),
     /// Whether obsctl sees what it needs to see, and the smallest rights for it

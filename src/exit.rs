@@ -67,6 +67,16 @@ impl ExitStatus {
         }
     }
 
+    /// What Nagios and Icinga want of a plugin: 0 ok, 1 warning, 2 critical, 3 unknown. Their numbers, whatever ours mean elsewhere.
+    pub fn nagios(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Ok => Self::Good,
+            Verdict::Warning => Self::BadNews,
+            Verdict::Failed => Self::Usage,
+            Verdict::Unknown => Self::CouldNotTell,
+        }
+    }
+
     /// The number.
     pub fn code(self) -> u8 {
         self as u8

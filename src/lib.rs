@@ -10,6 +10,7 @@
 
 pub mod answer;
 pub mod celery;
+pub mod checks;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -72,6 +72,7 @@ async fn whole(cli: Cli, vars: Vars, out: &mut Out) -> Result<ExitStatus> {
             Command::Health(args) => commands::health::run(*args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
             Command::Watch(args) => commands::watch::run(*args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
             Command::Notify(args) => commands::notify::run(&args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
+            Command::Check(args) => commands::check::run(*args, &cli.global, vars, stop.clone(), out).await,
             Command::Changes(args) => commands::changes::run(&args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
             Command::Doctor(args) => commands::doctor::run(&args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
             Command::Errors(args) => commands::errors::run(*args, &setup::session(&cli.global, vars, stop.clone())?, out).await,

@@ -53,6 +53,22 @@ pub fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.persist(path).map(|_| ()).map_err(|e| e.error)
 }
 
+/// Writes a file for other programs: whole or not at all, readable by everybody, as what a shell's `>` makes usually is.
+///
+/// # Errors
+/// It cannot be written there.
+pub fn publish(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A device or a pipe is written to, not replaced.
+    if fs::metadata(path).is_ok_and(|m| !m.is_file()) {
+        return fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    }
+    let mut file = tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644)).tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map(|_| ()).map_err(|e| e.error)
+}
+
 fn read_key(path: &Path) -> io::Result<Option<MaskKey>> {
     Ok(<[u8; 32]>::try_from(fs::read(path)?).ok().map(MaskKey::from_bytes))
 }

@@ -1,6 +1,7 @@
 //! One file per noun: its arguments, and the wiring from arguments to an answer. Wiring only: facts, analysis and screens are below.
 
 pub mod changes;
+pub mod check;
 pub mod complete;
 pub mod config;
 pub mod db;

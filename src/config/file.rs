@@ -23,8 +23,10 @@ pub(super) const READING: &str = "reading the configuration";
 
 /// A line and a column of the file, both from 1; 0 where the parser could not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub struct Place {
+    /// The line.
     pub line: u32,
+    /// The column.
     pub column: u32,
 }
 
@@ -50,8 +52,10 @@ pub(super) fn shown(path: &Path) -> Safe {
 
 /// A value and its place.
 #[derive(Clone)]
-pub(super) struct At<T> {
+pub struct At<T> {
+    /// The value.
     pub value: T,
+    /// Where it stands.
     pub place: Place,
 }
 
@@ -65,7 +69,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
 
 /// A key that may be left out, but not left empty: `namespace:` with nothing behind it would mean another namespace than its writer thinks.
 #[derive(Clone)]
-pub(super) struct Opt<T>(pub Option<T>);
+pub struct Opt<T>(pub Option<T>);
 
 impl<T> Default for Opt<T> {
     fn default() -> Self {
@@ -346,6 +350,14 @@ pub fn schema() -> serde_json::Value {
 
 /// Reads the raw form. Never panics, whatever the bytes.
 pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<RawFile, Error> {
+    read_yaml(bytes, path)
+}
+
+/// Reads a file of strict keys, each with its place. An empty file is the default. Never panics, whatever the bytes.
+///
+/// # Errors
+/// `Config`, with `file:line:column` and words that quote nothing of the file.
+pub fn read_yaml<T: serde::de::DeserializeOwned + Default>(bytes: &[u8], path: &Path) -> Result<T, Error> {
     if bytes.len() > MAX_BYTES {
         return Err(Error::new(Kind::Config, READING).what(safe!("{}: larger than 1 MiB", shown(path))));
     }
@@ -363,7 +375,7 @@ pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<RawFile, Error> {
     };
     // An empty file, or one of comments only, configures nothing; the parser would call it a null.
     if text.trim_start_matches('\u{feff}').lines().all(|l| l.trim().is_empty() || l.trim_start().starts_with('#')) {
-        return Ok(RawFile::default());
+        return Ok(T::default());
     }
     let options = serde_saphyr::options! {
         with_snippet: false,

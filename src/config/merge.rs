@@ -39,6 +39,18 @@ impl Vars {
     pub fn raw(&self, name: &str) -> Option<&OsStr> {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str)
     }
+    /// A text with its variables `${NAME}` in place.
+    ///
+    /// # Errors
+    /// A sentence: one of them is not set, or it is not well formed.
+    pub fn expanded(&self, text: &str) -> Result<String, Safe> {
+        let malformed = || Safe::from("a variable is written ${NAME}, and a plain ${ is written $${");
+        let template = Template::parse(text).map_err(|_| malformed())?;
+        template.expand(self).map_err(|unexpanded| match unexpanded {
+            Unexpanded::Unset(name) => safe!("the variable {} is not set", Safe::name(name)),
+            Unexpanded::Malformed => malformed(),
+        })
+    }
     /// A variable that says something: set, not empty, text.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.raw(name).and_then(OsStr::to_str).filter(|value| !value.is_empty())

@@ -28,7 +28,7 @@ pub use broker_url::{BrokerAddress, BrokerUrl, UrlTls, Verify, host_port};
 pub use check::{Check, Checked, check};
 pub use endpoint::{Address, AddressParts, Endpoint, SecretRef, TlsSettings, Via};
 pub use environment::{App, Environment, KubeTarget, LibpqFiles, LogGlob, Results, Setting};
-pub use file::schema;
+pub use file::{At, Opt, Place, read_yaml, schema};
 pub use merge::{Inputs, Origin, Sourced, Vars, load, names};
 pub use nearest::nearest;
 pub use notify::{Channel, NotifySettings, RouteName};

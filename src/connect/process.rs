@@ -33,12 +33,58 @@ pub async fn feed(words: &[String], input: &[u8], patience: Duration, redact: &R
     output_within(words, input, redact, patience).await.map(|_| ())
 }
 
-async fn output_within(words: &[String], input: &[u8], redact: &Redactor, patience: Duration) -> Result<SecretString> {
-    let (program, arguments) = words.split_first().ok_or_else(|| Error::new(Kind::Config, "running a command").what("it is empty"))?;
-    let shown = Safe::name(program);
-    let fail = |kind, what: Safe| {
-        Error::new(kind, safe!("running the configuration's command {}", shown)).what(what).hint(Hint::Try("run it by hand".into()))
+/// How a command ended by itself.
+#[derive(Debug)]
+pub struct CommandEnd {
+    /// Its exit status; 128 and the signal's number where one ended it.
+    pub status: u64,
+    /// What it printed.
+    pub printed: SecretString,
+    /// The last line of what it complained about, redacted.
+    pub complaint: Safe,
+}
+
+/// Runs a command to its end, whatever that is.
+///
+/// # Errors
+/// `Config`: there is no such command, or it may not be run. `Timeout`: it did not end.
+pub async fn end_of(words: &[String], patience: Duration, redact: &Redactor) -> Result<CommandEnd> {
+    let (status, out, complaint) = raw_output(words, &[], patience).await?;
+    let status = match (status.code(), std::os::unix::process::ExitStatusExt::signal(&status)) {
+        (Some(code), _) => u64::try_from(code).unwrap_or(1),
+        (None, signal) => 128 + u64::try_from(signal.unwrap_or(0)).unwrap_or(0),
     };
+    let printed = String::from_utf8_lossy(&out).into_owned();
+    Ok(CommandEnd { status, printed: SecretString::from(printed), complaint: redact.safe(last_line(&complaint)).clipped(300) })
+}
+
+fn last_line(text: &[u8]) -> &[u8] {
+    text.split(|b| *b == b'\n').rfind(|l| !l.trim_ascii().is_empty()).unwrap_or_default()
+}
+
+fn failed(words: &[String], kind: Kind, what: Safe) -> Error {
+    let shown = words.first().map(Safe::name).unwrap_or_default();
+    Error::new(kind, safe!("running the configuration's command {}", shown)).what(what).hint(Hint::Try("run it by hand".into()))
+}
+
+async fn output_within(words: &[String], input: &[u8], redact: &Redactor, patience: Duration) -> Result<SecretString> {
+    let fail = |kind, what: Safe| failed(words, kind, what);
+    let (status, out, complaint) = raw_output(words, input, patience).await?;
+    if out.len() as u64 > LONGEST {
+        return Err(fail(Kind::Config, "it printed more than 64 KiB".into()));
+    }
+    if !status.success() {
+        let last = last_line(&complaint);
+        let said = if last.is_empty() { "it failed".into() } else { safe!("it failed: {}", redact.safe(last).clipped(300)) };
+        return Err(fail(Kind::Config, said));
+    }
+    String::from_utf8(out).map(SecretString::from).map_err(|_| fail(Kind::Config, "it printed something that is not UTF-8".into()))
+}
+
+/// Runs a command: its status, what it printed, what it complained about.
+async fn raw_output(words: &[String], input: &[u8], patience: Duration) -> Result<(std::process::ExitStatus, Vec<u8>, Vec<u8>)> {
+    let (program, arguments) = words.split_first().ok_or_else(|| Error::new(Kind::Config, "running a command").what("it is empty"))?;
+    let fail = |kind, what: Safe| failed(words, kind, what);
     let mut command = tokio::process::Command::new(program);
     let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
     command.args(arguments).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -59,15 +105,7 @@ async fn output_within(words: &[String], input: &[u8], redact: &Redactor, patien
         .await
         .map_err(|_| fail(Kind::Timeout, safe!("it did not end within {} s", patience.as_secs())))?;
     let status = status.map_err(|e| fail(Kind::Config, Safe::name(e.to_string())))?;
-    if out.len() as u64 > LONGEST {
-        return Err(fail(Kind::Config, "it printed more than 64 KiB".into()));
-    }
-    if !status.success() {
-        let last = complaint.split(|b| *b == b'\n').rfind(|l| !l.trim_ascii().is_empty()).unwrap_or_default();
-        let said = if last.is_empty() { "it failed".into() } else { safe!("it failed: {}", redact.safe(last).clipped(300)) };
-        return Err(fail(Kind::Config, said));
-    }
-    String::from_utf8(out).map(SecretString::from).map_err(|_| fail(Kind::Config, "it printed something that is not UTF-8".into()))
+    Ok((status, out, complaint))
 }
 
 /// All of a stream, of which one byte more than allowed is kept; the rest is read and forgotten, so that the command can end.

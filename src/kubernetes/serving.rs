@@ -307,7 +307,7 @@ fn warnings_of(events: Vec<Event>, redact: &Redactor) -> Vec<(String, Option<Tim
 }
 
 /// When an event last happened.
-pub(super) fn event_time(event: &Event) -> Option<Timestamp> {
+pub fn event_time(event: &Event) -> Option<Timestamp> {
     let series = event.series.as_ref().and_then(|s| s.last_observed_time.as_ref()).map(|t| t.0);
     series.or(event.last_timestamp.as_ref().map(|t| t.0)).or(event.event_time.as_ref().map(|t| t.0)).or(event
         .metadata

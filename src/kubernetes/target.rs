@@ -7,6 +7,7 @@ use crate::{
     safe,
     text::Safe,
 };
+use std::collections::BTreeMap;
 
 /// A target as the user wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +65,12 @@ pub fn pods_of<'a>(workload: &Workload, pods: &'a [Pod], jobs_of_cron: &[String]
 
 /// Whether a pod has the labels that a selector asks for. Set-based selectors are understood as Kubernetes does.
 pub fn matches(selector: &str, pod: &Pod) -> bool {
-    !selector.is_empty() && requirements(selector).iter().all(|r| r.holds(pod))
+    labels_match(selector, &pod.labels)
+}
+
+/// Whether labels are those that a selector asks for.
+pub fn labels_match(selector: &str, labels: &BTreeMap<String, String>) -> bool {
+    !selector.is_empty() && requirements(selector).iter().all(|r| r.holds(labels))
 }
 
 /// One requirement of a selector.
@@ -75,8 +81,8 @@ struct Requirement {
 }
 
 impl Requirement {
-    fn holds(&self, pod: &Pod) -> bool {
-        let label = pod.labels.get(&self.key);
+    fn holds(&self, labels: &BTreeMap<String, String>) -> bool {
+        let label = labels.get(&self.key);
         let has = match &self.values {
             None => label.is_some(),
             Some(values) => label.is_some_and(|l| values.contains(l)),

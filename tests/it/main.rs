@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod brokers;
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod cli_support;

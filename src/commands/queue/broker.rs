@@ -23,11 +23,18 @@ pub(super) struct Opened {
 }
 
 impl Opened {
+    /// Opens it, and says what its user should know.
     pub async fn open(session: &Session, out: &mut Out) -> Result<Self> {
-        let link = session.broker().await?;
-        for warning in session.env.warnings.iter().chain(&link.warnings) {
+        let (opened, warnings) = Self::of(session).await?;
+        for warning in session.env.warnings.iter().chain(&warnings) {
             out.note(&Line::plain(safe!("warning: {}", warning)));
         }
+        Ok(opened)
+    }
+
+    /// Opens it; with the warnings of the way there.
+    pub async fn of(session: &Session) -> Result<(Self, Vec<Safe>)> {
+        let link = session.broker().await?;
         let redis = link.open().await?;
         let keys = Keys::from(&link.transport);
         let place = match link.cluster() {
@@ -39,6 +46,6 @@ impl Opened {
         let part = |text: &Option<Safe>| text.as_ref().map(Safe::to_string).unwrap_or_default();
         let [context, server, namespace] = [&place.context, &place.server, &place.namespace].map(part);
         let identity = format!("{context}{server} {namespace} {} {}", link.at(), keys.prefix);
-        Ok(Self { redis, keys, transport: link.transport.clone(), thresholds: link.thresholds, place, identity })
+        Ok((Self { redis, keys, transport: link.transport.clone(), thresholds: link.thresholds, place, identity }, link.warnings.clone()))
     }
 }

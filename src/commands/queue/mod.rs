@@ -5,10 +5,13 @@ mod database;
 mod depth;
 mod find;
 mod looks;
+mod observe;
 mod peek;
 mod pods;
 mod results;
 mod workers;
+
+pub(super) use observe::observe;
 
 use crate::{error::Result, exit::ExitStatus, report::Out, session::Session};
 use clap::Subcommand;

@@ -100,6 +100,8 @@ pub struct HttpBody {
     pub location: String,
     /// The path that was asked last.
     pub path: String,
+    /// All headers of the answer.
+    pub headers: HeaderMap,
 }
 
 /// Asks. What went wrong is in the exchange: a fault is an answer too.
@@ -132,6 +134,16 @@ pub async fn ask(question: &HttpQuestion, redact: &Redactor) -> (Exchange, HttpB
             }
         }
     }
+}
+
+/// Connects, greets with TLS where the URL says so, and asks nothing.
+pub async fn reach(question: &HttpQuestion, redact: &Redactor) -> Exchange {
+    let mut seen = Exchange::default();
+    let clock = Clock { each: question.limits.each, until: Instant::now() + question.limits.whole };
+    let url = &question.url;
+    let opened = dial::open(url, &question.way, &url.host, &question.trust, clock, redact, &mut seen).await;
+    seen.fault = opened.err();
+    seen
 }
 
 /// Where a redirect leads, if it may be followed.
@@ -192,6 +204,7 @@ async fn once(
             encoding: text(&head.headers, &header::CONTENT_ENCODING),
             location: text(&head.headers, &header::LOCATION),
             path: url.path.clone(),
+            headers: head.headers.clone(),
         };
         Ok((head.headers, body))
     };

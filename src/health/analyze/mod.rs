@@ -226,7 +226,8 @@ fn certificates(facts: &HealthFacts, now: Timestamp) -> Vec<Finding> {
     facts.targets.iter().filter(|t| t.asked == Asked::Url).filter_map(|t| certificate(&t.name, t.certificate()?, now)).collect()
 }
 
-fn certificate(name: &Safe, certificate: &Certificate, now: Timestamp) -> Option<Finding> {
+/// Whether a certificate is good for long enough; none: it is, or the exchange has said that it is refused.
+pub fn certificate(name: &Safe, certificate: &Certificate, now: Timestamp) -> Option<Finding> {
     if certificate.refused.is_some() {
         // The exchange has failed for it, and says so.
         return None;

@@ -188,6 +188,13 @@ fn cache(tables: &[TableStats], found: &mut Reasons) {
     }
 }
 
+/// What the state of a replica means.
+pub fn replica(state: &ReplicaState) -> Vec<Finding> {
+    let mut found = Reasons::default();
+    of_replica(state, &mut found);
+    found.findings
+}
+
 fn of_replica(state: &ReplicaState, found: &mut Reasons) {
     let behind = state.replayed_s_ago.filter(|s| !state.caught_up && *s >= BEHIND_S);
     let lag = |s: f64| units::duration(SignedDuration::try_from_secs_f64(s).unwrap_or(SignedDuration::MAX));

@@ -215,7 +215,7 @@ impl<'a> Explainer<'a> {
     }
 
     /// Parses it on the server without planning it, and judges everything that its tree leads to.
-    async fn screen(&self, statement: &Statement, request: &Request) -> Result<Screened> {
+    pub(super) async fn screen(&self, statement: &Statement, request: &Request) -> Result<Screened> {
         let opened = self.open(statement, &request.limits, Access::Only).await?;
         self.close(&opened, &request.limits).await;
         let shape = TreeShape::of(&opened.tree);
@@ -398,15 +398,15 @@ impl<'a> Explainer<'a> {
 }
 
 /// What the screening found.
-struct Screened {
-    tree: String,
-    shape: TreeShape,
+pub(super) struct Screened {
+    pub(super) tree: String,
+    pub(super) shape: TreeShape,
     warnings: Vec<Safe>,
 }
 
 /// A transaction in which the statement is prepared.
 pub(super) struct Opened {
-    name: String,
+    pub(super) name: String,
     pub(super) tree: String,
     pub(super) types: Vec<Safe>,
 }

@@ -9,6 +9,7 @@ pub mod explain;
 pub mod locks;
 mod look;
 mod samples;
+pub mod select;
 mod server;
 pub mod source;
 pub mod statements;
