@@ -39,6 +39,8 @@ pub enum Command {
     Check(Box<commands::check::Args>),
     /// What changed lately: rollouts, configuration, restarts, evictions
     Changes(commands::changes::Args),
+    /// Everything that a first responder would ask, in one file for the ticket
+    Incident(Box<commands::incident::Args>),
     /// Whether obsctl sees what it needs to see, and the smallest rights for it
     Doctor(commands::doctor::Args),
     /// What the configuration says, whether it is good, and the leave to act

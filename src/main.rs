@@ -74,6 +74,10 @@ async fn whole(cli: Cli, vars: Vars, out: &mut Out) -> Result<ExitStatus> {
             Command::Notify(args) => commands::notify::run(&args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
             Command::Check(args) => commands::check::run(*args, &cli.global, vars, stop.clone(), out).await,
             Command::Changes(args) => commands::changes::run(&args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
+            Command::Incident(args) => {
+                let session = setup::session(&cli.global, vars, stop.clone())?;
+                commands::incident::run(&args, &cli.global, &session, out).await
+            }
             Command::Doctor(args) => commands::doctor::run(&args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
             Command::Errors(args) => commands::errors::run(*args, &setup::session(&cli.global, vars, stop.clone())?, out).await,
             Command::Logs(args) => commands::logs::run(*args, &setup::session(&cli.global, vars, stop.clone())?, out).await,

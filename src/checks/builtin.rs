@@ -30,7 +30,8 @@ pub const WINDOW: SignedDuration = SignedDuration::from_mins(30);
 /// Findings about the Redis itself.
 pub const REDIS: &[&str] = &["redis-eviction", "redis-memory", "redis-snapshot", "redis-log", "redis-replica"];
 /// Findings about workers.
-const WORKERS: &[&str] = &["silent-workers", "no-workers", "held-by-dead-worker", "hoarding", "redelivery-overdue", "redelivery-near", "duplicates-to-come"];
+const WORKERS: &[&str] =
+    &["silent-workers", "no-workers", "held-by-dead-worker", "hoarding", "redelivery-overdue", "redelivery-near", "duplicates-to-come"];
 /// Findings about beat.
 pub const BEAT: &[&str] = &["beat-late"];
 const RESTARTS: &[&str] = &["pod-restarted", "pod-crash-loops", "pod-oom-killed"];
@@ -38,15 +39,42 @@ const ROLLOUT: &[&str] = &["rollout-stuck"];
 const RELEASE: &[&str] = &["releases-differ"];
 const EVENTS: &[&str] = &["pod-evicted", "node-in-trouble", "job-failed", "pod-not-placed"];
 const NOT_PODS: &[&str] = &[
-    "pod-restarted", "pod-crash-loops", "pod-oom-killed", "rollout-stuck", "releases-differ", "pod-evicted", "node-in-trouble", "job-failed", "pod-not-placed",
+    "pod-restarted",
+    "pod-crash-loops",
+    "pod-oom-killed",
+    "rollout-stuck",
+    "releases-differ",
+    "pod-evicted",
+    "node-in-trouble",
+    "job-failed",
+    "pod-not-placed",
 ];
 const CERTIFICATES: &[&str] = &["certificate-ends", "certificate-unverified", "certificate-refused"];
 /// Said by the checks of pods, certificates and releases already.
-const NOT_HEALTH: &[&str] =
-    &["certificate-ends", "certificate-unverified", "certificate-refused", "pod-not-ready", "versions-differ", "rollout-stuck", "metrics-open", "liveness-checks-dependencies"];
+const NOT_HEALTH: &[&str] = &[
+    "certificate-ends",
+    "certificate-unverified",
+    "certificate-refused",
+    "pod-not-ready",
+    "versions-differ",
+    "rollout-stuck",
+    "metrics-open",
+    "liveness-checks-dependencies",
+];
 const NOT_QUEUE: &[&str] = &[
-    "redis-eviction", "redis-memory", "redis-snapshot", "redis-log", "redis-replica", "silent-workers", "no-workers", "held-by-dead-worker", "hoarding",
-    "redelivery-overdue", "redelivery-near", "duplicates-to-come", "beat-late",
+    "redis-eviction",
+    "redis-memory",
+    "redis-snapshot",
+    "redis-log",
+    "redis-replica",
+    "silent-workers",
+    "no-workers",
+    "held-by-dead-worker",
+    "hoarding",
+    "redelivery-overdue",
+    "redelivery-near",
+    "duplicates-to-come",
+    "beat-late",
 ];
 const CONNECTIONS: &[&str] = &["connections-nearly-used-up"];
 const SESSIONS: &[&str] = &["idle-in-transaction", "long-running-statement", "many-idle-in-transaction"];
@@ -92,7 +120,8 @@ pub fn runbook(has: &Estate) -> Vec<CheckSpec> {
     }
     if has.endpoints {
         let health = || CheckKind::Health(HealthAsk::default());
-        let mut check = CheckSpec { judged_by: JudgedBy::Others(NOT_HEALTH), route: CheckRoute::Page, ..CheckSpec::new("health", health()) };
+        let mut check =
+            CheckSpec { judged_by: JudgedBy::Others(NOT_HEALTH), route: CheckRoute::Page, ..CheckSpec::new("health", health()) };
         all.push(check.clone());
         check.name = "certificates".into();
         all.push(CheckSpec { judged_by: JudgedBy::Codes(CERTIFICATES), route: CheckRoute::Notify, on_no_data: OnNoData::Ok, ..check });

@@ -108,7 +108,8 @@ impl CheckSpec {
     /// What it wants, in a few words.
     pub fn wants(&self) -> Safe {
         let want = self.want.iter().map(|t| t.says.clone());
-        let parts: Vec<Safe> = want.chain(self.fail.iter().chain(self.warn.iter().filter(|_| self.fail.is_empty())).map(Threshold::opposite)).collect();
+        let parts: Vec<Safe> =
+            want.chain(self.fail.iter().chain(self.warn.iter().filter(|_| self.fail.is_empty())).map(Threshold::opposite)).collect();
         if parts.is_empty() { self.kind.own_want().unwrap_or_default().into() } else { Safe::join(&parts, ", ") }
     }
 }

@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod errors;
 pub mod explain;
 pub mod health;
+pub mod incident;
 pub mod logs;
 pub mod notify;
 pub mod queue;

@@ -43,7 +43,11 @@ pub fn sighting(looks: DatabaseLooks<'_>) -> Sighting {
     };
     let hidden = clients().filter(|b| b.state == BackendState::Hidden).count();
     if hidden > 0 && !facts.server.sees_all {
-        let says = crate::safe!("what {} of other roles do is not shown to us: {}", crate::text::units::plural(hidden, "session", "sessions"), facts.server.grant());
+        let says = crate::safe!(
+            "what {} of other roles do is not shown to us: {}",
+            crate::text::units::plural(hidden, "session", "sessions"),
+            facts.server.grant()
+        );
         for figure in ["longest_transaction", "longest_statement"] {
             let hint = Some(Hint::Try(facts.server.grant()));
             seen.missing.push(MissingFigure { figure, why: Unanswered::NoPermission, says: says.clone(), hint });

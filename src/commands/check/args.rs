@@ -2,7 +2,7 @@
 
 use super::init::InitArgs;
 use crate::{checks::report::ReportAsk, text::units};
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use jiff::SignedDuration;
 use std::path::PathBuf;
 
@@ -52,17 +52,10 @@ pub struct Args {
     pub nagios: bool,
     /// Also warnings end with a status other than 0
     #[arg(long, value_name = "WHAT", value_enum)]
-    pub fail_on: Option<CheckFailOn>,
+    pub fail_on: Option<crate::cli::FailOn>,
     /// A file, or none.
     #[command(subcommand)]
     pub verb: Option<CheckVerb>,
-}
-
-/// What ends with a status other than 0, beyond failures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CheckFailOn {
-    /// Warnings, with status 4
-    Warn,
 }
 
 /// What else there is to do with checks.

@@ -2,8 +2,8 @@
 //! know is a plain line.
 
 pub mod json;
-pub mod node;
 pub mod logfmt;
+pub mod node;
 pub mod postgres;
 pub mod text;
 pub mod time;

@@ -4,7 +4,7 @@
 
 use super::{Reader, Request};
 use crate::logs::{
-    decode::{text, time::in_front},
+    decode::{postgres, text, time::in_front},
     flow::split::Splitter,
     source::{LogLine, Piece},
 };
@@ -113,7 +113,8 @@ impl Reader<'_> {
 
 /// From the first line that can only begin a record: what stands before it may belong to a record outside, or be the end of a line.
 fn from_a_beginning(mut lines: Vec<LogLine>) -> Vec<LogLine> {
-    let begins = |line: &LogLine| text::begins(&line.text) && !text::continues_postgres(&line.text);
+    // A DETAIL belongs to whatever stands before it, so also to itself.
+    let begins = |line: &LogLine| text::begins(&line.text) && !postgres::continues(&line.text, &line.text);
     match lines.iter().skip(1).position(begins) {
         Some(at) => lines.split_off(at + 1),
         None => Vec::new(),
