@@ -83,7 +83,7 @@ mod tests {
     fn clocks_are_compared_both_ways() {
         let at = |second| jiff::Timestamp::from_second(second).expect("a time");
         assert_eq!(clock(at(100), at(103)), None);
-        assert_eq!(clock(at(100), at(160)).map(|s| s.to_string()).as_deref(), Some("its clock is 1m ahead of this machine's"));
-        assert_eq!(clock(at(100), at(40)).map(|s| s.to_string()).as_deref(), Some("its clock is 1m behind this machine's"));
+        assert_eq!(clock(at(100), at(160)).map(|s| s.to_string()).as_deref(), Some("its clock is 60.0 s ahead of this machine's"));
+        assert_eq!(clock(at(100), at(40)).map(|s| s.to_string()).as_deref(), Some("its clock is 60.0 s behind this machine's"));
     }
 }
