@@ -56,16 +56,18 @@ fn follows(rollout: &RolloutState, all: &[RolloutState]) -> bool {
 }
 
 /// Whether the last rollout before its first occurrence brought it. Only where the same Deployment's logs reach back before that rollout
-/// can its absence there be known.
+/// can its absence there be known; of a rollout before what was asked for nothing is said.
 pub(super) fn of(
     first: Option<Timestamp>,
+    since: Option<Timestamp>,
     places: &[ErrorPlace],
     seen: &Seen,
     rollouts: &[RolloutState],
 ) -> (Novelty, Option<RolloutState>) {
     let Some(first) = first else { return (Novelty::Old, None) };
     let of = places.iter().flat_map(|p| deployment(&p.origin, rollouts)).filter(|r| r.begun <= first && follows(r, rollouts));
-    let Some(last) = of.max_by_key(|r| r.begun) else { return (Novelty::Old, None) };
+    let last = of.max_by_key(|r| r.begun).filter(|r| since.is_none_or(|since| r.begun >= since));
+    let Some(last) = last else { return (Novelty::Old, None) };
     let prefix = format!("{}-", last.deployment);
     let reaches = seen.oldest_of(|pod| pod.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.matches('-').count() == 1));
     match reaches {
