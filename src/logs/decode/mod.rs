@@ -34,7 +34,10 @@ pub fn entry(head: &[u8], zone: &TimeZone) -> Entry {
     text::entry(head, zone)
 }
 
-static COLOUR: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\x1b\[[0-9;]*m").expect("a fixed pattern, compiled by the tests"));
+static COLOUR: LazyLock<Regex> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "a fixed pattern, compiled by the tests")]
+    Regex::new(r"\x1b\[[0-9;]*m").expect("a fixed pattern, compiled by the tests")
+});
 
 fn timed(mut entry: Entry) -> Entry {
     postgres::told_by_json(&mut entry);

@@ -9,7 +9,6 @@ use crate::{
     text::Safe,
 };
 use jiff::{Timestamp, tz::TimeZone};
-use std::collections::BTreeMap;
 
 /// A shorter beginning of a request ID is not asked for.
 const SHORTEST_ID: usize = 6;
@@ -50,22 +49,29 @@ fn deployment<'a>(origin: &LogOrigin, rollouts: &'a [RolloutState]) -> impl Iter
     rollouts.iter().filter(move |r| r.deployment == name && namespace.as_ref().is_none_or(|n| **n == *r.namespace))
 }
 
+/// Whether there was an earlier revision: the first one brings everything.
+fn follows(rollout: &RolloutState, all: &[RolloutState]) -> bool {
+    let same = |r: &RolloutState| r.deployment == rollout.deployment && r.namespace == rollout.namespace;
+    all.iter().any(|r| same(r) && r.begun < rollout.begun)
+}
+
 /// Whether the last rollout before its first occurrence brought it. Only where the same Deployment's logs reach back before that rollout
-/// can its absence there be known.
+/// can its absence there be known; of a rollout before what was asked for nothing is said.
 pub(super) fn of(
     first: Option<Timestamp>,
+    since: Option<Timestamp>,
     places: &[ErrorPlace],
     seen: &Seen,
     rollouts: &[RolloutState],
 ) -> (Novelty, Option<RolloutState>) {
     let Some(first) = first else { return (Novelty::Old, None) };
-    let of: BTreeMap<Timestamp, &RolloutState> =
-        places.iter().flat_map(|p| deployment(&p.origin, rollouts)).map(|r| (r.begun, r)).collect();
-    let Some((_, last)) = of.range(..=first).next_back() else { return (Novelty::Old, None) };
+    let of = places.iter().flat_map(|p| deployment(&p.origin, rollouts)).filter(|r| r.begun <= first && follows(r, rollouts));
+    let last = of.max_by_key(|r| r.begun).filter(|r| since.is_none_or(|since| r.begun >= since));
+    let Some(last) = last else { return (Novelty::Old, None) };
     let prefix = format!("{}-", last.deployment);
     let reaches = seen.oldest_of(|pod| pod.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.matches('-').count() == 1));
     match reaches {
-        Some(oldest) if oldest < last.begun => (Novelty::New, Some((*last).clone())),
-        _ => (Novelty::Unknown, Some((*last).clone())),
+        Some(oldest) if oldest < last.begun => (Novelty::New, Some(last.clone())),
+        _ => (Novelty::Unknown, Some(last.clone())),
     }
 }

@@ -43,6 +43,7 @@ struct Around<'a> {
     origins: &'a [Arc<LogOrigin>],
     redact: &'a Redactor,
     files: &'a Safe,
+    since: Option<Timestamp>,
     bounds: Option<(Timestamp, Timestamp)>,
     seen: &'a Seen,
     rollouts: &'a [RolloutState],
@@ -154,7 +155,7 @@ impl ErrorTally {
             before: self.before,
             reaches_back: self.now.checked_sub(span + span).is_ok_and(|from| seen.oldest().is_some_and(|oldest| oldest <= from)),
         });
-        let around = Around { origins: &self.origins, redact: &self.redact, files: &self.files, bounds, seen, rollouts };
+        let around = Around { origins: &self.origins, redact: &self.redact, files: &self.files, since, bounds, seen, rollouts };
         let mut kinds: Vec<ErrorKind> = self.kinds.into_iter().map(|(cause, kept)| kept.kind(cause, &around)).collect();
         kinds.sort_by(|a, b| {
             let rank = |k: &ErrorKind| (k.novelty != Novelty::New, std::cmp::Reverse(k.count));
@@ -291,7 +292,7 @@ impl Kept {
             })
             .collect();
         places.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.origin.name.cmp(&b.origin.name)));
-        let (novelty, rollout) = novelty::of(self.first, &places, around.seen, around.rollouts);
+        let (novelty, rollout) = novelty::of(self.first, around.since, &places, around.seen, around.rollouts);
         let sample = self.sample.shown(around.redact);
         let next = novelty::next(&cause, &sample, around.files);
         ErrorKind {
