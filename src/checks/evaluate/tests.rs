@@ -94,7 +94,7 @@ fn no_data_is_what_the_check_says_and_faults_are_told_apart() {
     let kind = CheckKind::Http(HttpAsk { url: "http://x".into(), headers: Default::default(), reachable: true, timeout: SignedDuration::from_secs(1) });
     let mut http = CheckSpec::new("http", kind);
     http.want = vec![Threshold::parse("status == 200", &http.kind).expect("good")];
-    let missing = |why| Sighting { missing: vec![MissingFigure { figure: "status", why, says: "refused".into(), hint: None }], ..Sighting::default() };
+    let missing = |why| Sighting { missing: vec![MissingFigure { figure: "status", why, says: "refused".into(), hint: None, partly: false }], ..Sighting::default() };
     let result = judged(&http, &Ok(missing(Unanswered::Timeout)));
     assert_eq!((result.status, result.unanswered), (CheckStatus::Failed, Some(Unanswered::Timeout)));
 }

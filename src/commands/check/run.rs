@@ -140,7 +140,8 @@ fn coverage(facts: &CheckFacts) -> Coverage {
     let mut coverage = Coverage::default();
     for check in &facts.checks {
         let part = Part { system: check.system, name: check.name.clone() };
-        match check.unanswered {
+        // What may be missing is not missed.
+        match check.unanswered.filter(|_| check.status != CheckStatus::Ok) {
             Some(why) => {
                 let why = Why::Unreachable(safe!("{}: {}", why.word(), check.says));
                 coverage.miss(Missing { part, why, hint: check.next.first().cloned() });
