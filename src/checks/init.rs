@@ -141,10 +141,18 @@ fn databases(of: &FirstFile<'_>, page: &mut Page) {
         let name = |what: &str| quoted(&if database == "main" { what.to_owned() } else { format!("{database} {what}") });
         let asked = quoted(database);
         page.line(safe!("  - {{name: {}, postgres: {}, want: reachable == yes, route: page, tags: [database]}}", name("postgres"), asked));
+        let sessions = if database == "main" { "sessions".to_owned() } else { format!("{database} sessions") };
+        let unseen = of.facts.checks.iter().find(|c| c.name.as_str() == sessions).and_then(|c| c.note.clone());
+        let transaction = |length: &'static str| if unseen.is_some() { Safe::EMPTY } else { safe!(", longest_transaction > {}", length) };
+        if let Some(why) = &unseen {
+            page.line(safe!("  # Of its transactions not all can be seen: {}. GRANT pg_monitor to that role, and add longest_transaction > 5m.", *why));
+        }
         page.line(safe!(
-            "  - {{name: {}, postgres: {}, warn: [connections > 90%, longest_transaction > 1m], fail: [connections > 95%, longest_transaction > 5m], needs: {}, tags: [database]}}",
+            "  - {{name: {}, postgres: {}, warn: [connections > 90%{}], fail: [connections > 95%{}], needs: {}, tags: [database]}}",
             name("sessions"),
             asked,
+            transaction("1m"),
+            transaction("5m"),
             name("postgres")
         ));
         page.line(safe!("  # Nobody waits for a lock for long where nothing is wrong; a moment is ordinary, so it has to last."));

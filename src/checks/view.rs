@@ -32,7 +32,7 @@ pub fn check(answer: &Answer<CheckFacts>, place: &Where, status: ExitStatus, loo
     if !look.verbose {
         good(facts, &mut doc);
     }
-    notes(facts, look, &mut doc);
+    notes(facts, &mut doc);
     if !facts.changes.is_empty() {
         doc.gap();
         for (i, change) in facts.changes.iter().enumerate() {
@@ -118,8 +118,8 @@ fn good(facts: &CheckFacts, doc: &mut Doc) {
     doc.line(Line::new().with(Style::Good, "ok").with(Style::Plain, text).with(Style::Dim, "   (-v lists them)"));
 }
 
-fn notes(facts: &CheckFacts, look: &Look, doc: &mut Doc) {
-    for check in facts.checks.iter().filter(|c| c.note.is_some() && (look.verbose || c.status != CheckStatus::Ok || c.since.is_some())) {
+fn notes(facts: &CheckFacts, doc: &mut Doc) {
+    for check in facts.checks.iter().filter(|c| c.note.is_some()) {
         let note = check.note.clone().unwrap_or_default();
         doc.wrapped(Line::new().with(Style::Dim, safe!("{}  {}", check.name, note)), 2);
     }

@@ -1,6 +1,7 @@
 //! `obsctl check` against real systems: every kind once as it should be and once not, every fault, every status.
 
 mod addresses;
+mod examples;
 mod files;
 mod gate;
 mod runbook;

@@ -90,7 +90,7 @@ pub fn sighting(look: &ClusterLook<'_>, redact: &Redactor) -> Sighting {
             // What was counted of something that could not be read is no count.
             seen.figures.retain(|f| f.name.as_str() != *figure || what == "deployments");
             let says = safe!("{}: {}", what, missing.why.says());
-            seen.missing.push(MissingFigure { figure, why: Unanswered::NoPermission, says, hint: missing.hint.clone() });
+            seen.missing.push(MissingFigure { figure, why: Unanswered::NoPermission, says, hint: missing.hint.clone(), partly: false });
         }
     }
     seen

@@ -52,6 +52,8 @@ pub struct MissingFigure {
     pub says: Safe,
     /// What would help.
     pub hint: Option<Hint>,
+    /// Whether a part of it was measured: bad news of that part is bad news, and no news is not the whole.
+    pub partly: bool,
 }
 
 /// Why a look saw nothing at all.

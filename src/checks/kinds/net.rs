@@ -109,12 +109,12 @@ fn lost(mut all: Sighting, fault: Option<&HttpFault>, figures: &[&'static str], 
     let why = why(fault);
     let says = safe!("no answer: {}", fault.what);
     for figure in figures {
-        all.missing.push(MissingFigure { figure, why, says: says.clone(), hint: None });
+        all.missing.push(MissingFigure { figure, why, says: says.clone(), hint: None, partly: false });
     }
     all.figures.retain(|f| f.name.as_str() != "time");
-    all.missing.push(MissingFigure { figure: "time", why, says: says.clone(), hint: None });
+    all.missing.push(MissingFigure { figure: "time", why, says: says.clone(), hint: None, partly: false });
     if !dynamic.is_empty() {
-        all.missing.push(MissingFigure { figure: "", why, says, hint: None });
+        all.missing.push(MissingFigure { figure: "", why, says, hint: None, partly: false });
     }
     all
 }

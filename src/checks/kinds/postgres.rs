@@ -9,7 +9,7 @@ use crate::{
         analyze::{self, activity::Saturation},
         model::{ActivityFacts, BackendState, LockFacts, LookedAt, ReplicaState},
     },
-    text::Safe,
+    text::{Safe, units},
 };
 
 /// What was looked at in one database.
@@ -43,23 +43,19 @@ pub fn sighting(looks: DatabaseLooks<'_>) -> Sighting {
     };
     let hidden = clients().filter(|b| b.state == BackendState::Hidden).count();
     if hidden > 0 && !facts.server.sees_all {
-        let says = crate::safe!(
-            "what {} of other roles do is not shown to us: {}",
-            crate::text::units::plural(hidden, "session", "sessions"),
-            facts.server.grant()
-        );
+        let sessions = units::plural(hidden, "session", "sessions");
+        let says = crate::safe!("what {} of other roles do is not shown to {}", sessions, facts.server.role);
         for figure in ["longest_transaction", "longest_statement"] {
             let hint = Some(Hint::Try(facts.server.grant()));
-            seen.missing.push(MissingFigure { figure, why: Unanswered::NoPermission, says: says.clone(), hint });
+            seen.missing.push(MissingFigure { figure, why: Unanswered::NoPermission, says: says.clone(), hint, partly: true });
         }
-    } else {
-        let transaction = oldest(&|b| b.transaction_at);
-        let statement = oldest(&|b| b.statement_at.filter(|_| b.state == BackendState::Active));
-        seen.figures.push(Figure::number("longest_transaction", Safe::EMPTY, Unit::Seconds, transaction));
-        seen.figures.push(Figure::number("longest_statement", Safe::EMPTY, Unit::Seconds, statement));
-        let longest = clients().filter(|b| b.transaction_at.is_some()).min_by_key(|b| b.transaction_at);
-        seen.evidence.extend(longest.and_then(|b| b.query.as_ref()).map(|q| crate::safe!("oldest transaction: {}", q.clipped(160))));
     }
+    let transaction = oldest(&|b| b.transaction_at);
+    let statement = oldest(&|b| b.statement_at.filter(|_| b.state == BackendState::Active));
+    seen.figures.push(Figure::number("longest_transaction", Safe::EMPTY, Unit::Seconds, transaction));
+    seen.figures.push(Figure::number("longest_statement", Safe::EMPTY, Unit::Seconds, statement));
+    let longest = clients().filter(|b| b.transaction_at.is_some()).min_by_key(|b| b.transaction_at);
+    seen.evidence.extend(longest.and_then(|b| b.query.as_ref()).map(|q| crate::safe!("oldest transaction: {}", q.clipped(160))));
     for finding in analyze::activity::findings(facts) {
         seen.found(None, of_database(finding, looks.name));
     }
@@ -84,7 +80,7 @@ pub fn sighting(looks: DatabaseLooks<'_>) -> Sighting {
             }
         }
         Some(Ok(Some(LookedAt::NotSeen(says)))) => {
-            seen.missing.push(MissingFigure { figure: "lag", why: Unanswered::NoPermission, says, hint: None });
+            seen.missing.push(MissingFigure { figure: "lag", why: Unanswered::NoPermission, says, hint: None, partly: false });
         }
         Some(Err(error)) => seen.missing.push(missing("lag", &error)),
         None => {}
@@ -105,7 +101,7 @@ pub fn sighting(looks: DatabaseLooks<'_>) -> Sighting {
 
 fn missing(figure: &'static str, error: &Error) -> MissingFigure {
     let spot = super::BlindSpot::of(error);
-    MissingFigure { figure, why: spot.why, says: spot.says, hint: spot.next.into_iter().next() }
+    MissingFigure { figure, why: spot.why, says: spot.says, hint: spot.next.into_iter().next(), partly: false }
 }
 
 /// The next commands ask the database that this one asked.

@@ -33,7 +33,7 @@ pub fn sighting(facts: &DepthFacts, findings: &[Finding]) -> Sighting {
     } else {
         let says = workers.deaf.clone().unwrap_or_else(|| "the workers were not listened to".into());
         for figure in ["heard", "silent", "running"] {
-            seen.missing.push(MissingFigure { figure, why: Unanswered::NoPermission, says: says.clone(), hint: None });
+            seen.missing.push(MissingFigure { figure, why: Unanswered::NoPermission, says: says.clone(), hint: None, partly: false });
         }
     }
     match &facts.beat {
@@ -45,7 +45,7 @@ pub fn sighting(facts: &DepthFacts, findings: &[Finding]) -> Sighting {
             figure: "late",
             why: Unanswered::NoData,
             says: "no schedule is stored in a database (django_celery_beat)".into(),
-            hint: None,
+            hint: None, partly: false,
         }),
     }
     let server = &facts.server;

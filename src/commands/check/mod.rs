@@ -5,9 +5,11 @@ mod init;
 mod looks;
 mod plan;
 mod reports;
+mod rounds;
 mod run;
 
 pub use args::Args;
+pub(super) use rounds::CheckRounds;
 
 use crate::{
     answer::Verdict,

@@ -2,7 +2,7 @@
 
 use super::{Args, looks::Rig, reports::Reports};
 use crate::{
-    answer::{Answer, Coverage, Missing, Part, Verdict, Why},
+    answer::{Answer, Coverage, Missing, Part, Severity, Verdict, Why},
     checks::{
         baseline::Baseline,
         evaluate::evaluate,
@@ -79,9 +79,16 @@ async fn round(specs: &[CheckSpec], args: &Args, before: Option<&Baseline>, rig:
     facts
 }
 
+/// Whether there is nothing left to wait for: no failure that is new, and something that is well.
 fn good(facts: &CheckFacts, args: &Args) -> bool {
-    let worst = facts.checks.iter().map(|c| c.status).max().unwrap_or(CheckStatus::Unknown);
-    worst <= CheckStatus::Skipped && facts.counts.ok > 0 || (worst == CheckStatus::Warning && args.fail_on.is_none())
+    let worst = facts.findings().iter().map(|f| f.severity).max().unwrap_or(Severity::Info);
+    let most = if args.fail_on.is_some() { Severity::Info } else { Severity::Warning };
+    worst <= most && !nothing(facts, Verdict::Ok)
+}
+
+/// All of them skipped is no pass.
+fn nothing(facts: &CheckFacts, verdict: Verdict) -> bool {
+    facts.counts.ok == 0 && facts.counts.warning == 0 && facts.compared.is_none() && verdict == Verdict::Ok
 }
 
 /// On stderr: what is still waited for.
@@ -137,9 +144,7 @@ fn show(
     let answer = Answer { findings: facts.findings(), coverage: coverage(&facts), sources: rig.sources(), facts };
     let place = rig.place();
     let verdict = answer.verdict();
-    // All of them skipped is no pass.
-    let nothing = answer.facts.counts.ok == 0 && verdict == Verdict::Ok;
-    let verdict = if nothing { Verdict::Unknown } else { verdict };
+    let verdict = if nothing(&answer.facts, verdict) { Verdict::Unknown } else { verdict };
     let outcome = session.stop.reason().or(ended).unwrap_or(Outcome::Answered(verdict));
     let status = match (args.nagios, outcome) {
         (true, Outcome::Answered(verdict)) => ExitStatus::nagios(verdict),
@@ -154,7 +159,8 @@ fn coverage(facts: &CheckFacts) -> Coverage {
     let mut coverage = Coverage::default();
     for check in &facts.checks {
         let part = Part { system: check.system, name: check.name.clone() };
-        match check.unanswered {
+        // What may be missing is not missed.
+        match check.unanswered.filter(|_| check.status != CheckStatus::Ok) {
             Some(why) => {
                 let why = Why::Unreachable(safe!("{}: {}", why.word(), check.says));
                 coverage.miss(Missing { part, why, hint: check.next.first().cloned() });

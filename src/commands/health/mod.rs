@@ -7,7 +7,7 @@ mod plan;
 mod round;
 
 pub use args::Args;
-pub(super) use round::{Round, Rounds};
+pub(super) use round::{Given, Round, Rounds};
 
 use crate::{
     config::App,

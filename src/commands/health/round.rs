@@ -2,9 +2,11 @@
 
 use super::{Args, Plan, judge, plan, plan::Planner};
 use crate::{
+    config::RouteName,
     connect::http::HttpTrust,
     error::{Error, Result},
     health::{
+        analyze::{SubjectSeen, subjects},
         collect::{self, HealthTarget},
         model::{Asked, HealthFacts},
     },
@@ -28,6 +30,14 @@ pub(in crate::commands) struct Round {
     /// Why the cluster could not be asked what there is.
     pub blind: Option<Error>,
     plan: Plan,
+    given: Option<(Vec<Given>, Vec<Safe>)>,
+}
+
+/// A subject that somebody else has judged already, and where its alerts go.
+pub(in crate::commands) struct Given {
+    pub seen: SubjectSeen,
+    pub route: RouteName,
+    pub runbook: Option<Safe>,
 }
 
 impl Rounds {
@@ -47,13 +57,36 @@ impl Rounds {
             Err(error) => (Plan { targets: self.urls.clone(), ..Plan::default() }, Some(error)),
         };
         let targets = collect::ask(std::mem::take(&mut plan.targets), &session.redact, &session.stop.token()).await;
-        Round { facts: HealthFacts { observed_at: Some(now), targets, ..HealthFacts::default() }, blind, plan }
+        Round { facts: HealthFacts { observed_at: Some(now), targets, ..HealthFacts::default() }, blind, plan, given: None }
     }
 }
 
 impl Round {
+    /// A look that somebody else has taken.
+    pub fn given(subjects: Vec<Given>, changes: Vec<Safe>, now: Timestamp) -> Self {
+        let facts = HealthFacts { observed_at: Some(now), ..HealthFacts::default() };
+        Self { facts, blind: None, plan: Plan::default(), given: Some((subjects, changes)) }
+    }
+
+    /// What there is to watch, and how it is.
+    pub fn subjects(&self) -> Vec<SubjectSeen> {
+        match &self.given {
+            Some((given, _)) => given.iter().map(|g| g.seen.clone()).collect(),
+            None => subjects(&self.facts),
+        }
+    }
+
+    /// Where the alerts of a subject go, and its runbook, where it has its own.
+    pub fn way_of(&self, subject: &str) -> Option<(RouteName, Option<Safe>)> {
+        let (given, _) = self.given.as_ref()?;
+        given.iter().find(|g| g.seen.name.as_str() == subject).map(|g| (g.route, g.runbook.clone()))
+    }
+
     /// What changed in the last hour.
     pub async fn changes(&self, now: Timestamp, session: &Session) -> Vec<Safe> {
+        if let Some((_, changes)) = &self.given {
+            return changes.clone();
+        }
         judge::changes_of(&self.plan, now, session).await
     }
 }

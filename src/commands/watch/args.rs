@@ -7,10 +7,11 @@ use std::time::Duration;
 /// Stand watch: ask again and again, say what changes, and tell somebody.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    after_help = "Who is told stands in the configuration (notify:), and `obsctl notify test` tries it. What a watch knows and whom it has still to tell\nsurvives its end.\n\nExamples:\n  obsctl watch                                  every app, every minute\n  obsctl watch backend --fail-after 2 --silence 30m\n  obsctl watch https://app.example.org/api/health/ --ping https://hc-ping.example/uuid\n\nExit status, with --for: 0 all are well, 1 one has failed, 2 usage, 3 could not tell; else 130 interrupted, 143 terminated."
+    after_help = "Who is told stands in the configuration (notify:), and `obsctl notify test` tries it. What a watch knows and whom it has still to tell\nsurvives its end.\n\nExamples:\n  obsctl watch                                  every app, every minute\n  obsctl watch backend --fail-after 2 --silence 30m\n  obsctl watch checks.yaml --fail-after 1       a file of checks, each with its own `for` and route\n  obsctl watch https://app.example.org/api/health/ --ping https://hc-ping.example/uuid\n\nExit status, with --for: 0 all are well, 1 one has failed, 2 usage, 3 could not tell; else 130 interrupted, 143 terminated."
 )]
 pub struct Args {
-    /// As for health: a URL, an app, KIND/NAME or a bare name; none: everything
+    /// As for health: a URL, an app, KIND/NAME or a bare name; none: everything. Or files of checks (NAME.yaml): obsctl check, again and
+    /// again, each check with its own route
     #[arg(value_name = "TARGET", add = clap_complete::ArgValueCandidates::new(crate::commands::complete::targets))]
     pub targets: Vec<String>,
     /// Pods with these labels

@@ -10,7 +10,7 @@ pub(super) use post::Post;
 
 use crate::{
     answer::{Answer, Coverage},
-    commands::health::Rounds,
+    commands::check::CheckRounds,
     connect::http::{HttpTrust, HttpUrl},
     error::{Kind, Result},
     exit::{ExitStatus, Outcome},
@@ -32,6 +32,7 @@ use crate::{
 };
 use desk::Desk;
 use jiff::{Timestamp, tz::TimeZone};
+use round::Looks;
 use secrecy::ExposeSecret;
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -69,7 +70,11 @@ impl Watch {
 /// # Errors
 /// The first round shows that the question makes no sense, or a channel cannot be used.
 pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitStatus> {
-    let post = Post::of_route(session, session.env.watch.route).await?;
+    let post = match CheckRounds::meant(&args.targets) {
+        // Each check has a route of its own.
+        true => Post::of_all(session).await?,
+        false => Post::of_route(session, session.env.watch.route).await?,
+    };
     let ping = match (&args.ping, &session.env.watch.ping) {
         (Some(url), _) => Some(HttpUrl::parse(url)?),
         (None, Some(value)) => Some(HttpUrl::parse(session.resolve(value).await?.expose_secret())?),
@@ -105,7 +110,7 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
 
 async fn rounds(args: &Args, desk: &Desk, session: &Session, out: &mut Out) -> Result<()> {
     let watch = Watch::of(args, session);
-    let mut rounds = Rounds::new(args.health())?;
+    let mut rounds = Looks::of(args, session)?;
     let stop = session.stop.token();
     let long = |d: jiff::SignedDuration| Duration::try_from(d).unwrap_or_default();
     let (begun, mut shown, mut first) = (Instant::now(), VecDeque::new(), true);

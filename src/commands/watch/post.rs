@@ -61,6 +61,12 @@ impl Post {
         Self::ready(session, session.env.notify.of(route).iter()).await
     }
 
+    /// The channels of all routes.
+    pub(super) async fn of_all(session: &Session) -> Result<Self> {
+        let notify = &session.env.notify;
+        Self::ready(session, notify.page.iter().chain(&notify.notify).chain(&notify.record)).await
+    }
+
     async fn send(&self, letter: Letter, session: &Session) -> (Letter, Delivery) {
         let refused = |says: Safe| Delivery { reaction: Reaction::Refused, says };
         let attempt = match (self.channels.get(&letter.channel), decode::alert(&letter.alert, letter.again)) {

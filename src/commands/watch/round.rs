@@ -5,11 +5,14 @@ use super::{
     desk::{Desk, put},
 };
 use crate::{
-    commands::health::Round,
+    commands::{
+        check::CheckRounds,
+        health::{Round, Rounds},
+    },
     config::RouteName,
-    error::Kind,
+    error::{Kind, Result},
     health::{
-        analyze::{PASSING, SubjectSeen, subjects},
+        analyze::{PASSING, SubjectSeen},
         model::Condition,
     },
     notify::model::{Alert, AlertRoute, AlertState},
@@ -25,6 +28,32 @@ use crate::{
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What is looked at.
+pub(super) enum Looks<'a> {
+    Health(Box<Rounds>),
+    Checks(Box<CheckRounds<'a>>),
+}
+
+impl<'a> Looks<'a> {
+    /// By the targets: files of checks, else what health asks.
+    ///
+    /// # Errors
+    /// A file is wrong, or this machine trusts nobody.
+    pub fn of(args: &Args, session: &'a Session) -> Result<Self> {
+        Ok(match CheckRounds::meant(&args.targets) {
+            true => Self::Checks(Box::new(CheckRounds::new(&args.targets, session)?)),
+            false => Self::Health(Box::new(Rounds::new(args.health())?)),
+        })
+    }
+
+    pub async fn look(&mut self, session: &Session) -> Round {
+        match self {
+            Self::Health(rounds) => rounds.look(session).await,
+            Self::Checks(rounds) => rounds.look().await,
+        }
+    }
+}
+
 /// What a round gave.
 pub(super) struct Told {
     pub way: WayOut,
@@ -34,7 +63,7 @@ pub(super) struct Told {
 /// Judges a round, and writes down the state and what is to be told.
 pub(super) async fn judge(watch: &Watch, args: &Args, desk: &Desk, round: &Round, first: bool, session: &Session) -> Told {
     let now = session.now().timestamp();
-    let mut seen: BTreeMap<String, SubjectSeen> = subjects(&round.facts).into_iter().map(|s| (s.name.to_string(), s)).collect();
+    let mut seen: BTreeMap<String, SubjectSeen> = round.subjects().into_iter().map(|s| (s.name.to_string(), s)).collect();
     let (known, _) = desk.known();
     missing(&known, &mut seen, round, first);
     let probes: Vec<Observed> = seen.values().map(|subject| observed(subject, watch.quiet(&subject.name, now))).collect();
@@ -47,9 +76,10 @@ pub(super) async fn judge(watch: &Watch, args: &Args, desk: &Desk, round: &Round
         let mut transitions = machine::forget(state, &watched);
         let (way, told) = machine::round(state, &probes, patience, now);
         transitions.extend(told);
-        let alerts: Vec<Alert> = transitions.iter().map(|t| alert(t, seen.get(&t.subject), &changed, now, session)).collect();
+        let alerts: Vec<Alert> = transitions.iter().map(|t| alert(t, seen.get(&t.subject), round, &changed, now, session)).collect();
         for alert in &alerts {
-            put(outbox, alert, session.env.notify.of(session.env.watch.route), now);
+            let route = round.way_of(&alert.subject).map_or(session.env.watch.route, |(route, _)| route);
+            put(outbox, alert, session.env.notify.of(route), now);
         }
         Told { way, alerts }
     })
@@ -86,7 +116,15 @@ fn observed(subject: &SubjectSeen, quiet: bool) -> Observed {
     Observed { subject: subject.name.to_string(), mark, ms: subject.ms, reached: subject.reached, quiet }
 }
 
-fn alert(transition: &Transition, seen: Option<&SubjectSeen>, changed: &[Safe], now: Timestamp, session: &Session) -> Alert {
+fn alert(
+    transition: &Transition,
+    seen: Option<&SubjectSeen>,
+    round: &Round,
+    changed: &[Safe],
+    now: Timestamp,
+    session: &Session,
+) -> Alert {
+    let (route, runbook) = round.way_of(&transition.subject).unwrap_or((session.env.watch.route, None));
     let down = transition.to == Standing::Down;
     let lasted = transition.before.map(|t| safe!(" after {}", units::duration(transition.since.duration_since(t)))).unwrap_or_default();
     let says = match transition.to {
@@ -98,7 +136,7 @@ fn alert(transition: &Transition, seen: Option<&SubjectSeen>, changed: &[Safe], 
     Alert {
         key: Safe::name(transition.key()),
         state: if down { AlertState::Firing } else { AlertState::Resolved },
-        route: match session.env.watch.route {
+        route: match route {
             RouteName::Page => AlertRoute::Page,
             RouteName::Notify => AlertRoute::Notify,
             RouteName::Record => AlertRoute::Record,
@@ -110,7 +148,7 @@ fn alert(transition: &Transition, seen: Option<&SubjectSeen>, changed: &[Safe], 
         until: (!down).then_some(if transition.to == Standing::Up { transition.since } else { now }),
         evidence: seen.filter(|_| down).map(|s| s.evidence.clone()).unwrap_or_default(),
         changed: if down { changed.to_vec() } else { Vec::new() },
-        runbook: session.env.notify.runbook.clone(),
+        runbook: runbook.or_else(|| session.env.notify.runbook.clone()),
         again: false,
     }
 }

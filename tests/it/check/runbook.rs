@@ -11,8 +11,14 @@ use std::{path::Path, time::Duration};
 
 const SOON: Duration = Duration::from_secs(180);
 
+/// The sandbox's own configuration; its URL is behind a balancer that is not there.
 fn at(sandbox: &LocalSandbox, words: &str) -> Obsctl {
-    obsctl(Path::new("/nowhere"), words).arg("--config").arg(sandbox.config.to_str().unwrap())
+    let text = std::fs::read_to_string(&sandbox.config).unwrap();
+    let lines = text.lines().map(|line| match line.split_once(", url: ") {
+        Some((before, _)) => format!("{before}}}"),
+        None => line.to_owned(),
+    });
+    obsctl(Path::new("/nowhere"), words).arg_all("--config obsctl.yaml").file("obsctl.yaml", &lines.collect::<Vec<_>>().join("\n"))
 }
 
 #[test]
