@@ -145,7 +145,10 @@ fn databases(of: &FirstFile<'_>, page: &mut Page) {
         let unseen = of.facts.checks.iter().find(|c| c.name.as_str() == sessions).and_then(|c| c.note.clone());
         let transaction = |length: &'static str| if unseen.is_some() { Safe::EMPTY } else { safe!(", longest_transaction > {}", length) };
         if let Some(why) = &unseen {
-            page.line(safe!("  # Of its transactions not all can be seen: {}. GRANT pg_monitor to that role, and add longest_transaction > 5m.", *why));
+            page.line(safe!(
+                "  # Of its transactions not all can be seen: {}. GRANT pg_monitor to that role, and add longest_transaction > 5m.",
+                *why
+            ));
         }
         page.line(safe!(
             "  - {{name: {}, postgres: {}, warn: [connections > 90%{}], fail: [connections > 95%{}], needs: {}, tags: [database]}}",

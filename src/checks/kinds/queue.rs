@@ -45,7 +45,8 @@ pub fn sighting(facts: &DepthFacts, findings: &[Finding]) -> Sighting {
             figure: "late",
             why: Unanswered::NoData,
             says: "no schedule is stored in a database (django_celery_beat)".into(),
-            hint: None, partly: false,
+            hint: None,
+            partly: false,
         }),
     }
     let server = &facts.server;
