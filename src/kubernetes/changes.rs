@@ -97,6 +97,21 @@ pub fn changes(objects: &ClusterObjects, since: Timestamp, now: Timestamp, redac
     all
 }
 
+/// The changes that are nearest to these pods, so many at most, oldest first: those of the pods themselves, their workloads, the configuration
+/// and the nodes come before the others, whose crashes would fill every list; then the newer before the older.
+pub fn nearest<'a>(all: &'a [Change], pods: &[&str], most: usize) -> Vec<&'a Change> {
+    let concerns = |change: &Change| {
+        let name = change.of.split_once('/').map_or("", |(_, name)| name);
+        let theirs = |pod: &str| pod.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+        matches!(change.kind, ChangeKind::Config | ChangeKind::Node) || pods.iter().any(|pod| theirs(pod))
+    };
+    let mut chosen: Vec<&Change> = all.iter().collect();
+    chosen.sort_by_key(|change| (concerns(change), change.at));
+    chosen.drain(..chosen.len().saturating_sub(most));
+    chosen.sort_by_key(|change| change.at);
+    chosen
+}
+
 fn of_rollout(rollout: &RolloutState) -> Change {
     let back = if rollout.back { "rolled back: " } else { "" };
     let (state, bad) = match &rollout.now {
@@ -339,6 +354,28 @@ mod tests {
             lines(&objects, "2026-11-21T02:00:00Z"),
             ["02:30 deploy/backend scaled from 2 to 5", "02:49 deploy/backend 0.56.2 → 0.57.0; stuck: 1 of 2 updated, 0 of them ready !"]
         );
+    }
+
+    #[test]
+    fn what_is_near_comes_before_what_is_new() {
+        let change = |minute: i8, kind, of: &str| Change {
+            at: jiff::civil::date(2026, 11, 21).at(2, minute, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).expect("in time").timestamp(),
+            kind,
+            of: Safe::name(of),
+            says: "x".into(),
+            bad: false,
+        };
+        let all = [
+            change(1, ChangeKind::Rollout, "deploy/backend"),
+            change(2, ChangeKind::Config, "configmap/mail"),
+            change(3, ChangeKind::Rollout, "deploy/back"),
+            change(4, ChangeKind::Restart, "pod/importer-5bb8-x"),
+            change(5, ChangeKind::Restart, "pod/backend-7f9c-x2lq"),
+            change(6, ChangeKind::Restart, "pod/importer-5bb8-x"),
+        ];
+        let near = |most| nearest(&all, &["backend-7f9c-x2lq"], most).iter().map(|c| c.of.to_string()).collect::<Vec<_>>();
+        assert_eq!(near(3), ["deploy/backend", "configmap/mail", "pod/backend-7f9c-x2lq"]);
+        assert_eq!(near(4), ["deploy/backend", "configmap/mail", "pod/backend-7f9c-x2lq", "pod/importer-5bb8-x"]);
     }
 
     #[test]

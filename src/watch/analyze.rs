@@ -85,7 +85,7 @@ mod tests {
         let now: Timestamp = "2026-11-21T03:00:00Z".parse().expect("a time");
         let mut state = WatchState::default();
         for mark in [Mark::Good, Mark::Bad, Mark::Bad, Mark::Bad] {
-            let probe = |subject: &str, mark| Observed { subject: subject.into(), mark, ms: 12, reached: true, quiet: false };
+            let probe = |subject: &str, mark| Observed { subject: subject.into(), mark, ms: 12, asked: true, reached: true, quiet: false };
             round(&mut state, &[probe("api", mark), probe("web", Mark::Good)], Patience::default(), now);
         }
         let (facts, findings) = watch(&state, 1, now);

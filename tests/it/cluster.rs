@@ -2,6 +2,7 @@
 //! cluster alone waits until all are given back.
 
 mod alone;
+mod changes;
 mod crowd;
 mod errors;
 mod follow;
@@ -13,6 +14,7 @@ mod requests;
 mod rights;
 mod standard;
 mod targets;
+mod watch;
 
 use crate::support::{Obsctl, SOON, obsctl};
 use jiff::Timestamp;

@@ -108,7 +108,7 @@ async fn rounds(args: &Args, desk: &Desk, session: &Session, out: &mut Out) -> R
     let mut rounds = Rounds::new(args.health())?;
     let stop = session.stop.token();
     let long = |d: jiff::SignedDuration| Duration::try_from(d).unwrap_or_default();
-    let (begun, mut shown, mut first) = (Instant::now(), VecDeque::new(), true);
+    let (begun, mut shown, mut first, mut blind) = (Instant::now(), VecDeque::new(), true, false);
     loop {
         let at = Instant::now();
         let round = rounds.look(session).await;
@@ -120,12 +120,15 @@ async fn rounds(args: &Args, desk: &Desk, session: &Session, out: &mut Out) -> R
                 let blind = round.blind;
                 return blind.map_or(Ok(()), Err);
             }
-            Some(error) => tracing::debug!("the cluster cannot be asked: {error}"),
-            None => {}
+            Some(error) if !blind => desk.remark(safe!("the pods are not seen: {}", error.says())),
+            None if blind => desk.remark("the pods are seen again".into()),
+            _ => {}
         }
+        blind = round.blind.is_some();
         let told = round::judge(&watch, args, desk, &round, first, session).await;
         first &= round.blind.is_some();
-        if matches!(told.way, WayOut::Open | WayOut::Back(_)) {
+        // Who sees nothing gives no sign of life: that silence is what calls somebody.
+        if !blind && matches!(told.way, WayOut::Open | WayOut::Back(_)) {
             desk.alive.notify_one();
         }
         show(&told, desk, session, &mut shown, out)?;

@@ -13,6 +13,7 @@ use crate::{
         model::Condition,
     },
     notify::model::{Alert, AlertRoute, AlertState},
+    report::out::hint_line,
     safe,
     session::Session,
     text::{Safe, units},
@@ -25,6 +26,9 @@ use crate::{
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The name of the subject that is the cluster itself; no app's or URL's.
+const CLUSTER: &str = "the cluster's API";
+
 /// What a round gave.
 pub(super) struct Told {
     pub way: WayOut,
@@ -36,8 +40,11 @@ pub(super) async fn judge(watch: &Watch, args: &Args, desk: &Desk, round: &Round
     let now = session.now().timestamp();
     let mut seen: BTreeMap<String, SubjectSeen> = subjects(&round.facts).into_iter().map(|s| (s.name.to_string(), s)).collect();
     let (known, _) = desk.known();
+    seen.extend(cluster(round).map(|subject| (subject.name.to_string(), subject)));
     missing(&known, &mut seen, round, first);
-    let probes: Vec<Observed> = seen.values().map(|subject| observed(subject, watch.quiet(&subject.name, now))).collect();
+    let unasked = |subject: &SubjectSeen| round.blind.is_some() && subject.condition == Condition::Unknown && !subject.reached;
+    let probes = seen.values().map(|s| Observed { asked: !unasked(s), ..observed(s, watch.quiet(&s.name, now)) });
+    let probes: Vec<Observed> = probes.collect();
     let patience = Patience { fail_after: args.fail_after, recover_after: args.recover_after };
     // A look ahead, on a copy: what changed is asked for before the state is written, and only where somebody will be told.
     let fails = machine::round(&mut known.clone(), &probes, patience, now).1.iter().any(|t| t.to == Standing::Down);
@@ -76,6 +83,18 @@ fn missing(known: &WatchState, seen: &mut BTreeMap<String, SubjectSeen>, round: 
     }
 }
 
+/// The cluster itself: while it cannot be asked, nobody sees the pods, and that must not pass for quiet.
+fn cluster(round: &Round) -> Option<SubjectSeen> {
+    let ms = round.cluster_ms?;
+    let name = Safe::from(CLUSTER);
+    let Some(error) = round.blind.as_ref().filter(|error| error.kind() != Kind::NotFound) else {
+        return Some(SubjectSeen { name, condition: Condition::Ok, ms, reached: true, says: Safe::EMPTY, evidence: Vec::new() });
+    };
+    let reached = !matches!(error.kind(), Kind::Unreachable | Kind::Timeout);
+    let says = safe!("nobody sees the pods: {}", error.says());
+    Some(SubjectSeen { name, condition: Condition::Failed, ms, reached, says, evidence: error.hints().iter().map(hint_line).collect() })
+}
+
 fn observed(subject: &SubjectSeen, quiet: bool) -> Observed {
     let mark = match subject.condition {
         Condition::Ok | Condition::Skipped => Mark::Good,
@@ -83,7 +102,7 @@ fn observed(subject: &SubjectSeen, quiet: bool) -> Observed {
         Condition::Unknown => Mark::Unknown,
         Condition::Failed => Mark::Bad,
     };
-    Observed { subject: subject.name.to_string(), mark, ms: subject.ms, reached: subject.reached, quiet }
+    Observed { subject: subject.name.to_string(), mark, ms: subject.ms, asked: true, reached: subject.reached, quiet }
 }
 
 fn alert(transition: &Transition, seen: Option<&SubjectSeen>, changed: &[Safe], now: Timestamp, session: &Session) -> Alert {

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// A receiver that answers so the first times, and takes it then.
-fn receiver(first: Vec<Act>) -> Scripted {
+pub(super) fn receiver(first: Vec<Act>) -> Scripted {
     let count = AtomicUsize::new(0);
     Scripted::start(move |_| {
         let n = count.fetch_add(1, Ordering::SeqCst);
@@ -23,22 +23,22 @@ fn receiver(first: Vec<Act>) -> Scripted {
     .unwrap()
 }
 
-fn says(status: &str, more: &str) -> Act {
+pub(super) fn says(status: &str, more: &str) -> Act {
     Act::Say(format!("HTTP/1.1 {status}\r\n{more}Content-Length: 0\r\n\r\n").into_bytes())
 }
 
-fn place(channels: &str) -> Place {
+pub(super) fn place(channels: &str) -> Place {
     Place::with(&format!("    notify:\n      runbook: 'https://runbooks.example/site'\n      channels: {{{channels}}}\n"))
 }
 
 /// The states and marks of the alerts that a webhook got.
-fn alerts(of: &Scripted) -> Vec<(String, bool)> {
+pub(super) fn alerts(of: &Scripted) -> Vec<(String, bool)> {
     let parsed = of.told().into_iter().map(|text| serde_json::from_str::<Value>(&text).unwrap());
     parsed.map(|v| (v["alert"]["state"].as_str().unwrap().to_owned(), v["alert"]["again"].as_bool().unwrap())).collect()
 }
 
 #[track_caller]
-fn comes_to(of: &Scripted, count: usize) {
+pub(super) fn comes_to(of: &Scripted, count: usize) {
     eventually(SOON, || if of.told().len() >= count { Ok(()) } else { Err(format!("{:?}", of.told())) });
 }
 

@@ -1,0 +1,91 @@
+//! SIGKILL between every two steps of storing and sending: strace ends the watch as its n-th step begins, for every n from its start to the
+//! moment at which everything was told and written down. Whatever n is, the next watch leaves nothing untold and repeats at most once, marked.
+
+use super::{
+    Patient, Place,
+    told::{alerts, place, receiver},
+};
+use crate::support::SOON;
+use lab::{
+    eventually,
+    need::{self, need},
+    process::Start,
+    web::Scripted,
+};
+
+/// What of a watch can be seen from outside: files written, synced and renamed; connections opened, written and read.
+const STEPS: &str = "fsync,rename,renameat,renameat2,connect,sendto,writev,recvfrom";
+/// Far more steps than it takes.
+const MOST: usize = 100;
+
+/// A watch that is ended as its n-th step begins; whether it was.
+fn ended_at(n: usize, place: &Place, patient: &Patient, words: &str) -> bool {
+    let inject = format!("inject={STEPS}:signal=KILL:when={n}");
+    let state = place.0.path().join("state");
+    let config = place.config();
+    let start = Start::new("strace", "/usr/bin/strace").clear_env().env("XDG_STATE_HOME", &state).env("HOME", place.0.path());
+    // One thread of the runtime: strace counts the steps of each thread by itself.
+    let start = start.env("TOKIO_WORKER_THREADS", "1").args(["-f", "-qqq", "-o", "/dev/null", "-e", &format!("trace={STEPS}"), "-e", &inject]);
+    let start = start.arg(env!("CARGO_BIN_EXE_obsctl")).args(["--config", config.to_str().unwrap(), "watch", "--interval", "150ms"]);
+    match start.args(words.split(' ')).arg(patient.url()).ended() {
+        Ok((status, _)) => status == 137,
+        // strace ends as its program did.
+        Err(failure) => failure.to_string().contains("signal: 9"),
+    }
+}
+
+/// Lets a watch tell everything that is to be told.
+fn finished(place: &Place, patient: &Patient, hook: &Scripted, standing: &str) {
+    let live = place.watch("--fail-after 1 --recover-after 1", patient).start();
+    eventually(SOON, || {
+        let kept = place.kept();
+        let over = kept.contains("\"letters\":[]") && kept.contains(&format!("\"standing\":\"{standing}\"")) && !hook.told().is_empty();
+        if over { Ok(()) } else { Err(kept) }
+    });
+    live.signal("INT");
+    live.end(SOON).ends(130);
+}
+
+/// What arrived of one state, and whether it was marked.
+fn of(hook: &Scripted, state: &str) -> Vec<bool> {
+    alerts(hook).into_iter().filter(|(s, _)| s == state).map(|(_, again)| again).collect()
+}
+
+#[track_caller]
+fn once_or_repeated_and_marked(n: usize, told: &[bool]) {
+    assert!(matches!(told, [false] | [false, true] | [true]), "ended at step {n}: {told:?}");
+}
+
+#[test]
+fn an_end_between_every_two_steps_of_the_begin_and_of_the_end_of_a_trouble() {
+    need::all("ending a watch between two of its steps", &[need("/usr/bin/strace", "strace")]).unwrap();
+    let (mut ended, mut repeated) = (0, 0);
+    for n in 1..MOST {
+        let hook = receiver(vec![]);
+        let place = place(&format!("hook: {{webhook: '{}'}}", hook.url("/hook")));
+        let patient = Patient::new();
+        let words = "--fail-after 1 --recover-after 1 --for 500ms";
+        // Everything was told and that was written down before the end came: later steps are those of idle rounds.
+        let over = |state: &str| place.kept().contains("\"letters\":[]") && !of(&hook, state).is_empty();
+        patient.is(false);
+        ended += usize::from(ended_at(n, &place, &patient, words));
+        let begun = over("firing");
+        finished(&place, &patient, &hook, "down");
+        once_or_repeated_and_marked(n, &of(&hook, "firing"));
+        // The end of the trouble, with an end of the watch at the same step.
+        patient.is(true);
+        ended += usize::from(ended_at(n, &place, &patient, words));
+        let resolved = over("resolved");
+        finished(&place, &patient, &hook, "up");
+        once_or_repeated_and_marked(n, &of(&hook, "firing"));
+        once_or_repeated_and_marked(n, &of(&hook, "resolved"));
+        repeated += of(&hook, "firing").len() + of(&hook, "resolved").len() - 2;
+        if begun && resolved {
+            eprintln!("{n} steps, ended {ended} times, {repeated} repetitions, all of them marked");
+            // Otherwise nothing was tried.
+            assert!(n > 12 && ended >= 2 * (n - 1) && repeated > 0, "{n} steps, ended {ended} times, {repeated} repetitions");
+            return;
+        }
+    }
+    panic!("it never came to its end");
+}
