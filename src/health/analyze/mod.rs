@@ -234,12 +234,10 @@ fn certificates(facts: &HealthFacts, now: Timestamp) -> Vec<Finding> {
     // A pod shows its certificate to whoever asks it, and the kubelet believes any: only that its time is over is wrong everywhere.
     let pods = facts.targets.iter().filter(|t| t.asked == Asked::Pod).filter_map(|t| {
         let (days, end) = (t.certificate()?.days_left(now)?, t.certificate()?.not_after?);
-        let end = Safe::name(end.to_string());
         let says = if days < 0 {
-            safe!("{}: its certificate expired on {:.10}: the kubelet does not look, others will", t.name, end)
+            safe!("{}: its certificate expired on {:.10}: the kubelet does not look, others will", t.name, Safe::name(end.to_string()))
         } else {
-            let left = units::plural(usize::try_from(days).unwrap_or(0), "day", "days");
-            safe!("{}: its certificate ends in {}, on {:.10}", t.name, left, end)
+            safe!("{}: {}", t.name, ends(days, end))
         };
         (days <= CERTIFICATE_FAILED).then(|| Finding::new("certificate-ends", Severity::Warning, says))
     });
@@ -264,12 +262,19 @@ fn certificate(name: &Safe, certificate: &Certificate, now: Timestamp) -> Option
         days if days <= CERTIFICATE_WARNING => Severity::Warning,
         _ => return None,
     };
+    Some(Finding::new("certificate-ends", severity, safe!("{}: {}", name, ends(days, end))))
+}
+
+fn ends(days: i64, end: Timestamp) -> Safe {
     let left = units::plural(usize::try_from(days).unwrap_or(0), "day", "days");
-    Some(Finding::new(
-        "certificate-ends",
-        severity,
-        safe!("{}: its certificate ends in {}, on {:.10}", name, left, Safe::name(end.to_string())),
-    ))
+    safe!("its certificate ends in {}, on {:.10}", left, Safe::name(end.to_string()))
+}
+
+/// Says that the certificate of a URL is about to end, where that is bad news already.
+pub(super) fn certificate_ends(target: &TargetHealth, now: Timestamp) -> Option<Safe> {
+    let certificate = target.certificate().filter(|c| target.asked == Asked::Url && c.verified)?;
+    let (days, end) = (certificate.days_left(now)?, certificate.not_after?);
+    (days <= CERTIFICATE_FAILED).then(|| ends(days, end))
 }
 
 /// The whole in a sentence.

@@ -2,7 +2,7 @@
 
 use super::{QUICK, admin, container, health, pod};
 use crate::support::{SOON, obsctl};
-use lab::{Namespace, eventually, rule};
+use lab::{Namespace, eventually, process, rule};
 use serde_json::Value;
 
 /// A condition of the node as its problem detector writes it; taken away again, whatever comes.
@@ -11,8 +11,8 @@ struct Trouble<'a>(&'a Namespace);
 impl<'a> Trouble<'a> {
     fn plant(ns: &'a Namespace) -> Self {
         let condition = r#"{"type":"LabDiskDeadlock","status":"True","reason":"Planted","message":"the disk does not answer","lastTransitionTime":"NOW","lastHeartbeatTime":"NOW"}"#;
-        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let patch = format!("{{\"status\":{{\"conditions\":[{}]}}}}", condition.replace("NOW", &now));
+        let now = process::run(&["date", "-u", "+%Y-%m-%dT%H:%M:%SZ"]).unwrap();
+        let patch = format!("{{\"status\":{{\"conditions\":[{}]}}}}", condition.replace("NOW", now.trim()));
         let node = Self::node(ns);
         ns.kubectl(&["patch", &node, "--subresource=status", "--type=strategic", "--patch", &patch]).unwrap();
         Self(ns)
@@ -27,6 +27,22 @@ impl Drop for Trouble<'_> {
     fn drop(&mut self) {
         let patch = r#"{"status":{"conditions":[{"type":"LabDiskDeadlock","$patch":"delete"}]}}"#;
         let _ = self.0.kubectl(&["patch", &Self::node(self.0), "--subresource=status", "--type=strategic", "--patch", patch]);
+    }
+}
+
+/// Pods that matter more than others, as the whole cluster knows them.
+struct Important<'a>(String, &'a Namespace);
+
+impl<'a> Important<'a> {
+    fn make(ns: &'a Namespace) -> Self {
+        ns.kubectl(&["create", "priorityclass", ns.name(), "--value=1000"]).unwrap();
+        Self(ns.name().to_owned(), ns)
+    }
+}
+
+impl Drop for Important<'_> {
+    fn drop(&mut self) {
+        let _ = self.1.kubectl(&["delete", "priorityclass", &self.0]);
     }
 }
 
@@ -53,9 +69,15 @@ fn everything_that_happened_is_a_line_in_time_order() {
     ns.apply(&pod("crashing", "", &[container("main", "sleep 1; echo bye; exit 3")]));
     let greedy = container("main", "x=xxxxxxxxxxxxxxxx; while :; do x=$x$x; done");
     ns.apply(&pod("greedy", "", &[greedy.replacen('{', "{resources: {limits: {memory: 16Mi}}, ", 1)]));
-    let fills = container("main", "dd if=/dev/zero of=/scratch/x bs=1M count=8; sleep 3600");
-    let fills = fills.replacen('{', "{volumeMounts: [{name: scratch, mountPath: /scratch}], ", 1);
-    ns.apply(&pod("filling", "restartPolicy: Never, volumes: [{name: scratch, emptyDir: {sizeLimit: 1Mi}}]", &[fills]));
+    // The node has no room for both, and the second one matters more.
+    let large = |name: &str, more: &str| {
+        let sleeps = container("main", "exec sleep 3600");
+        pod(name, more, &[sleeps.replacen('{', "{resources: {requests: {cpu: 1200m}}, ", 1)])
+    };
+    ns.apply(&large("victim", ""));
+    ns.wait("pod/victim", "condition=Ready", SOON);
+    let important = Important::make(&ns);
+    ns.apply(&large("important", &format!("priorityClassName: {}", important.0)));
     ns.wait("deploy/api", "condition=Available", SOON);
     ns.kubectl(&["scale", "deploy/api", "--replicas=2"]).unwrap();
     ns.wait("deploy/api", "jsonpath={.status.readyReplicas}=2", SOON);
@@ -64,8 +86,8 @@ fn everything_that_happened_is_a_line_in_time_order() {
     let _trouble = Trouble::plant(&ns);
     let json = eventually(SOON, || {
         let json = admin(&ns, "changes --since 10m -o json").run().ends(0).json();
-        let complete = of(&json, "oom_kill").len() == 1
-            && of(&json, "eviction").iter().any(|c| c.contains("filling"))
+        let complete = !of(&json, "oom_kill").is_empty()
+            && of(&json, "eviction").iter().any(|c| c.contains("victim"))
             && of(&json, "restart").iter().any(|c| c.contains("crashing"))
             && of(&json, "job").len() == 2;
         if complete { Ok(json) } else { Err(format!("{:#}", json["facts"])) }
@@ -76,7 +98,7 @@ fn everything_that_happened_is_a_line_in_time_order() {
     has("scaling", "deploy/api scaled from 1 to 2");
     has("oom_kill", "pod/greedy OOMKilled at its memory limit 16Mi");
     has("restart", "pod/crashing ended with status 3");
-    has("eviction", "pod/filling Evicted: Usage of EmptyDir volume");
+    has("eviction", "pod/victim Preempted: Preempted by");
     has("job", "job/report failed (BackoffLimitExceeded)");
     has("job", "job/migrate-57 complete");
     has("node", "LabDiskDeadlock: the disk does not answer");

@@ -127,7 +127,7 @@ fn started(post: &Post, ns: &Namespace, words: &str) -> Live {
 fn pods_that_go_for_good_and_come_again() {
     let (ns, post) = (super::health::namespace("comings"), Post::new());
     ns.apply(&health::deployment("web", 2, &health::probed(&health::web("200 OK", health::WELL))));
-    ns.apply(&super::pod("lonely", "", &[health::probed(&health::web("503 Service Unavailable", health::ILL))]).replace("app: lonely", "x: y"));
+    ns.apply(&super::pod("lonely", "", &[health::probed(&health::web("503 Service Unavailable", health::ILL))]).replace("app: lonely", "role: lonely"));
     ns.wait("deploy/web", "condition=Available", SOON);
     ns.wait("pod/lonely", "jsonpath={.status.phase}=Running", SOON);
     let live = started(&post, &ns, "watch deploy/web pod/lonely --interval 500ms --fail-after 2");

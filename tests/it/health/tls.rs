@@ -60,6 +60,7 @@ fn each_certificate_is_told_apart() {
 
 #[test]
 fn the_bad_certificates_of_the_sandbox_are_found() {
+    // One process more: it harms none of the others.
     let sandbox = get().sandbox_local(Profile::A);
     let harmed = sandbox.traffic().harm("bad-certificate", &[]).unwrap();
     let port = sandbox.ports["tls-front-1"];

@@ -34,16 +34,14 @@ fn ended_at(n: usize, place: &Place, patient: &Patient, words: &str) -> bool {
     }
 }
 
-/// Lets a watch tell everything that is to be told.
+/// Lets watches tell everything that is to be told.
 fn finished(place: &Place, patient: &Patient, hook: &Scripted, standing: &str) {
-    let live = place.watch("--fail-after 1 --recover-after 1", patient).start();
     eventually(SOON, || {
+        place.watch("--fail-after 1 --recover-after 1 --for 200ms", patient).run();
         let kept = place.kept();
         let over = kept.contains("\"letters\":[]") && kept.contains(&format!("\"standing\":\"{standing}\"")) && !hook.told().is_empty();
         if over { Ok(()) } else { Err(kept) }
     });
-    live.signal("INT");
-    live.end(SOON).ends(130);
 }
 
 /// What arrived of one state, and whether it was marked.
@@ -81,7 +79,6 @@ fn an_end_between_every_two_steps_of_the_begin_and_of_the_end_of_a_trouble() {
         once_or_repeated_and_marked(n, &of(&hook, "resolved"));
         repeated += of(&hook, "firing").len() + of(&hook, "resolved").len() - 2;
         if begun && resolved {
-            eprintln!("{n} steps, ended {ended} times, {repeated} repetitions, all of them marked");
             // Otherwise nothing was tried.
             assert!(n > 12 && ended >= 2 * (n - 1) && repeated > 0, "{n} steps, ended {ended} times, {repeated} repetitions");
             return;

@@ -82,7 +82,8 @@ fn a_mail_that_is_put_off_arrives_and_one_that_is_refused_or_never_answered_hold
         err => Err(err),
     });
     let kept: serde_json::Value = serde_json::from_str(&place.kept()).unwrap();
-    let waiting: Vec<&str> = kept["outbox"]["letters"].as_array().unwrap().iter().map(|l| l["channel"].as_str().unwrap()).collect();
+    let mut waiting: Vec<&str> = kept["outbox"]["letters"].as_array().unwrap().iter().map(|l| l["channel"].as_str().unwrap()).collect();
+    waiting.sort_unstable();
     assert_eq!(waiting, ["dead", "deaf"], "{kept:#}");
     live.signal("INT");
     let ran = live.end(SOON).ends(130);
