@@ -83,7 +83,7 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
     // One delivery from beginning to end: what is on its way when the rounds end still arrives.
     let mut delivery = std::pin::pin!(post.deliver(&desk, session));
     let told = tokio::select! {
-        told = rounds(&args, &desk, session, out) => told,
+        told = rounds(&args, &desk, &post.who(), session, out) => told,
         () = &mut delivery => Ok(()),
         () = post::live(ping.as_ref(), &trust, &desk, session) => Ok(()),
     };
@@ -103,7 +103,7 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
     Ok(status)
 }
 
-async fn rounds(args: &Args, desk: &Desk, session: &Session, out: &mut Out) -> Result<()> {
+async fn rounds(args: &Args, desk: &Desk, who: &Safe, session: &Session, out: &mut Out) -> Result<()> {
     let watch = Watch::of(args, session);
     let mut rounds = Rounds::new(args.health())?;
     let stop = session.stop.token();
@@ -126,7 +126,10 @@ async fn rounds(args: &Args, desk: &Desk, session: &Session, out: &mut Out) -> R
         }
         blind = round.blind.is_some();
         let told = round::judge(&watch, args, desk, &round, first, session).await;
-        first &= round.blind.is_some();
+        if std::mem::replace(&mut first, first && round.blind.is_some()) && !first {
+            let subjects = units::plural(desk.known().0.subjects.len(), "subject", "subjects");
+            desk.remark(safe!("watching {} every {}; {}", subjects, units::duration(args.interval), who));
+        }
         // Who sees nothing gives no sign of life: that silence is what calls somebody.
         if !blind && matches!(told.way, WayOut::Open | WayOut::Back(_)) {
             desk.alive.notify_one();

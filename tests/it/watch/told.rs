@@ -76,6 +76,7 @@ fn every_kind_of_channel_is_told_of_the_begin_and_the_end() {
     watch.signal("TERM");
     let ran = watch.end(SOON);
     assert_eq!(ran.status, 143, "{}", ran.err);
+    assert!(ran.err.contains("; discord, hook, mail, own, pager, slack will be told"), "{}", ran.err);
     assert_eq!(alerts(&hook), [("firing".to_owned(), false), ("resolved".to_owned(), false)]);
     let told = [hook.told(), slack.told(), discord.told(), mails.mails(), vec![own()]].concat();
     assert!(told.iter().all(|text| text.contains("lab")), "{told:#?}");
