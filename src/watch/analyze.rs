@@ -19,6 +19,13 @@ const STRIP: usize = 40;
 pub fn watch(state: &WatchState, untold: usize, now: Timestamp) -> (WatchFacts, Vec<Finding>) {
     let subjects: Vec<SubjectFacts> = state.subjects.iter().map(|(name, subject)| facts(name, subject)).collect();
     let mut findings = Vec::new();
+    if let Some(since) = state.cut_off_since {
+        let says = safe!(
+            "nothing has been reached for {}: it is more likely this machine than all of them",
+            units::duration(now.duration_since(since))
+        );
+        findings.push(Finding::new("cut-off", Severity::Unknown, says));
+    }
     for subject in &subjects {
         match subject.standing {
             Standing::Up => {}
@@ -33,13 +40,6 @@ pub fn watch(state: &WatchState, untold: usize, now: Timestamp) -> (WatchFacts, 
     }
     if subjects.is_empty() {
         findings.push(Finding::new("nothing-watched", Severity::Unknown, "nothing could be watched".into()));
-    }
-    if let Some(since) = state.cut_off_since {
-        let says = safe!(
-            "nothing has been reached for {}: it is more likely this machine than all of them",
-            units::duration(now.duration_since(since))
-        );
-        findings.push(Finding::new("cut-off", Severity::Unknown, says));
     }
     if untold > 0 {
         findings.push(Finding::new(

@@ -126,7 +126,8 @@ async fn rounds(args: &Args, desk: &Desk, who: &Safe, session: &Session, out: &m
         }
         blind = round.blind.is_some();
         let told = round::judge(&watch, args, desk, &round, first, session).await;
-        if std::mem::replace(&mut first, first && round.blind.is_some()) && !first {
+        if first && round.blind.is_none() {
+            first = false;
             let subjects = units::plural(desk.known().0.subjects.len(), "subject", "subjects");
             desk.remark(safe!("watching {} every {}; {}", subjects, units::duration(args.interval), who));
         }

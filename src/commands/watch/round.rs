@@ -12,7 +12,10 @@ use crate::{
         analyze::{PASSING, SubjectSeen, subjects},
         model::Condition,
     },
-    notify::model::{Alert, AlertRoute, AlertState},
+    notify::{
+        model::{Alert, AlertRoute, AlertState},
+        outbox::Letter,
+    },
     report::out::hint_line,
     safe,
     session::Session,
@@ -49,17 +52,21 @@ pub(super) async fn judge(watch: &Watch, args: &Args, desk: &Desk, round: &Round
     // A look ahead, on a copy: what changed is asked for before the state is written, and only where somebody will be told.
     let fails = machine::round(&mut known.clone(), &probes, patience, now).1.iter().any(|t| t.to == Standing::Down);
     let changed = if fails { round.changes(now, session).await } else { Vec::new() };
-    desk.round(|state, outbox| {
+    let (told, given_up) = desk.round(|state, outbox| {
         let watched: BTreeSet<String> = state.subjects.keys().filter(|name| !gone(name, &seen, first, round)).cloned().collect();
         let mut transitions = machine::forget(state, &watched);
         let (way, told) = machine::round(state, &probes, patience, now);
         transitions.extend(told);
         let alerts: Vec<Alert> = transitions.iter().map(|t| alert(t, seen.get(&t.subject), &changed, now, session)).collect();
-        for alert in &alerts {
-            put(outbox, alert, session.env.notify.of(session.env.watch.route), now);
-        }
-        Told { way, alerts }
-    })
+        let channels = session.env.notify.of(session.env.watch.route);
+        let given_up: Vec<Letter> = alerts.iter().flat_map(|alert| put(outbox, alert, channels, now)).collect();
+        (Told { way, alerts }, given_up)
+    });
+    for letter in given_up {
+        let (channel, key) = (Safe::name(&letter.channel), Safe::name(&letter.key));
+        desk.remark(safe!("{} was not told of {}, and never will be: too much waits", channel, key));
+    }
+    told
 }
 
 /// Whether a subject is watched no longer: at the start, what is no target any more; later, a single pod that went.

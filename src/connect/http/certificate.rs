@@ -171,11 +171,6 @@ fn refusal(error: &rustls::Error, seen: &Certificate, asked: &ServerName<'_>, no
         away.map(units::duration).unwrap_or_default()
     };
     let rustls::Error::InvalidCertificate(what) = error else { return Safe::name(error.to_string()).clipped(160) };
-    // Nobody knows whether its authority would be trusted elsewhere; that its time is over is true everywhere.
-    let over = match (seen.not_after, now) {
-        (Some(end), Some(now)) if end < now => safe!(", and it expired {} ago", away(seen.not_after)),
-        _ => Safe::EMPTY,
-    };
     match what {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => safe!("it expired {} ago", away(seen.not_after)),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
@@ -185,9 +180,9 @@ fn refusal(error: &rustls::Error, seen: &Certificate, asked: &ServerName<'_>, no
             let names = if seen.names.is_empty() { "no name at all".into() } else { Safe::join(seen.names.iter().take(4), ", ") };
             safe!("it is for {}, not for {}", names, Safe::name(asked.to_str().as_bytes()))
         }
-        CertificateError::UnknownIssuer if seen.self_signed => safe!("it signed itself: nobody whom this machine trusts stands behind it{}", over),
+        CertificateError::UnknownIssuer if seen.self_signed => "it signed itself: nobody whom this machine trusts stands behind it".into(),
         CertificateError::UnknownIssuer => {
-            safe!("no authority of this machine signed it: its issuer {} is unknown, or the server leaves an intermediate out{}", seen.issuer, over)
+            safe!("no authority of this machine signed it: its issuer {} is unknown, or the server leaves an intermediate out", seen.issuer)
         }
         CertificateError::Revoked => "it was revoked".into(),
         other => Safe::name(format!("{other:?}")).clipped(160),

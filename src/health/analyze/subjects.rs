@@ -54,7 +54,8 @@ fn subject(name: &Safe, targets: &[&TargetHealth], now: Timestamp) -> SubjectSee
     let counted: Vec<&&TargetHealth> = targets.iter().filter(|t| !super::excused(t)).collect();
     let conditions = counted.iter().map(|t| condition(t, now));
     let worst = conditions.max().unwrap_or(Condition::Unknown);
-    let ill: Vec<&&TargetHealth> = counted.iter().copied().filter(|t| condition(t, now) > Condition::Ok && condition(t, now) == worst).collect();
+    let ill: Vec<&&TargetHealth> =
+        counted.iter().copied().filter(|t| condition(t, now) > Condition::Ok && condition(t, now) == worst).collect();
     let mut said: Vec<Safe> = ill.iter().map(|t| trouble(t, now)).collect();
     let names: Vec<&Safe> = ill.iter().map(|t| &t.name).take(3).collect();
     let says = match said.first() {

@@ -44,7 +44,9 @@ impl Post {
     fn told(&self) -> Vec<String> {
         let text = fs::read_to_string(self.0.path().join("told")).unwrap_or_default();
         let alerts = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        alerts.map(|a| format!("{} {}: {}", a["alert"]["state"].as_str().unwrap(), a["alert"]["subject"].as_str().unwrap(), a["alert"])).collect()
+        alerts
+            .map(|a| format!("{} {}: {}", a["alert"]["state"].as_str().unwrap(), a["alert"]["subject"].as_str().unwrap(), a["alert"]))
+            .collect()
     }
 
     #[track_caller]
@@ -127,7 +129,10 @@ fn started(post: &Post, ns: &Namespace, words: &str) -> Live {
 fn pods_that_go_for_good_and_come_again() {
     let (ns, post) = (super::health::namespace("comings"), Post::new());
     ns.apply(&health::deployment("web", 2, &health::probed(&health::web("200 OK", health::WELL))));
-    ns.apply(&super::pod("lonely", "", &[health::probed(&health::web("503 Service Unavailable", health::ILL))]).replace("app: lonely", "role: lonely"));
+    ns.apply(
+        &super::pod("lonely", "", &[health::probed(&health::web("503 Service Unavailable", health::ILL))])
+            .replace("app: lonely", "role: lonely"),
+    );
     ns.wait("deploy/web", "condition=Available", SOON);
     ns.wait("pod/lonely", "jsonpath={.status.phase}=Running", SOON);
     let live = started(&post, &ns, "watch deploy/web pod/lonely --interval 500ms --fail-after 2");
@@ -163,7 +168,8 @@ fn a_token_that_runs_out_is_asked_for_anew() {
     let folder = tempfile::tempdir().unwrap();
     let (made, kubeconfig) = (folder.path().join("made"), folder.path().join("kubeconfig"));
     let give = |of: &Path| {
-        let credential = serde_json::json!({"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1", "status": {"token": token(of)}});
+        let credential =
+            serde_json::json!({"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1", "status": {"token": token(of)}});
         fs::write(&made, credential.to_string()).unwrap();
     };
     give(&first);

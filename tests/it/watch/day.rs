@@ -31,8 +31,12 @@ fn troubles() -> impl Strategy<Value = Vec<(usize, usize, usize, Seen)>> {
 
 /// The transitions of one subject, by looking at its whole day from above: `(minute, down)`.
 fn from_above(day: &[Seen], cut: &[bool], quiet: impl Fn(usize) -> bool) -> Vec<(usize, bool)> {
-    let known: Vec<(usize, bool)> =
-        day.iter().enumerate().filter(|(at, seen)| !cut[*at] && **seen != Seen::Riddle).map(|(at, seen)| (at, *seen != Seen::Well)).collect();
+    let known: Vec<(usize, bool)> = day
+        .iter()
+        .enumerate()
+        .filter(|(at, seen)| !cut[*at] && **seen != Seen::Riddle)
+        .map(|(at, seen)| (at, *seen != Seen::Well))
+        .collect();
     let (mut told, mut at) = (Vec::new(), 0);
     loop {
         // Three ill ones in a row begin a trouble, two well ones after them end it.

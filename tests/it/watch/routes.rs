@@ -42,10 +42,7 @@ fn each_route_leads_to_its_own_channels_and_to_no_other() {
 fn a_route_that_names_nobody_is_kept_by_the_watch_alone() {
     let hook = receiver(vec![]);
     // Without `record:` it leads nowhere.
-    let place = Place::with(&format!(
-        "    watch: {{route: record}}\n    notify: {{channels: {{p: {{webhook: '{}'}}}}}}\n",
-        hook.url("/")
-    ));
+    let place = Place::with(&format!("    watch: {{route: record}}\n    notify: {{channels: {{p: {{webhook: '{}'}}}}}}\n", hook.url("/")));
     let patient = Patient::new();
     patient.is(false);
     let ran = place.watch("--fail-after 1 --for 600ms", &patient).run().ends(1);
@@ -58,8 +55,7 @@ fn mail(name: &str, url: &str, to: &str) -> String {
 
 #[test]
 fn a_mail_that_is_put_off_arrives_and_one_that_is_refused_or_never_answered_holds_up_nobody() {
-    let (busy, strict, fine) =
-        (MailServer::that("puts_off").unwrap(), MailServer::that("refuses").unwrap(), MailServer::start().unwrap());
+    let (busy, strict, fine) = (MailServer::that("puts_off").unwrap(), MailServer::that("refuses").unwrap(), MailServer::start().unwrap());
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let deaf = format!("smtp://{}", silent.local_addr().unwrap());
     let nobody = format!("smtp://127.0.0.1:{}", ports::free().unwrap());
@@ -78,7 +74,9 @@ fn a_mail_that_is_put_off_arrives_and_one_that_is_refused_or_never_answered_hold
     // Put off for five seconds by us, since a mail server names no time.
     eventually(SOON, || if busy.mails().len() == 1 { Ok(()) } else { Err(live.err()) });
     eventually(SOON, || match live.err() {
-        err if err.contains("strict was not told") && err.contains("dead could not be told") && err.contains("deaf could not be told") => Ok(()),
+        err if err.contains("strict was not told") && err.contains("dead could not be told") && err.contains("deaf could not be told") => {
+            Ok(())
+        }
         err => Err(err),
     });
     let kept: serde_json::Value = serde_json::from_str(&place.kept()).unwrap();

@@ -159,6 +159,26 @@ fn an_end_at_any_step_loses_nothing_and_repeats_once_and_marked() {
 }
 
 #[test]
+fn a_state_that_cannot_be_written_keeps_nobody_from_being_told() {
+    let hook = receiver(vec![]);
+    let place = place(&format!("hook: {{webhook: '{}'}}", hook.url("/hook")));
+    let patient = Patient::new();
+    let watch = place.watch("", &patient).start();
+    eventually(SOON, || if place.kept().contains("\"up\"") { Ok(()) } else { Err("not seen well yet".to_owned()) });
+    let folder = glob::glob(&format!("{}/state/obsctl/watch/*", place.0.path().display())).unwrap().flatten().next().unwrap();
+    // Not a full disk, but as hard to write to.
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::write(&folder, "no folder").unwrap();
+    patient.is(false);
+    comes_to(&hook, 1);
+    patient.is(true);
+    comes_to(&hook, 2);
+    watch.signal("INT");
+    watch.end(SOON).ends(130).warns(&["the state of the watch cannot be written"]);
+    assert_eq!(alerts(&hook), [("firing".to_owned(), false), ("resolved".to_owned(), false)]);
+}
+
+#[test]
 fn notify_test_tries_the_channels() {
     let (fine, mails) = (receiver(vec![]), MailServer::start().unwrap());
     let refuses = Scripted::start(|_| says("403 Forbidden", "")).unwrap();

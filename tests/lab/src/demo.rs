@@ -144,7 +144,9 @@ impl Story {
         let certificate = &answer["facts"]["targets"][0]["exchange"]["certificate"];
         expect(certificate["refused"].to_string().contains("expired 3d"), "the certificate has expired", certificate)?;
         harmed.restore()?;
-        say("What it tells: the shop is well; the front before it shows a certificate that expired three days ago, and whoever verifies it hangs up.");
+        say(
+            "What it tells: the shop is well; the front before it shows a certificate that expired three days ago, and whoever verifies it hangs up.",
+        );
         Ok(())
     }
 

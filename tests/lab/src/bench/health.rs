@@ -116,7 +116,8 @@ impl Watching {
         let ticks = |at: usize| fields.get(at).and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
         let hertz: u64 = process::run(&["getconf", "CLK_TCK"])?.trim().parse().unwrap_or(100);
         let status = read("status")?;
-        let resident = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).and_then(|l| l.split_whitespace().next()?.parse::<u128>().ok());
+        let resident =
+            status.lines().find_map(|l| l.strip_prefix("VmRSS:")).and_then(|l| l.split_whitespace().next()?.parse::<u128>().ok());
         Ok(Usage { cpu: Duration::from_millis((ticks(11) + ticks(12)) * 1000 / hertz), resident: resident.unwrap_or(0) * 1024 })
     }
 }

@@ -16,10 +16,8 @@ pub fn values() -> Result<Values> {
     let read = |path: &std::path::Path| fs::read_to_string(path).doing(|| format!("reading {}", path.display()));
     values.insert("front.ca".to_owned(), read(&authority.ca())?);
     let names = &["shop.example", "127.0.0.1"][..];
-    let all = [
-        ("expired", authority.sign("expired", names, -90..-EXPIRED)?),
-        ("other", authority.sign("other", &["intranet.example"], -1..90)?),
-    ];
+    let all =
+        [("expired", authority.sign("expired", names, -90..-EXPIRED)?), ("other", authority.sign("other", &["intranet.example"], -1..90)?)];
     for (name, Signed { certificate, key }) in all {
         values.insert(format!("front.{name}.certificate"), read(&certificate)?);
         values.insert(format!("front.{name}.key"), read(&key)?);

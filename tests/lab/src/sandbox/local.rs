@@ -114,7 +114,13 @@ impl Processes {
             profile,
             logs: named.map(|(program, process)| (program.name.clone(), process.log().to_owned())).collect(),
             config: run.write("obsctl.yaml", config::local(&run.dir().join("logs"), &urls, &secrets))?,
-            ports: plan.programs.iter().chain(&plan.idle).filter(|program| program.port > 0).map(|program| (program.name.clone(), program.port)).collect(),
+            ports: plan
+                .programs
+                .iter()
+                .chain(&plan.idle)
+                .filter(|program| program.port > 0)
+                .map(|program| (program.name.clone(), program.port))
+                .collect(),
             target: Target::Local { python: parts.python.clone(), urls: urls.clone(), secrets, holder: holder.to_owned(), profile },
             urls,
         };
@@ -327,7 +333,9 @@ fn wait_ready(ready: Option<&Ready>, port: u16, begun: usize, process: &mut Proc
     let log = process.log().to_owned();
     match ready {
         None => Ok(()),
-        Some(Ready::Tcp | Ready::Https(_)) => process.wait_ready(PATIENCE, || if ports::answers(address) { Ok(()) } else { Err("nobody listens".into()) }),
+        Some(Ready::Tcp | Ready::Https(_)) => {
+            process.wait_ready(PATIENCE, || if ports::answers(address) { Ok(()) } else { Err("nobody listens".into()) })
+        }
         Some(Ready::Http(path)) => process.wait_ready(PATIENCE, || get(address, path)),
         Some(Ready::Log(words)) => process.wait_ready(PATIENCE, || {
             let text = fs::read(&log).unwrap_or_default();

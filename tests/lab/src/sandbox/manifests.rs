@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Profile, front};
 use super::description::{Description, Part, Ready, Values, Where, fill};
 use super::parts::PGBIN;
+use super::{Profile, front};
 use crate::failure::Result;
 
 /// The path of the data folder in its pod.
