@@ -81,9 +81,9 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
         out.note(&Line::plain(safe!("warning: {}", warning)));
     }
     // One delivery from beginning to end: what is on its way when the rounds end still arrives.
-    let mut delivery = std::pin::pin!(post.deliver(&desk, session));
+    let (mut delivery, who) = (std::pin::pin!(post.deliver(&desk, session)), post.who());
     let told = tokio::select! {
-        told = rounds(&args, &desk, &post.who(), session, out) => told,
+        told = rounds(&args, &desk, &who, session, out) => told,
         () = &mut delivery => Ok(()),
         () = post::live(ping.as_ref(), &trust, &desk, session) => Ok(()),
     };
