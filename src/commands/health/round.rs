@@ -19,6 +19,8 @@ pub(in crate::commands) struct Rounds {
     args: Args,
     trust: HttpTrust,
     pods_trust: HttpTrust,
+    /// Whether everything that was named has been there: what is missing later has gone.
+    complete: bool,
     /// The URLs of the last plan: they are asked also when the cluster cannot be.
     urls: Vec<HealthTarget>,
 }
@@ -35,7 +37,7 @@ pub(in crate::commands) struct Round {
 
 impl Rounds {
     pub fn new(args: Args) -> Result<Self> {
-        Ok(Self { args, trust: HttpTrust::machine()?, pods_trust: HttpTrust::anybody()?, urls: Vec::new() })
+        Ok(Self { args, trust: HttpTrust::machine()?, pods_trust: HttpTrust::anybody()?, complete: false, urls: Vec::new() })
     }
 
     pub async fn look(&mut self, session: &Session) -> Round {
@@ -49,9 +51,13 @@ impl Rounds {
             session.forget_cluster().await;
             planned = plan(&planner, session).await;
         }
+        if self.complete && planned.as_ref().is_err_and(|error| error.kind() == Kind::NotFound) {
+            planned = self.those_left(&planner, session).await;
+        }
         let took = u32::try_from(begun.elapsed().as_millis()).unwrap_or(u32::MAX);
         let (mut plan, blind) = match planned {
             Ok(plan) => {
+                self.complete = true;
                 self.urls = plan.targets.iter().filter(|t| t.asked == Asked::Url).cloned().collect();
                 (plan, None)
             }
@@ -60,6 +66,30 @@ impl Rounds {
         let cluster_ms = (plan.cluster.is_some() || blind.is_some()).then_some(took);
         let targets = collect::ask(std::mem::take(&mut plan.targets), &session.redact, &session.stop.token()).await;
         Round { facts: HealthFacts { observed_at: Some(now), targets, ..HealthFacts::default() }, blind, cluster_ms, plan }
+    }
+}
+
+impl Rounds {
+    /// A plan of what is still there of the targets: one that has gone says nothing of the others.
+    async fn those_left(&self, planner: &Planner<'_>, session: &Session) -> Result<Plan> {
+        let alone = |targets, selector| Args { targets, selector, ..self.args.clone() };
+        let each = self.args.targets.iter().map(|target| alone(vec![target.clone()], None));
+        let all: Vec<Args> = each.chain(self.args.selector.clone().map(|labels| alone(Vec::new(), Some(labels)))).collect();
+        let mut left = Plan::default();
+        for args in &all {
+            let (trust, pods_trust) = (self.trust.clone(), self.pods_trust.clone());
+            match plan(&Planner { args, trust, pods_trust, proxies: planner.proxies.clone(), now: planner.now }, session).await {
+                Ok(plan) => {
+                    left.targets.extend(plan.targets);
+                    left.pods.extend(plan.pods);
+                    left.empty_services.extend(plan.empty_services);
+                    left.cluster = plan.cluster.or(left.cluster);
+                }
+                Err(error) if error.kind() == Kind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(left)
     }
 }
 
