@@ -21,6 +21,8 @@ pub(in crate::commands) struct Rounds {
     pods_trust: HttpTrust,
     /// Whether everything that was named has been there: what is missing later has gone.
     complete: bool,
+    /// Whether a cluster is needed at all.
+    in_cluster: bool,
     /// The URLs of the last plan: they are asked also when the cluster cannot be.
     urls: Vec<HealthTarget>,
 }
@@ -37,7 +39,14 @@ pub(in crate::commands) struct Round {
 
 impl Rounds {
     pub fn new(args: Args) -> Result<Self> {
-        Ok(Self { args, trust: HttpTrust::machine()?, pods_trust: HttpTrust::anybody()?, complete: false, urls: Vec::new() })
+        Ok(Self {
+            args,
+            trust: HttpTrust::machine()?,
+            pods_trust: HttpTrust::anybody()?,
+            complete: false,
+            in_cluster: false,
+            urls: Vec::new(),
+        })
     }
 
     pub async fn look(&mut self, session: &Session) -> Round {
@@ -58,12 +67,13 @@ impl Rounds {
         let (mut plan, blind) = match planned {
             Ok(plan) => {
                 self.complete = true;
+                self.in_cluster |= plan.cluster.is_some();
                 self.urls = plan.targets.iter().filter(|t| t.asked == Asked::Url).cloned().collect();
                 (plan, None)
             }
             Err(error) => (Plan { targets: self.urls.clone(), ..Plan::default() }, Some(error)),
         };
-        let cluster_ms = (plan.cluster.is_some() || blind.is_some()).then_some(took);
+        let cluster_ms = (self.in_cluster || blind.is_some()).then_some(took);
         let targets = collect::ask(std::mem::take(&mut plan.targets), &session.redact, &session.stop.token()).await;
         Round { facts: HealthFacts { observed_at: Some(now), targets, ..HealthFacts::default() }, blind, cluster_ms, plan }
     }
