@@ -27,7 +27,7 @@ use std::{
         atomic::{AtomicU8, Ordering},
     },
 };
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 use tokio_util::sync::CancellationToken;
 
 /// Why a command was told to stop.
@@ -79,7 +79,7 @@ pub struct Session {
     /// The folder for what is remembered from one run to the next. None: there is no home.
     pub state: Option<PathBuf>,
     ask: Option<KubeAsk>,
-    cluster: OnceCell<Arc<Cluster>>,
+    cluster: Mutex<Option<Arc<Cluster>>>,
     secrets: OnceLock<Secrets>,
     broker: OnceCell<Arc<BrokerLink>>,
 }
@@ -95,7 +95,7 @@ impl Session {
             proxies: Arc::default(),
             state: None,
             ask,
-            cluster: OnceCell::new(),
+            cluster: Mutex::default(),
             secrets: OnceLock::new(),
             broker: OnceCell::new(),
         }
@@ -127,11 +127,22 @@ impl Session {
             return Err(Error::new(Kind::Config, "connecting to Kubernetes").what("this environment has none: its apps are files and URLs"));
         };
         let stop = self.stop.token();
-        let connect = self.cluster.get_or_try_init(|| async { Cluster::connect(ask, self.redact.clone()).await.map(Arc::new) });
+        let connect = async {
+            let mut held = self.cluster.lock().await;
+            match &*held {
+                Some(cluster) => Ok(cluster.clone()),
+                None => Ok(held.insert(Cluster::connect(ask, self.redact.clone()).await.map(Arc::new)?).clone()),
+            }
+        };
         tokio::select! {
-            cluster = connect => cluster.cloned(),
+            cluster = connect => cluster,
             () = stop.cancelled() => Err(Error::new(Kind::Cancelled, "connecting to Kubernetes").what("stopped")),
         }
+    }
+
+    /// Makes the next `cluster` connect anew: who runs for days outlives the tokens that a credential plugin gives.
+    pub async fn forget_cluster(&self) {
+        *self.cluster.lock().await = None;
     }
 
     /// The environment's broker, resolved at first use: from the configuration, else from the variables of its apps. Not yet dialled.

@@ -214,6 +214,8 @@ pub struct PodStanding {
     pub since: Option<Timestamp>,
     /// Whether it is still within the time that its startupProbe gives it.
     pub starting: bool,
+    /// Whether it is so new that it need not be ready yet. What it says of itself counts all the same.
+    pub new: bool,
     /// Whether it is on its way out.
     pub leaving: bool,
     /// How often its containers were restarted.

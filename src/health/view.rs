@@ -168,12 +168,17 @@ fn note(target: &TargetHealth, now: Timestamp, look: &Look) -> Safe {
             }
         }
         if let Some(days) = exchange.certificate.as_ref().and_then(|c| c.days_left(now)).filter(|_| target.asked == Asked::Url) {
-            parts.push(if days < 0 { safe!("cert ended {}d ago", -days) } else { safe!("cert {}d", days) });
+            parts.push(match days {
+                -1 => "cert ended today".into(),
+                // Whole days, as before its end: it ended so many, and a part of one, ago.
+                ..0 => safe!("cert ended {}d ago", -days - 1),
+                _ => safe!("cert {}d", days),
+            });
         }
     }
     if let Some(pod) = &target.pod {
         let since = pod.since.map(|t| safe!(" {}", units::duration(now.duration_since(t)))).unwrap_or_default();
-        let state = match (pod.leaving, pod.ready, pod.starting) {
+        let state = match (pod.leaving, pod.ready, analyze::starting(target)) {
             (true, ..) => "leaving".into(),
             (_, true, _) => safe!("ready{}", since),
             (_, _, true) => safe!("starting{}", since),

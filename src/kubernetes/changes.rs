@@ -97,6 +97,21 @@ pub fn changes(objects: &ClusterObjects, since: Timestamp, now: Timestamp, redac
     all
 }
 
+/// The changes that are nearest to these pods, so many at most, oldest first: those of the pods themselves, their workloads, the configuration
+/// and the nodes come before the others, whose crashes would fill every list; then the newer before the older.
+pub fn nearest<'a>(all: &'a [Change], pods: &[&str], most: usize) -> Vec<&'a Change> {
+    let concerns = |change: &Change| {
+        let name = change.of.split_once('/').map_or("", |(_, name)| name);
+        let theirs = |pod: &str| pod.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+        matches!(change.kind, ChangeKind::Config | ChangeKind::Node) || pods.iter().any(|pod| theirs(pod))
+    };
+    let mut chosen: Vec<&Change> = all.iter().collect();
+    chosen.sort_by_key(|change| (concerns(change), change.at));
+    chosen.drain(..chosen.len().saturating_sub(most));
+    chosen.sort_by_key(|change| change.at);
+    chosen
+}
+
 fn of_rollout(rollout: &RolloutState) -> Change {
     let back = if rollout.back { "rolled back: " } else { "" };
     let (state, bad) = match &rollout.now {
@@ -236,7 +251,7 @@ fn of_events(objects: &ClusterObjects, rollouts: &[RolloutState], redact: &Redac
         let object = &event.involved_object;
         let name = object.name.as_deref().unwrap_or_default();
         let kind = match reason {
-            "ScalingReplicaSet" if part_of_rollout(rollouts, name, at) => continue,
+            "ScalingReplicaSet" if part_of_rollout(rollouts, &objects.events, name, at) => continue,
             "ScalingReplicaSet" | "SuccessfulRescale" => ChangeKind::Scaling,
             "Evicted" | "Preempted" | "TaintManagerEviction" | "Preempting" => ChangeKind::Eviction,
             "NodeNotReady" | "Rebooted" | "SystemOOM" => ChangeKind::Node,
@@ -272,17 +287,25 @@ fn of_events(objects: &ClusterObjects, rollouts: &[RolloutState], redact: &Redac
     all.collect()
 }
 
-/// Whether a Deployment was rolling out at that time: its replica sets are scaled then, and that is one thing.
-fn part_of_rollout(rollouts: &[RolloutState], deployment: &str, at: Timestamp) -> bool {
+/// Whether a Deployment was rolling out at that time: its replica sets are scaled then, and that is one thing. It is over when the set before is
+/// down to nought, or, where there was none, once the first one was scaled up; whatever is scaled after that somebody wanted.
+fn part_of_rollout(rollouts: &[RolloutState], events: &[Event], deployment: &str, at: Timestamp) -> bool {
     let window = SignedDuration::from_mins(10);
-    rollouts.iter().any(|r| r.deployment == deployment && at >= r.begun && at.duration_since(r.begun) <= window)
+    let of = |r: &&RolloutState| r.deployment == deployment && at >= r.begun && at.duration_since(r.begun) <= window;
+    let Some(rollout) = rollouts.iter().rev().find(of) else { return false };
+    let ends = |event: &Event| {
+        let (from, to) = scaled(event.message.as_deref().unwrap_or_default())?;
+        let own = event.reason.as_deref() == Some("ScalingReplicaSet") && event.involved_object.name.as_deref() == Some(deployment);
+        let last = if rollout.first { from == 0 } else { to == 0 };
+        event_time(event).filter(|time| own && last && *time >= rollout.begun)
+    };
+    events.iter().filter_map(ends).min().is_none_or(|end| at <= end)
 }
 
-/// `Scaled up replica set web-5b6d to 5 from 3`.
+/// `Scaled up replica set web-5b6d from 3 to 5`; until Kubernetes 1.28 `… to 5 from 3`.
 fn scaled(message: &str) -> Option<(u32, u32)> {
-    let (_, numbers) = message.rsplit_once(" to ")?;
-    let (to, from) = numbers.split_once(" from ")?;
-    Some((from.trim().parse().ok()?, to.trim().parse().ok()?))
+    let number = |after: &str| message.split_once(after)?.1.split_whitespace().next()?.parse().ok();
+    Some((number(" from ")?, number(" to ")?))
 }
 
 /// kubectl's short word of a kind.
@@ -339,6 +362,58 @@ mod tests {
             lines(&objects, "2026-11-21T02:00:00Z"),
             ["02:30 deploy/backend scaled from 2 to 5", "02:49 deploy/backend 0.56.2 → 0.57.0; stuck: 1 of 2 updated, 0 of them ready !"]
         );
+    }
+
+    #[test]
+    fn what_is_scaled_after_a_rollout_is_over_is_a_change_of_its_own() {
+        let event = |at: &str, message: &str| {
+            json!({"metadata": {}, "involvedObject": {"kind": "Deployment", "name": "backend"}, "reason": "ScalingReplicaSet",
+                "message": message, "lastTimestamp": format!("2026-11-21T02:{at}:00Z")})
+        };
+        let deployments =
+            of(json!([{"metadata": {"name": "backend", "uid": "d"}, "spec": {"replicas": 3, "selector": {}, "template": {}}}]));
+        let mut objects = ClusterObjects {
+            deployments,
+            replica_sets: of(json!([set("b-1", "1", "shop/web:0.56.2", "2026-11-21T02:00:00Z", 3)])),
+            events: of(json!([event("00", "Scaled up replica set b-1 from 0 to 1"), event("02", "Scaled up replica set b-1 to 3 from 1")])),
+            ..ClusterObjects::default()
+        };
+        assert_eq!(
+            lines(&objects, "2026-11-21T01:00:00Z"),
+            ["02:00 deploy/backend first revision, 0.56.2", "02:02 deploy/backend scaled from 1 to 3"]
+        );
+        objects.replica_sets.extend(of::<ReplicaSet>(json!([set("b-2", "2", "shop/web:0.57.0", "2026-11-21T02:04:00Z", 3)])));
+        objects.events.extend(of::<Event>(json!([
+            event("04", "Scaled up replica set b-2 to 1 from 0"),
+            event("05", "Scaled down replica set b-1 to 0 from 3"),
+            event("07", "Scaled up replica set b-2 to 5 from 3")
+        ])));
+        assert_eq!(
+            lines(&objects, "2026-11-21T02:03:00Z"),
+            ["02:04 deploy/backend 0.56.2 → 0.57.0", "02:07 deploy/backend scaled from 3 to 5"]
+        );
+    }
+
+    #[test]
+    fn what_is_near_comes_before_what_is_new() {
+        let change = |minute: i8, kind, of: &str| Change {
+            at: jiff::civil::date(2026, 11, 21).at(2, minute, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).expect("in time").timestamp(),
+            kind,
+            of: Safe::name(of),
+            says: "x".into(),
+            bad: false,
+        };
+        let all = [
+            change(1, ChangeKind::Rollout, "deploy/backend"),
+            change(2, ChangeKind::Config, "configmap/mail"),
+            change(3, ChangeKind::Rollout, "deploy/back"),
+            change(4, ChangeKind::Restart, "pod/importer-5bb8-x"),
+            change(5, ChangeKind::Restart, "pod/backend-7f9c-x2lq"),
+            change(6, ChangeKind::Restart, "pod/importer-5bb8-x"),
+        ];
+        let near = |most| nearest(&all, &["backend-7f9c-x2lq"], most).iter().map(|c| c.of.to_string()).collect::<Vec<_>>();
+        assert_eq!(near(3), ["deploy/backend", "configmap/mail", "pod/backend-7f9c-x2lq"]);
+        assert_eq!(near(4), ["deploy/backend", "configmap/mail", "pod/backend-7f9c-x2lq", "pod/importer-5bb8-x"]);
     }
 
     #[test]

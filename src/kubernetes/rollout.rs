@@ -33,6 +33,8 @@ pub struct RolloutState {
     pub says: Safe,
     /// Whether it went back to an earlier revision.
     pub back: bool,
+    /// Whether nothing was before it.
+    pub first: bool,
     /// How far it is; none for one that a later one followed.
     pub now: Option<RolloutProgress>,
 }
@@ -83,6 +85,7 @@ pub fn rollouts(deployments: &[Deployment], sets: &[ReplicaSet], now: Timestamp,
                 begun,
                 says: what(before, set, redact),
                 back,
+                first: before.is_none(),
                 now: newest.then(|| progress(deployment, set, begun, now)),
             });
         }

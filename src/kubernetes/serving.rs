@@ -20,6 +20,9 @@ use k8s_openapi::{
 };
 use std::collections::BTreeMap;
 
+/// How long the containers of a new pod may take to be made, images and volumes among them.
+const MAKING: SignedDuration = SignedDuration::from_mins(2);
+
 /// An HTTP probe of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpProbe {
@@ -54,6 +57,8 @@ pub struct Serving {
     pub since: Option<Timestamp>,
     /// Until when a container may take to start.
     pub grace_until: Option<Timestamp>,
+    /// Until when it is new: it has just been made, or its container has just begun, and neither has gone wrong yet.
+    pub new_until: Option<Timestamp>,
     /// Whether it is on its way out.
     pub leaving: bool,
     /// How often its containers were restarted.
@@ -205,6 +210,7 @@ pub fn serving(raw: &Pod, container: Option<&str>) -> Serving {
         .filter(|s| s.started != Some(true))
         .and_then(|s| s.state.as_ref()?.running.as_ref()?.started_at.as_ref().map(|t| t.0));
     let grace = serves.and_then(|c| c.startup_probe.as_ref().map(allowance));
+    let new_for = newness(raw, serves.map(|c| c.name.as_str()), serves.and_then(|c| c.readiness_probe.as_ref()));
     Serving {
         namespace: meta.namespace.clone().unwrap_or_default(),
         name: meta.name.clone().unwrap_or_default(),
@@ -214,6 +220,7 @@ pub fn serving(raw: &Pod, container: Option<&str>) -> Serving {
         ready: ready.is_some_and(|c| c.status == "True") && meta.deletion_timestamp.is_none(),
         since: ready.and_then(|c| c.last_transition_time.as_ref()).map(|t| t.0),
         grace_until: begun.zip(grace).and_then(|(begun, grace)| begun.checked_add(grace).ok()),
+        new_until: new_for.and_then(|(since, lasts)| since.checked_add(lasts).ok()),
         leaving: meta.deletion_timestamp.is_some(),
         restarts: state.clone().map(|s| u32::try_from(s.restart_count).unwrap_or(0)).sum(),
         waits: state
@@ -240,7 +247,26 @@ fn end(raw: &v1::ContainerStateTerminated) -> End {
     }
 }
 
-/// How long a startupProbe lets a container take.
+/// Since when a pod is new, and how long that may last: while nothing has gone wrong with it, its containers may take a while to be made, and
+/// the one that serves may take as long to be ready as its readinessProbe allows. One that was restarted is not new.
+fn newness(raw: &Pod, serves: Option<&str>, readiness: Option<&Probe>) -> Option<(Timestamp, SignedDuration)> {
+    let status = raw.status.as_ref()?;
+    let unscheduled = status.conditions.iter().flatten().any(|c| c.type_ == "PodScheduled" && c.status == "False");
+    let mut states = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+    let waits = |s: &v1::ContainerStatus| s.state.as_ref().and_then(|s| s.waiting.as_ref()).and_then(|w| w.reason.clone());
+    let harmless = |reason: &String| matches!(reason.as_str(), "ContainerCreating" | "PodInitializing");
+    if unscheduled || states.any(|s| s.restart_count > 0 || waits(s).is_some_and(|reason| !harmless(&reason))) {
+        return None;
+    }
+    let served = status.container_statuses.iter().flatten().find(|s| Some(s.name.as_str()) == serves);
+    match served.and_then(|s| s.state.as_ref()) {
+        Some(v1::ContainerState { running: Some(running), .. }) => Some((running.started_at.as_ref()?.0, readiness.map(allowance)?)),
+        Some(v1::ContainerState { terminated: Some(_), .. }) => None,
+        _ => Some((raw.metadata.creation_timestamp.as_ref()?.0, MAKING)),
+    }
+}
+
+/// How long the probes of a container let it take.
 fn allowance(probe: &Probe) -> SignedDuration {
     let of = |value: Option<i32>, usual: i64| value.map_or(usual, i64::from).clamp(0, 86_400);
     let tries = of(probe.failure_threshold, 3) * of(probe.period_seconds, 10);

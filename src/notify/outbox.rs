@@ -3,14 +3,16 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// How long it waits after the first failed attempt, and at most.
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(5);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
 /// An alert that nobody took for so long is given up, and that is said.
 const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(24);
-/// More than this can only be a mistake; the oldest is given up first.
-const MOST: usize = 1_000;
+/// Everything that many targets could have to tell through several channels while nobody takes it. Beyond it the oldest is given up, and that is
+/// said.
+const MOST: usize = 5_000;
 
 /// What is to be told, in the order in which it happened.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -69,11 +71,9 @@ pub enum Fate {
 }
 
 impl Outbox {
-    /// Writes an alert down for a channel. To be stored before anything is sent.
-    pub fn put(&mut self, channel: &str, key: &str, alert: serde_json::Value, now: Timestamp) {
-        if self.letters.len() >= MOST {
-            self.letters.remove(0);
-        }
+    /// Writes an alert down for a channel. To be stored before anything is sent. Gives the letter for which there was no room any more.
+    pub fn put(&mut self, channel: &str, key: &str, alert: serde_json::Value, now: Timestamp) -> Option<Letter> {
+        let given_up = (self.letters.len() >= MOST).then(|| self.letters.remove(0));
         self.next += 1;
         self.letters.push(Letter {
             number: self.next,
@@ -86,6 +86,7 @@ impl Outbox {
             again: false,
             not_before: now,
         });
+        given_up
     }
 
     /// After a restart: what was on its way may have arrived.
@@ -99,14 +100,12 @@ impl Outbox {
     /// Takes the letters that may go now, marked as being on their way: one per channel and incident, the oldest first, so that an end
     /// never overtakes its begin. To be stored before they are sent.
     pub fn due(&mut self, now: Timestamp) -> Vec<Letter> {
-        let mut seen: Vec<(String, String)> = Vec::new();
+        let mut seen: HashSet<(String, String)> = HashSet::new();
         let mut due = Vec::new();
         for letter in &mut self.letters {
-            let which = (letter.channel.clone(), letter.key.clone());
-            if seen.contains(&which) {
+            if !seen.insert((letter.channel.clone(), letter.key.clone())) {
                 continue;
             }
-            seen.push(which);
             if !letter.on_its_way && letter.not_before <= now {
                 letter.on_its_way = true;
                 letter.attempts += 1;
@@ -184,6 +183,14 @@ mod tests {
         assert_eq!(outbox.due(later(5)).iter().map(|l| l.number).collect::<Vec<_>>(), [1]);
         assert_eq!(outbox.reacted(1, Reaction::Taken, later(5)), Fate::Sent);
         assert_eq!(outbox.due(later(5)).iter().map(|l| l.number).collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn what_has_no_room_is_handed_back() {
+        let mut outbox = Outbox::default();
+        let given_up: Vec<u64> =
+            (0..MOST + 2).filter_map(|n| outbox.put("slack", &n.to_string(), "x".into(), now())).map(|l| l.number).collect();
+        assert_eq!((given_up, outbox.len()), (vec![1, 2], MOST));
     }
 
     #[test]

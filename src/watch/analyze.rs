@@ -19,6 +19,13 @@ const STRIP: usize = 40;
 pub fn watch(state: &WatchState, untold: usize, now: Timestamp) -> (WatchFacts, Vec<Finding>) {
     let subjects: Vec<SubjectFacts> = state.subjects.iter().map(|(name, subject)| facts(name, subject)).collect();
     let mut findings = Vec::new();
+    if let Some(since) = state.cut_off_since {
+        let says = safe!(
+            "nothing has been reached for {}: it is more likely this machine than all of them",
+            units::duration(now.duration_since(since))
+        );
+        findings.push(Finding::new("cut-off", Severity::Unknown, says));
+    }
     for subject in &subjects {
         match subject.standing {
             Standing::Up => {}
@@ -33,13 +40,6 @@ pub fn watch(state: &WatchState, untold: usize, now: Timestamp) -> (WatchFacts, 
     }
     if subjects.is_empty() {
         findings.push(Finding::new("nothing-watched", Severity::Unknown, "nothing could be watched".into()));
-    }
-    if let Some(since) = state.cut_off_since {
-        let says = safe!(
-            "nothing has been reached for {}: it is more likely this machine than all of them",
-            units::duration(now.duration_since(since))
-        );
-        findings.push(Finding::new("cut-off", Severity::Unknown, says));
     }
     if untold > 0 {
         findings.push(Finding::new(
@@ -85,7 +85,7 @@ mod tests {
         let now: Timestamp = "2026-11-21T03:00:00Z".parse().expect("a time");
         let mut state = WatchState::default();
         for mark in [Mark::Good, Mark::Bad, Mark::Bad, Mark::Bad] {
-            let probe = |subject: &str, mark| Observed { subject: subject.into(), mark, ms: 12, reached: true, quiet: false };
+            let probe = |subject: &str, mark| Observed { subject: subject.into(), mark, ms: 12, asked: true, reached: true, quiet: false };
             round(&mut state, &[probe("api", mark), probe("web", Mark::Good)], Patience::default(), now);
         }
         let (facts, findings) = watch(&state, 1, now);

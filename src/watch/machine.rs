@@ -32,6 +32,8 @@ pub struct Observed {
     pub mark: Mark,
     /// How long it took.
     pub ms: u32,
+    /// Whether it was asked at all: what could not be, because something before it failed, is no witness of our own way out.
+    pub asked: bool,
     /// Whether it was reached at all: a refusal and a 503 were, a timeout and an unknown host were not.
     pub reached: bool,
     /// Whether a window or a silence holds.
@@ -76,7 +78,8 @@ pub enum WayOut {
 /// One round of probes: changes the state and says what is to be told, in the order of the probes.
 pub fn round(state: &mut WatchState, probes: &[Observed], patience: Patience, now: Timestamp) -> (WayOut, Vec<Transition>) {
     // One target alone is no proof that it is us.
-    let cut = probes.len() > 1 && probes.iter().all(|probe| !probe.reached);
+    let asked = || probes.iter().filter(|probe| probe.asked);
+    let cut = asked().count() > 1 && asked().all(|probe| !probe.reached);
     let way = match (cut, state.cut_off_since) {
         (true, None) => WayOut::JustCut,
         (true, Some(_)) => WayOut::StillCut,
@@ -161,7 +164,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn observed(mark: Mark) -> Observed {
-        Observed { subject: "web".into(), mark, ms: 10, reached: mark != Mark::Unknown, quiet: false }
+        Observed { subject: "web".into(), mark, ms: 10, asked: true, reached: mark != Mark::Unknown, quiet: false }
     }
 
     fn start() -> Timestamp {
@@ -221,7 +224,7 @@ mod tests {
     #[test]
     fn when_nothing_at_all_answers_it_is_us() {
         let mut state = WatchState::default();
-        let lost = |subject: &str| Observed { subject: subject.into(), mark: Mark::Bad, ms: 0, reached: false, quiet: false };
+        let lost = |subject: &str| Observed { subject: subject.into(), mark: Mark::Bad, ms: 0, asked: true, reached: false, quiet: false };
         for minute in 0..10 {
             let now = start().checked_add(SignedDuration::from_mins(minute)).expect("in time");
             let (way, told) = round(&mut state, &[lost("web"), lost("api")], Patience::default(), now);

@@ -2,6 +2,7 @@
 //! cluster alone waits until all are given back.
 
 mod alone;
+mod changes;
 mod crowd;
 mod doctor;
 mod errors;
@@ -15,6 +16,7 @@ mod rights;
 mod standard;
 mod targets;
 mod views;
+mod watch;
 
 use crate::support::{Obsctl, SOON, obsctl};
 use jiff::Timestamp;

@@ -1,6 +1,9 @@
 //! `obsctl watch` and `obsctl notify`: servers that fail and come back, receivers that record, fail and hang, and ends at every moment.
 
+mod day;
+mod killed;
 mod rounds;
+mod routes;
 mod told;
 
 use crate::support::{Obsctl, obsctl};

@@ -142,7 +142,9 @@ async fn look_back(
     coverage.join(missing);
     let clock = |at: Timestamp| Safe::name(at.to_zoned(session.zone.clone()).strftime("%H:%M").to_string());
     let all = changes::changes(&objects, now.checked_sub(LATELY).unwrap_or(now), now, &session.redact);
-    facts.changes = all.iter().rev().take(MOST).rev().map(|c| safe!("{}  {}  {}", clock(c.at), c.of, c.says)).collect();
+    let pods: Vec<&str> = plan.pods.iter().map(|(pod, _)| pod.name.as_str()).collect();
+    let shown = changes::nearest(&all, &pods, MOST);
+    facts.changes = shown.iter().map(|c| safe!("{}  {}  {}", clock(c.at), c.of, c.says)).collect();
     let concerned = |set: &str| plan.pods.iter().any(|(pod, _): &(Serving, _)| pod.name.starts_with(&format!("{set}-")));
     for rollout in rollout::rollouts(&objects.deployments, &objects.replica_sets, now, &session.redact) {
         let Some(state) = rollout.now.filter(|n| n.stuck && concerned(&n.replica_set)) else { continue };

@@ -94,10 +94,10 @@ impl Planner<'_> {
         let question = match (path, port) {
             (None, _) => Err("it has no HTTP probe, and no path is given: apps.NAME.health in the configuration, or --path".into()),
             (_, None) => Err("it names no port: apps.NAME.port in the configuration, or --port".into()),
-            _ if pod.phase != "Running" => Err(safe!("it is {}", Safe::name(pod.phase.to_lowercase()))),
             _ if pod.waits.len() == 1 => {
                 Err(safe!("its container waits: {}", pod.waits.first().map(|(_, w)| w.clone()).unwrap_or_default()))
             }
+            _ if pod.phase != "Running" => Err(safe!("it is {}", Safe::name(pod.phase.to_lowercase()))),
             (Some(path), Some(port)) => self.through(pod, probe, &path, port, app, around, cluster).map(Box::new),
         };
         let from = if self.args.path.is_some() {
@@ -172,6 +172,7 @@ impl Planner<'_> {
             ready: pod.ready,
             since: pod.since,
             starting: !pod.ready && pod.grace_until.is_some_and(|until| until > self.now),
+            new: !pod.ready && pod.new_until.is_some_and(|until| until > self.now),
             leaving: pod.leaving,
             restarts: pod.restarts,
             why,

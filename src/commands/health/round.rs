@@ -4,7 +4,7 @@ use super::{Args, Plan, judge, plan, plan::Planner};
 use crate::{
     config::RouteName,
     connect::http::HttpTrust,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     health::{
         analyze::{SubjectSeen, subjects},
         collect::{self, HealthTarget},
@@ -14,12 +14,17 @@ use crate::{
     text::Safe,
 };
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 /// What is looked at again and again.
 pub(in crate::commands) struct Rounds {
     args: Args,
     trust: HttpTrust,
     pods_trust: HttpTrust,
+    /// Whether everything that was named has been there: what is missing later has gone.
+    complete: bool,
+    /// Whether a cluster is needed at all.
+    in_cluster: bool,
     /// The URLs of the last plan: they are asked also when the cluster cannot be.
     urls: Vec<HealthTarget>,
 }
@@ -29,6 +34,8 @@ pub(in crate::commands) struct Round {
     pub facts: HealthFacts,
     /// Why the cluster could not be asked what there is.
     pub blind: Option<Error>,
+    /// How long it took to ask the cluster, in milliseconds; none where no cluster is needed.
+    pub cluster_ms: Option<u32>,
     plan: Plan,
     given: Option<(Vec<Given>, Vec<Safe>)>,
 }
@@ -42,22 +49,67 @@ pub(in crate::commands) struct Given {
 
 impl Rounds {
     pub fn new(args: Args) -> Result<Self> {
-        Ok(Self { args, trust: HttpTrust::machine()?, pods_trust: HttpTrust::anybody()?, urls: Vec::new() })
+        Ok(Self {
+            args,
+            trust: HttpTrust::machine()?,
+            pods_trust: HttpTrust::anybody()?,
+            complete: false,
+            in_cluster: false,
+            urls: Vec::new(),
+        })
     }
 
     pub async fn look(&mut self, session: &Session) -> Round {
         let now = session.now().timestamp();
         let (trust, pods_trust) = (self.trust.clone(), self.pods_trust.clone());
         let planner = Planner { args: &self.args, trust, pods_trust, proxies: session.proxies.clone(), now };
-        let (mut plan, blind) = match plan(&planner, session).await {
+        let begun = Instant::now();
+        let mut planned = plan(&planner, session).await;
+        if planned.as_ref().is_err_and(|error| error.kind() == Kind::Auth) {
+            // A token that has run out: whoever gave it gives another.
+            session.forget_cluster().await;
+            planned = plan(&planner, session).await;
+        }
+        if self.complete && planned.as_ref().is_err_and(|error| error.kind() == Kind::NotFound) {
+            planned = self.those_left(&planner, session).await;
+        }
+        let took = u32::try_from(begun.elapsed().as_millis()).unwrap_or(u32::MAX);
+        let (mut plan, blind) = match planned {
             Ok(plan) => {
+                self.complete = true;
+                self.in_cluster |= plan.cluster.is_some();
                 self.urls = plan.targets.iter().filter(|t| t.asked == Asked::Url).cloned().collect();
                 (plan, None)
             }
             Err(error) => (Plan { targets: self.urls.clone(), ..Plan::default() }, Some(error)),
         };
+        let cluster_ms = (self.in_cluster || blind.is_some()).then_some(took);
         let targets = collect::ask(std::mem::take(&mut plan.targets), &session.redact, &session.stop.token()).await;
-        Round { facts: HealthFacts { observed_at: Some(now), targets, ..HealthFacts::default() }, blind, plan, given: None }
+        Round { facts: HealthFacts { observed_at: Some(now), targets, ..HealthFacts::default() }, blind, cluster_ms, plan, given: None }
+    }
+}
+
+impl Rounds {
+    /// A plan of what is still there of the targets: one that has gone says nothing of the others.
+    async fn those_left(&self, planner: &Planner<'_>, session: &Session) -> Result<Plan> {
+        let alone = |targets, selector| Args { targets, selector, ..self.args.clone() };
+        let each = self.args.targets.iter().map(|target| alone(vec![target.clone()], None));
+        let all: Vec<Args> = each.chain(self.args.selector.clone().map(|labels| alone(Vec::new(), Some(labels)))).collect();
+        let mut left = Plan::default();
+        for args in &all {
+            let (trust, pods_trust) = (self.trust.clone(), self.pods_trust.clone());
+            match plan(&Planner { args, trust, pods_trust, proxies: planner.proxies.clone(), now: planner.now }, session).await {
+                Ok(plan) => {
+                    left.targets.extend(plan.targets);
+                    left.pods.extend(plan.pods);
+                    left.empty_services.extend(plan.empty_services);
+                    left.cluster = plan.cluster.or(left.cluster);
+                }
+                Err(error) if error.kind() == Kind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(left)
     }
 }
 

@@ -89,18 +89,15 @@ impl Desk {
         (kept.watch.clone(), kept.outbox.len())
     }
 
-    /// The letters that may go now; they are marked on disk before this returns.
+    /// The letters that may go now; they are marked on disk before this returns. Where that cannot be written they go all the same: to be
+    /// told twice, and the second time unmarked, is better than never.
     pub fn due(&self, now: Timestamp) -> Vec<Letter> {
-        let waits = !lock(&self.kept).outbox.is_empty();
-        if !waits {
+        if lock(&self.kept).outbox.is_empty() {
             return Vec::new();
         }
-        let before = lock(&self.kept).outbox.clone();
         let due = lock(&self.kept).outbox.due(now);
-        // Not marked, not sent: a kill after the sending would repeat it unmarked.
-        if !due.is_empty() && !self.lay() {
-            lock(&self.kept).outbox = before;
-            return Vec::new();
+        if !due.is_empty() {
+            self.lay();
         }
         due
     }
@@ -136,23 +133,19 @@ impl Desk {
         done
     }
 
-    fn lay(&self) -> bool {
-        let Some(shelf) = &self.shelf else { return true };
+    fn lay(&self) {
+        let Some(shelf) = &self.shelf else { return };
         let kept = Kept { version: VERSION, ..lock(&self.kept).clone() };
-        let laid = shelf.lay(&kept);
-        if let Err(e) = &laid {
+        if let Err(e) = shelf.lay(&kept) {
             self.remark(safe!("the state of the watch cannot be written: {}", Safe::name(e.to_string())));
         }
-        laid.is_ok()
     }
 }
 
-/// Puts an alert into the outbox, once for each channel.
-pub(super) fn put(outbox: &mut Outbox, alert: &Alert, channels: &[String], now: Timestamp) {
-    let Ok(stored) = serde_json::to_value(alert) else { return };
-    for channel in channels {
-        outbox.put(channel, &alert.key, stored.clone(), now);
-    }
+/// Puts an alert into the outbox, once for each channel; gives what had to be given up for it.
+pub(super) fn put(outbox: &mut Outbox, alert: &Alert, channels: &[String], now: Timestamp) -> Vec<Letter> {
+    let Ok(stored) = serde_json::to_value(alert) else { return Vec::new() };
+    channels.iter().filter_map(|channel| outbox.put(channel, &alert.key, stored.clone(), now)).collect()
 }
 
 /// The same targets in another namespace are others.

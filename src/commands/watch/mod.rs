@@ -86,9 +86,9 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
         out.note(&Line::plain(safe!("warning: {}", warning)));
     }
     // One delivery from beginning to end: what is on its way when the rounds end still arrives.
-    let mut delivery = std::pin::pin!(post.deliver(&desk, session));
+    let (mut delivery, who) = (std::pin::pin!(post.deliver(&desk, session)), post.who());
     let told = tokio::select! {
-        told = rounds(&args, &desk, session, out) => told,
+        told = rounds(&args, &desk, &who, session, out) => told,
         () = &mut delivery => Ok(()),
         () = post::live(ping.as_ref(), &trust, &desk, session) => Ok(()),
     };
@@ -108,12 +108,12 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
     Ok(status)
 }
 
-async fn rounds(args: &Args, desk: &Desk, session: &Session, out: &mut Out) -> Result<()> {
+async fn rounds(args: &Args, desk: &Desk, who: &Safe, session: &Session, out: &mut Out) -> Result<()> {
     let watch = Watch::of(args, session);
     let mut rounds = Looks::of(args, session)?;
     let stop = session.stop.token();
     let long = |d: jiff::SignedDuration| Duration::try_from(d).unwrap_or_default();
-    let (begun, mut shown, mut first) = (Instant::now(), VecDeque::new(), true);
+    let (begun, mut shown, mut first, mut blind) = (Instant::now(), VecDeque::new(), true, false);
     loop {
         let at = Instant::now();
         let round = rounds.look(session).await;
@@ -125,12 +125,19 @@ async fn rounds(args: &Args, desk: &Desk, session: &Session, out: &mut Out) -> R
                 let blind = round.blind;
                 return blind.map_or(Ok(()), Err);
             }
-            Some(error) => tracing::debug!("the cluster cannot be asked: {error}"),
-            None => {}
+            Some(error) if !blind => desk.remark(safe!("the pods are not seen: {}", error.says())),
+            None if blind => desk.remark("the pods are seen again".into()),
+            _ => {}
         }
+        blind = round.blind.is_some();
         let told = round::judge(&watch, args, desk, &round, first, session).await;
-        first &= round.blind.is_some();
-        if matches!(told.way, WayOut::Open | WayOut::Back(_)) {
+        if first && round.blind.is_none() {
+            first = false;
+            let subjects = units::plural(desk.known().0.subjects.len(), "subject", "subjects");
+            desk.remark(safe!("watching {} every {}; {}", subjects, units::duration(args.interval), who));
+        }
+        // Who sees nothing gives no sign of life: that silence is what calls somebody.
+        if !blind && matches!(told.way, WayOut::Open | WayOut::Back(_)) {
             desk.alive.notify_one();
         }
         show(&told, desk, session, &mut shown, out)?;

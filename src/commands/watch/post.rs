@@ -56,6 +56,15 @@ impl Post {
         Ok(Self { office, channels })
     }
 
+    /// Who is told, in words.
+    pub(super) fn who(&self) -> Safe {
+        if self.channels.is_empty() {
+            return "nobody is told: the configuration names no channel for that".into();
+        }
+        let names: Vec<Safe> = self.channels.keys().map(Safe::name).collect();
+        safe!("{} will be told", Safe::join(&names, ", "))
+    }
+
     /// The channels of a route.
     pub(super) async fn of_route(session: &Session, route: RouteName) -> Result<Self> {
         Self::ready(session, session.env.notify.of(route).iter()).await

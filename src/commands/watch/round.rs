@@ -15,7 +15,11 @@ use crate::{
         analyze::{PASSING, SubjectSeen},
         model::Condition,
     },
-    notify::model::{Alert, AlertRoute, AlertState},
+    notify::{
+        model::{Alert, AlertRoute, AlertState},
+        outbox::Letter,
+    },
+    report::out::hint_line,
     safe,
     session::Session,
     text::{Safe, units},
@@ -54,6 +58,9 @@ impl<'a> Looks<'a> {
     }
 }
 
+/// The name of the subject that is the cluster itself; no app's or URL's.
+const CLUSTER: &str = "the cluster's API";
+
 /// What a round gave.
 pub(super) struct Told {
     pub way: WayOut,
@@ -65,24 +72,33 @@ pub(super) async fn judge(watch: &Watch, args: &Args, desk: &Desk, round: &Round
     let now = session.now().timestamp();
     let mut seen: BTreeMap<String, SubjectSeen> = round.subjects().into_iter().map(|s| (s.name.to_string(), s)).collect();
     let (known, _) = desk.known();
+    seen.extend(cluster(round).map(|subject| (subject.name.to_string(), subject)));
     missing(&known, &mut seen, round, first);
-    let probes: Vec<Observed> = seen.values().map(|subject| observed(subject, watch.quiet(&subject.name, now))).collect();
+    let unasked = |subject: &SubjectSeen| round.blind.is_some() && subject.condition == Condition::Unknown && !subject.reached;
+    let probes = seen.values().map(|s| Observed { asked: !unasked(s), ..observed(s, watch.quiet(&s.name, now)) });
+    let probes: Vec<Observed> = probes.collect();
     let patience = Patience { fail_after: args.fail_after, recover_after: args.recover_after };
     // A look ahead, on a copy: what changed is asked for before the state is written, and only where somebody will be told.
     let fails = machine::round(&mut known.clone(), &probes, patience, now).1.iter().any(|t| t.to == Standing::Down);
     let changed = if fails { round.changes(now, session).await } else { Vec::new() };
-    desk.round(|state, outbox| {
+    let (told, given_up) = desk.round(|state, outbox| {
         let watched: BTreeSet<String> = state.subjects.keys().filter(|name| !gone(name, &seen, first, round)).cloned().collect();
         let mut transitions = machine::forget(state, &watched);
         let (way, told) = machine::round(state, &probes, patience, now);
         transitions.extend(told);
         let alerts: Vec<Alert> = transitions.iter().map(|t| alert(t, seen.get(&t.subject), round, &changed, now, session)).collect();
+        let mut given_up: Vec<Letter> = Vec::new();
         for alert in &alerts {
             let route = round.way_of(&alert.subject).map_or(session.env.watch.route, |(route, _)| route);
-            put(outbox, alert, session.env.notify.of(route), now);
+            given_up.extend(put(outbox, alert, session.env.notify.of(route), now));
         }
-        Told { way, alerts }
-    })
+        (Told { way, alerts }, given_up)
+    });
+    for letter in given_up {
+        let (channel, key) = (Safe::name(&letter.channel), Safe::name(&letter.key));
+        desk.remark(safe!("{} was not told of {}, and never will be: too much waits", channel, key));
+    }
+    told
 }
 
 /// Whether a subject is watched no longer: at the start, what is no target any more; later, a single pod that went.
@@ -106,6 +122,18 @@ fn missing(known: &WatchState, seen: &mut BTreeMap<String, SubjectSeen>, round: 
     }
 }
 
+/// The cluster itself: while it cannot be asked, nobody sees the pods, and that must not pass for quiet.
+fn cluster(round: &Round) -> Option<SubjectSeen> {
+    let ms = round.cluster_ms?;
+    let name = Safe::from(CLUSTER);
+    let Some(error) = round.blind.as_ref().filter(|error| error.kind() != Kind::NotFound) else {
+        return Some(SubjectSeen { name, condition: Condition::Ok, ms, reached: true, says: Safe::EMPTY, evidence: Vec::new() });
+    };
+    let reached = !matches!(error.kind(), Kind::Unreachable | Kind::Timeout);
+    let says = safe!("nobody sees the pods: {}", error.says());
+    Some(SubjectSeen { name, condition: Condition::Failed, ms, reached, says, evidence: error.hints().iter().map(hint_line).collect() })
+}
+
 fn observed(subject: &SubjectSeen, quiet: bool) -> Observed {
     let mark = match subject.condition {
         Condition::Ok | Condition::Skipped => Mark::Good,
@@ -113,7 +141,7 @@ fn observed(subject: &SubjectSeen, quiet: bool) -> Observed {
         Condition::Unknown => Mark::Unknown,
         Condition::Failed => Mark::Bad,
     };
-    Observed { subject: subject.name.to_string(), mark, ms: subject.ms, reached: subject.reached, quiet }
+    Observed { subject: subject.name.to_string(), mark, ms: subject.ms, asked: true, reached: subject.reached, quiet }
 }
 
 fn alert(transition: &Transition, seen: Option<&SubjectSeen>, round: &Round, changed: &[Safe], now: Timestamp, session: &Session) -> Alert {

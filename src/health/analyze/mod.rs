@@ -43,7 +43,14 @@ pub fn findings(facts: &HealthFacts, setup: &HealthSetup, now: Timestamp) -> Vec
 
 /// Whether a pod is excused: it is on its way in, or out.
 fn excused(target: &TargetHealth) -> bool {
-    target.pod.as_ref().is_some_and(|pod| pod.leaving || pod.starting)
+    target.pod.as_ref().is_some_and(|pod| pod.leaving) || starting(target)
+}
+
+/// Whether a pod need not be ready yet. One that is merely new, without a startupProbe that asks for patience, is believed when it says that it
+/// has failed.
+pub(super) fn starting(target: &TargetHealth) -> bool {
+    let speaks = || target.health().is_some_and(|body| body.components.iter().any(|c| c.condition == Condition::Failed));
+    target.pod.as_ref().is_some_and(|pod| pod.starting || (pod.new && !speaks()))
 }
 
 /// Components that failed, grouped: one Redis that is gone is one finding, however many pods say so.
@@ -89,7 +96,7 @@ fn of_target(target: &TargetHealth, now: Timestamp) -> Vec<Finding> {
     if pod.is_some_and(|p| p.leaving) {
         return all;
     }
-    let late = |f: Finding| if pod.is_some_and(|p| p.starting) { Finding { severity: Severity::Info, ..f } } else { f };
+    let late = |f: Finding| if starting(target) { Finding { severity: Severity::Info, ..f } } else { f };
     if let Some(why) = &target.unasked {
         // A pod that is not ready has its own line below.
         if pod.is_none_or(|p| p.ready) {
@@ -137,8 +144,8 @@ fn of_target(target: &TargetHealth, now: Timestamp) -> Vec<Finding> {
     }
     if let Some(pod) = pod.filter(|p| !p.ready) {
         let since = pod.since.map(|t| safe!(" for {}", units::duration(now.duration_since(t)))).unwrap_or_default();
-        let (severity, code, says) = if pod.starting {
-            (Severity::Info, "pod-starting", safe!("{} is starting, within the time that its startupProbe gives it", name))
+        let (severity, code, says) = if starting(target) {
+            (Severity::Info, "pod-starting", safe!("{} is starting, within the time that its probes give it", name))
         } else {
             (Severity::Failed, "pod-not-ready", safe!("{} has not been ready{}", name, since))
         };
@@ -223,7 +230,18 @@ fn versions(facts: &HealthFacts) -> Vec<Finding> {
 }
 
 fn certificates(facts: &HealthFacts, now: Timestamp) -> Vec<Finding> {
-    facts.targets.iter().filter(|t| t.asked == Asked::Url).filter_map(|t| certificate(&t.name, t.certificate()?, now)).collect()
+    let urls = facts.targets.iter().filter(|t| t.asked == Asked::Url).filter_map(|t| certificate(&t.name, t.certificate()?, now));
+    // A pod shows its certificate to whoever asks it, and the kubelet believes any: only that its time is over is wrong everywhere.
+    let pods = facts.targets.iter().filter(|t| t.asked == Asked::Pod).filter_map(|t| {
+        let (days, end) = (t.certificate()?.days_left(now)?, t.certificate()?.not_after?);
+        let says = if days < 0 {
+            safe!("{}: its certificate expired on {:.10}: the kubelet does not look, others will", t.name, Safe::name(end.to_string()))
+        } else {
+            safe!("{}: {}", t.name, ends(days, end))
+        };
+        (days <= CERTIFICATE_FAILED).then(|| Finding::new("certificate-ends", Severity::Warning, says))
+    });
+    urls.chain(pods).collect()
 }
 
 /// Whether a certificate is good for long enough; none: it is, or the exchange has said that it is refused.
@@ -245,12 +263,19 @@ pub fn certificate(name: &Safe, certificate: &Certificate, now: Timestamp) -> Op
         days if days <= CERTIFICATE_WARNING => Severity::Warning,
         _ => return None,
     };
+    Some(Finding::new("certificate-ends", severity, safe!("{}: {}", name, ends(days, end))))
+}
+
+fn ends(days: i64, end: Timestamp) -> Safe {
     let left = units::plural(usize::try_from(days).unwrap_or(0), "day", "days");
-    Some(Finding::new(
-        "certificate-ends",
-        severity,
-        safe!("{}: its certificate ends in {}, on {:.10}", name, left, Safe::name(end.to_string())),
-    ))
+    safe!("its certificate ends in {}, on {:.10}", left, Safe::name(end.to_string()))
+}
+
+/// Says that the certificate of a URL is about to end, where that is bad news already.
+pub(super) fn certificate_ends(target: &TargetHealth, now: Timestamp) -> Option<Safe> {
+    let certificate = target.certificate().filter(|c| target.asked == Asked::Url && c.verified)?;
+    let (days, end) = (certificate.days_left(now)?, certificate.not_after?);
+    (days <= CERTIFICATE_FAILED).then(|| ends(days, end))
 }
 
 /// The whole in a sentence.
@@ -266,7 +291,7 @@ pub fn headline(facts: &HealthFacts, findings: &[Finding]) -> Safe {
     };
     let Some(worst) = findings.iter().find(|f| f.severity > Severity::Info) else {
         let say = if urls + pods == 1 { "is well" } else { "are well" };
-        let starting = facts.targets.iter().filter(|t| t.pod.as_ref().is_some_and(|p| p.starting)).count();
+        let starting = facts.targets.iter().filter(|t| starting(t)).count();
         let starting = if starting > 0 { safe!(", {} of them still starting", starting) } else { Safe::EMPTY };
         let leaving = if leaving > 0 { safe!(", {} leaving", leaving) } else { Safe::EMPTY };
         return safe!("{} {}{}{}", counted(urls, pods), say, starting, leaving);

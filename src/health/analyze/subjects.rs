@@ -6,6 +6,7 @@ use crate::{
     safe,
     text::{Safe, units},
 };
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 /// How the name of a subject begins that is one pod alone: when it is gone, nothing is missing.
@@ -44,16 +45,18 @@ pub fn subjects(facts: &HealthFacts) -> Vec<SubjectSeen> {
         }
         of.entry(name).or_default().push(target);
     }
-    order.iter().filter_map(|name| Some(subject(name, of.get(name)?))).collect()
+    let now = facts.observed_at.unwrap_or_default();
+    order.iter().filter_map(|name| Some(subject(name, of.get(name)?, now))).collect()
 }
 
-fn subject(name: &Safe, targets: &[&TargetHealth]) -> SubjectSeen {
+fn subject(name: &Safe, targets: &[&TargetHealth], now: Timestamp) -> SubjectSeen {
     // Who is on the way in or out is neither well nor ill.
     let counted: Vec<&&TargetHealth> = targets.iter().filter(|t| !super::excused(t)).collect();
-    let conditions = counted.iter().map(|t| condition(t));
+    let conditions = counted.iter().map(|t| condition(t, now));
     let worst = conditions.max().unwrap_or(Condition::Unknown);
-    let ill: Vec<&&TargetHealth> = counted.iter().copied().filter(|t| condition(t) > Condition::Ok && condition(t) == worst).collect();
-    let mut said: Vec<Safe> = ill.iter().map(|t| trouble(t)).collect();
+    let ill: Vec<&&TargetHealth> =
+        counted.iter().copied().filter(|t| condition(t, now) > Condition::Ok && condition(t, now) == worst).collect();
+    let mut said: Vec<Safe> = ill.iter().map(|t| trouble(t, now)).collect();
     let names: Vec<&Safe> = ill.iter().map(|t| &t.name).take(3).collect();
     let says = match said.first() {
         None => Safe::EMPTY,
@@ -72,9 +75,10 @@ fn subject(name: &Safe, targets: &[&TargetHealth]) -> SubjectSeen {
     SubjectSeen { name: name.clone(), condition: worst, ms: ms.round() as u32, reached, says, evidence }
 }
 
-/// A pod that takes no requests is ill, whatever it says of itself.
-fn condition(target: &TargetHealth) -> Condition {
-    if target.pod.as_ref().is_some_and(|p| !p.ready) { Condition::Failed } else { target.condition }
+/// A pod that takes no requests is ill, whatever it says of itself; a URL whose certificate is about to end soon will be.
+fn condition(target: &TargetHealth, now: Timestamp) -> Condition {
+    let ill = target.pod.as_ref().is_some_and(|p| !p.ready) || super::certificate_ends(target, now).is_some();
+    if ill { Condition::Failed } else { target.condition }
 }
 
 /// A refusal and a 503 were reached, a timeout and an unknown host were not. A pod was: the cluster spoke of it.
@@ -89,12 +93,15 @@ fn reached(target: &TargetHealth) -> bool {
         })
 }
 
-fn trouble(target: &TargetHealth) -> Safe {
+fn trouble(target: &TargetHealth, now: Timestamp) -> Safe {
     let failed: Vec<&Safe> =
         target.health().into_iter().flat_map(|b| &b.components).filter(|c| c.condition == Condition::Failed).map(|c| &c.name).collect();
     let status = target.exchange.as_ref().and_then(|e| e.status);
     if let Some(fault) = target.exchange.as_ref().and_then(|e| e.fault.as_ref()) {
         return safe!("no whole answer: {}", fault.what);
+    }
+    if let Some(ends) = super::certificate_ends(target, now).filter(|_| target.condition != Condition::Failed) {
+        return ends;
     }
     match (&target.body, &target.unasked, status) {
         _ if !failed.is_empty() => safe!("{} failed", Safe::join(failed, ", ")),
@@ -110,7 +117,7 @@ fn trouble(target: &TargetHealth) -> Safe {
 mod tests {
     use super::*;
     use crate::{
-        answer::{Exchange, HttpFault},
+        answer::{Certificate, Exchange, HttpFault},
         health::analyze::tests::{pod, url},
     };
 
@@ -130,6 +137,28 @@ mod tests {
         assert_eq!(short, [("https://app.example.org", Condition::Ok), ("backend", Condition::Failed)]);
         assert_eq!(seen[1].says.as_str(), "redis failed, on 1 of 2 pods: web-1");
         assert!(seen[1].evidence[0].contains("Error 111") && seen[0].says.is_empty());
+    }
+
+    #[test]
+    fn a_certificate_that_is_about_to_end_is_told_while_it_still_holds() {
+        let now: Timestamp = "2026-11-21T03:00:00Z".parse().expect("a time");
+        for (hours, says) in [(30, "its certificate ends in 1 day, on 2026-11-22"), (24 * 5, "")] {
+            let mut target = url(200, &[("redis", Condition::Ok)]);
+            let certificate = Certificate {
+                subject: "app".into(),
+                names: Vec::new(),
+                issuer: "lab".into(),
+                self_signed: false,
+                not_before: None,
+                not_after: now.checked_add(jiff::SignedDuration::from_hours(hours)).ok(),
+                refused: None,
+                verified: true,
+            };
+            target.exchange.as_mut().expect("it was asked").certificate = Some(certificate);
+            let seen = subjects(&HealthFacts { observed_at: Some(now), targets: vec![target], ..HealthFacts::default() });
+            let condition = if says.is_empty() { Condition::Ok } else { Condition::Failed };
+            assert_eq!((seen[0].says.as_str(), seen[0].condition), (says, condition));
+        }
     }
 
     #[test]

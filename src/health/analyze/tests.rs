@@ -37,7 +37,7 @@ fn target(name: &'static str, asked: Asked, status: u16, parts: &[(&'static str,
 
 fn standing(ready: bool) -> PodStanding {
     let since = "2026-11-21T02:51:00Z".parse().ok();
-    PodStanding { ready, since, starting: false, leaving: false, restarts: 4, why: vec!["Unhealthy: 503".into()], image: None }
+    PodStanding { ready, since, starting: false, new: false, leaving: false, restarts: 4, why: vec!["Unhealthy: 503".into()], image: None }
 }
 
 pub fn url(status: u16, parts: &[(&'static str, Condition)]) -> TargetHealth {

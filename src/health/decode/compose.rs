@@ -64,6 +64,7 @@ fn target(raw: RawService, redact: &Redactor) -> TargetHealth {
             ready: ready || condition == Condition::Degraded,
             since: None,
             starting,
+            new: false,
             leaving: false,
             restarts: 0,
             why: vec![safe!("{}: {}", Safe::name(&raw.state), says)],

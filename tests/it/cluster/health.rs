@@ -8,7 +8,7 @@ use lab::{
 };
 
 /// A web server of busybox that says how it is.
-fn web(status: &str, body: &str) -> String {
+pub(super) fn web(status: &str, body: &str) -> String {
     let answer = format!(
         "HTTP/1.1 {status}\\r\\nContent-Type: application/json\\r\\nConnection: close\\r\\nContent-Length: {}\\r\\n\\r\\n{body}",
         body.len()
@@ -20,7 +20,7 @@ fn web(status: &str, body: &str) -> String {
     )
 }
 
-fn probed(container: &str) -> String {
+pub(super) fn probed(container: &str) -> String {
     let probe = "httpGet: {path: /api/health/, port: 8000, httpHeaders: [{name: Host, value: app.example.org}]}, periodSeconds: 1";
     container.replacen(
         '{',
@@ -29,7 +29,7 @@ fn probed(container: &str) -> String {
     )
 }
 
-fn deployment(name: &str, replicas: u32, container: &str) -> String {
+pub(super) fn deployment(name: &str, replicas: u32, container: &str) -> String {
     format!(
         "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec: {{replicas: {replicas}, progressDeadlineSeconds: 5, \
          selector: {{matchLabels: {{app: {name}}}}}, template: {{metadata: {{labels: {{app: {name}}}}}, spec: {{{QUICK}, containers: [{container}]}}}}}}\n"
@@ -42,10 +42,10 @@ fn service(name: &str, app: &str) -> String {
     )
 }
 
-const WELL: &str = r#"{"status":"healthy","db":"ok","redis":"ok"}"#;
-const ILL: &str = r#"{"status":"unhealthy","db":"ok","redis":"error: Error 111 connecting to redis:6379. Connection refused."}"#;
+pub(super) const WELL: &str = r#"{"status":"healthy","db":"ok","redis":"ok"}"#;
+pub(super) const ILL: &str = r#"{"status":"unhealthy","db":"ok","redis":"error: Error 111 connecting to redis:6379. Connection refused."}"#;
 
-fn namespace(hint: &str) -> Namespace {
+pub(super) fn namespace(hint: &str) -> Namespace {
     lab::get().cluster().namespace(hint)
 }
 
@@ -126,4 +126,9 @@ fn the_sandbox_with_a_degraded_pod_and_with_a_stuck_rollout() {
     ask("changes").ends(0).shows(&["deploy/backend", "stuck"]);
     harmed.restore().unwrap();
     ask("health backend").ends(0).shows(&["2 pods are well"]);
+    // The kubelet believes any certificate, so that this pod is ready.
+    let harmed = sandbox.traffic().harm("bad-certificate", &[]).unwrap();
+    ask("health deploy/tls-front").ends(0).shows(&["WARN", "its certificate expired on", "the kubelet does not look", "ready"]);
+    ask("health deploy/tls-front --fail-on warn").ends(4);
+    harmed.restore().unwrap();
 }

@@ -2,7 +2,8 @@
 
 use super::health;
 use lab::{
-    ports,
+    get, ports,
+    sandbox::Profile,
     web::{Authority, Nginx, Signed},
 };
 
@@ -55,4 +56,22 @@ fn each_certificate_is_told_apart() {
     assert!(plain.out.contains("400"), "{}", plain.out);
     let wrong = health(&format!("https://127.0.0.1:{}/", lab::ports::free().unwrap())).run().ends(1);
     assert!(wrong.out.contains("nothing listens there"), "{}", wrong.out);
+}
+
+#[test]
+fn the_bad_certificates_of_the_sandbox_are_found() {
+    // One process more: it harms none of the others.
+    let sandbox = get().sandbox_local(Profile::A);
+    let harmed = sandbox.traffic().harm("bad-certificate", &[]).unwrap();
+    let port = sandbox.ports["tls-front-1"];
+    let ask = |host: &str| health(&format!("https://{host}:{port}/api/health/"));
+    // Also where nobody trusts its authority, the end of its time is what is said.
+    ask("127.0.0.1").run().ends(1).shows(&["its certificate is refused: it expired 3d", "cert ended 3d ago"]);
+    ask("localhost").run().ends(1).shows(&["no authority of this machine signed it"]);
+    let authority = sandbox.secret("tls-front", "CA");
+    let trusting = |host: &str| ask(host).var("SSL_CERT_FILE", authority.to_str().unwrap()).run();
+    trusting("127.0.0.1").ends(1).shows(&["its certificate is refused: it expired 3d"]);
+    trusting("localhost").ends(1).shows(&["it is for intranet.example, not for localhost"]);
+    harmed.restore().unwrap();
+    trusting("127.0.0.1").ends(1).shows(&["nothing listens there"]);
 }

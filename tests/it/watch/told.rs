@@ -14,7 +14,7 @@ use std::{
 };
 
 /// A receiver that answers so the first times, and takes it then.
-fn receiver(first: Vec<Act>) -> Scripted {
+pub(super) fn receiver(first: Vec<Act>) -> Scripted {
     let count = AtomicUsize::new(0);
     Scripted::start(move |_| {
         let n = count.fetch_add(1, Ordering::SeqCst);
@@ -23,22 +23,22 @@ fn receiver(first: Vec<Act>) -> Scripted {
     .unwrap()
 }
 
-fn says(status: &str, more: &str) -> Act {
+pub(super) fn says(status: &str, more: &str) -> Act {
     Act::Say(format!("HTTP/1.1 {status}\r\n{more}Content-Length: 0\r\n\r\n").into_bytes())
 }
 
-fn place(channels: &str) -> Place {
+pub(super) fn place(channels: &str) -> Place {
     Place::with(&format!("    notify:\n      runbook: 'https://runbooks.example/site'\n      channels: {{{channels}}}\n"))
 }
 
 /// The states and marks of the alerts that a webhook got.
-fn alerts(of: &Scripted) -> Vec<(String, bool)> {
+pub(super) fn alerts(of: &Scripted) -> Vec<(String, bool)> {
     let parsed = of.told().into_iter().map(|text| serde_json::from_str::<Value>(&text).unwrap());
     parsed.map(|v| (v["alert"]["state"].as_str().unwrap().to_owned(), v["alert"]["again"].as_bool().unwrap())).collect()
 }
 
 #[track_caller]
-fn comes_to(of: &Scripted, count: usize) {
+pub(super) fn comes_to(of: &Scripted, count: usize) {
     eventually(SOON, || if of.told().len() >= count { Ok(()) } else { Err(format!("{:?}", of.told())) });
 }
 
@@ -76,6 +76,7 @@ fn every_kind_of_channel_is_told_of_the_begin_and_the_end() {
     watch.signal("TERM");
     let ran = watch.end(SOON);
     assert_eq!(ran.status, 143, "{}", ran.err);
+    assert!(ran.err.contains("; discord, hook, mail, own, pager, slack will be told"), "{}", ran.err);
     assert_eq!(alerts(&hook), [("firing".to_owned(), false), ("resolved".to_owned(), false)]);
     let told = [hook.told(), slack.told(), discord.told(), mails.mails(), vec![own()]].concat();
     assert!(told.iter().all(|text| text.contains("lab")), "{told:#?}");
@@ -155,6 +156,26 @@ fn an_end_at_any_step_loses_nothing_and_repeats_once_and_marked() {
     assert_eq!(killed(vec![busy], |place, hook| hook.told().len() == 1 && !written(place)), [firing(false), firing(false)]);
     // Taken, and that is known.
     assert_eq!(killed(vec![], |place, hook| hook.told().len() == 1 && place.kept().contains("\"letters\":[]")), [firing(false)]);
+}
+
+#[test]
+fn a_state_that_cannot_be_written_keeps_nobody_from_being_told() {
+    let hook = receiver(vec![]);
+    let place = place(&format!("hook: {{webhook: '{}'}}", hook.url("/hook")));
+    let patient = Patient::new();
+    let watch = place.watch("", &patient).start();
+    eventually(SOON, || if place.kept().contains("\"up\"") { Ok(()) } else { Err("not seen well yet".to_owned()) });
+    let folder = glob::glob(&format!("{}/state/obsctl/watch/*", place.0.path().display())).unwrap().flatten().next().unwrap();
+    // Not a full disk, but as hard to write to.
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::write(&folder, "no folder").unwrap();
+    patient.is(false);
+    comes_to(&hook, 1);
+    patient.is(true);
+    comes_to(&hook, 2);
+    watch.signal("INT");
+    watch.end(SOON).ends(130).warns(&["the state of the watch cannot be written"]);
+    assert_eq!(alerts(&hook), [("firing".to_owned(), false), ("resolved".to_owned(), false)]);
 }
 
 #[test]

@@ -1,5 +1,10 @@
-//! `lab bench queue OBSCTL`: what `obsctl queue` costs a broker, in the broker's own terms, and how long it takes beside redis-cli and
-//! Celery's own command. For `make bench`: prints a table and says which promise does not hold; no test depends on the time of a machine.
+//! `lab bench queue|health OBSCTL`: the promises that `make bench` holds obsctl to. Here, what `obsctl queue` costs a broker, in the broker's
+//! own terms, and how long it takes beside redis-cli and Celery's own command. Prints a table and says which promise does not hold; no test
+//! depends on the time of a machine.
+
+mod health;
+
+pub use health::health;
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -21,10 +26,7 @@ const SAMPLES: usize = 5;
 
 /// Prints the table; a broken promise is a failure at its end.
 pub fn queue(obsctl: &str) -> Result<String> {
-    let run = Run::claim()?;
-    let bench =
-        Bench { obsctl: fs::canonicalize(obsctl).doing(|| format!("finding {obsctl}"))?.display().to_string(), run, broken: Vec::new() };
-    bench.measure()
+    Bench::new(obsctl, Run::claim()?)?.measure()
 }
 
 /// Whether the size of a list tells that of its messages.
@@ -41,6 +43,15 @@ struct Bench {
 }
 
 impl Bench {
+    fn new(obsctl: &str, run: Run) -> Result<Self> {
+        let obsctl = fs::canonicalize(obsctl).doing(|| format!("finding {obsctl}"))?.display().to_string();
+        Ok(Self { obsctl, run, broken: Vec::new() })
+    }
+
+    fn end(self) -> Result<String> {
+        if self.broken.is_empty() { Ok(String::new()) } else { Err(Failure::new(format!("not as promised: {}", self.broken.join("; ")))) }
+    }
+
     fn measure(mut self) -> Result<String> {
         println!("queue depth: {QUEUES} queues × {} priorities, {MESSAGES} messages", PRIORITIES.len());
         let redis = RedisServer::start(RedisOptions::default())?;
@@ -58,7 +69,7 @@ impl Bench {
         redis.try_cli(&["LMOVE", "queue-0", "queue-0", "LEFT", "RIGHT"])?;
         self.sample(&redis, Size::Hidden)?;
         self.workers()?;
-        if self.broken.is_empty() { Ok(String::new()) } else { Err(Failure::new(format!("not as promised: {}", self.broken.join("; ")))) }
+        self.end()
     }
 
     fn depth(&mut self, app: &Celery, redis: &RedisServer) -> Result<()> {

@@ -26,6 +26,12 @@ pub fn run(pods: bool) -> Result<()> {
     story.slow_queue()?;
     story.lost_worker()?;
     story.slow_report()?;
+    if pods {
+        story.degraded_pod()?;
+        story.stuck_rollout()?;
+    } else {
+        story.bad_certificate()?;
+    }
     let down = if pods { "cargo run -q -p lab -- sandbox down --pods; make cluster-down" } else { "make demo-down" };
     say(&format!("The production stays up to play with:\n    {} logs --tail 20\nIt ends with: {down}", story.shown()));
     Ok(())
@@ -125,6 +131,54 @@ impl Story {
         say(
             "What it tells: every call reads all of shop_orderitem, since no index leads with product_id. The planner would take the proposed one at once; nothing was built, and nothing ran on the primary.",
         );
+        Ok(())
+    }
+
+    fn bad_certificate(&self) -> Result<()> {
+        let traffic = commands::driver(&self.folder)?;
+        let harmed = traffic.harm("bad-certificate", &[])?;
+        let url = format!("https://127.0.0.1:{}/api/health/", traffic.port("tls-front-1")?);
+        chapter("A partner: \"Your API is down since this morning.\" Here every page works. Is it up, for those who come from outside?");
+        let answer = self.answer(&["health", &url])?;
+        expect(answer["exit_status"] == 1, "it is bad news", &answer)?;
+        let certificate = &answer["facts"]["targets"][0]["exchange"]["certificate"];
+        expect(certificate["refused"].to_string().contains("expired 3d"), "the certificate has expired", certificate)?;
+        harmed.restore()?;
+        say(
+            "What it tells: the shop is well; the front before it shows a certificate that expired three days ago, and whoever verifies it hangs up.",
+        );
+        Ok(())
+    }
+
+    fn degraded_pod(&self) -> Result<()> {
+        let traffic = commands::driver(&self.folder)?;
+        let harmed = traffic.harm("degraded-pod", &[])?;
+        chapter("Monitoring says that the shop is up, some customers say that it is not. Is it up on every pod?");
+        let answer = self.answer(&["health", "backend", "--deep"])?;
+        expect(answer["exit_status"] == 1, "it is bad news", &answer)?;
+        let found = answer["findings"].to_string();
+        expect(found.contains("redis failed on backend-degraded"), "the pod and the part are named", &answer["findings"])?;
+        let well = answer["facts"]["targets"].as_array().map_or(0, |all| all.iter().filter(|t| t["condition"] == "ok").count());
+        expect(well == 2, "the two others are well", &answer["facts"])?;
+        expect(found.contains("redis works from here"), "redis itself is well", &answer["findings"])?;
+        harmed.restore()?;
+        say("What it tells: one pod of three cannot reach Redis, which works from here and for the others: compare that pod's REDIS_URL.");
+        Ok(())
+    }
+
+    fn stuck_rollout(&self) -> Result<()> {
+        let traffic = commands::driver(&self.folder)?;
+        let harmed = traffic.harm("stuck-rollout", &[])?;
+        chapter("A release went out minutes ago, and nobody sees its new pages. The shop is up. What changed?");
+        let answer = self.answer(&["health", "backend"])?;
+        expect(answer["exit_status"] == 1, "it is bad news", &answer)?;
+        let found = answer["findings"].to_string();
+        expect(found.contains("rollout of deploy/backend") && found.contains("stuck"), "the rollout is stuck", &answer["findings"])?;
+        expect(found.contains("ErrImageNeverPull"), "its image is not there", &answer["findings"])?;
+        let answer = self.answer(&["changes", "--since", "10m"])?;
+        expect(answer["facts"]["changes"].to_string().contains("no-such-release:2; stuck"), "the change is named", &answer["facts"])?;
+        harmed.restore()?;
+        say("What it tells: the new pod waits for an image that does not exist, the old ones serve on. The rollout is undone.");
         Ok(())
     }
 

@@ -22,12 +22,24 @@ pub struct MailServer {
 }
 
 impl MailServer {
+    /// One that takes every mail.
     pub fn start() -> Result<Self> {
+        Self::with("aiosmtpd.handlers.Mailbox")
+    }
+
+    /// One that `puts_off` the first mail, or `refuses` all: the classes of `mail_handlers.py`.
+    pub fn that(does: &str) -> Result<Self> {
+        Self::with(&format!("mail_handlers.{does}"))
+    }
+
+    fn with(handler: &str) -> Result<Self> {
         need::all("a mail server", &[need("/usr/lib/python3/dist-packages/aiosmtpd", "python3-aiosmtpd")])?;
         let (dir, port) = (tempfile::tempdir().doing(|| "making a folder")?, ports::free()?);
         let at = format!("127.0.0.1:{port}");
         let child = Start::new("aiosmtpd", "/usr/bin/python3")
-            .args(["-m", "aiosmtpd", "-n", "-l", &at, "-c", "aiosmtpd.handlers.Mailbox"])
+            .args(["-m", "aiosmtpd", "-n", "-l", &at, "-c", handler])
+            .env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/src"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .arg(dir.path().join("mails"))
             .child()?;
         let mut server = Self { child, dir, port };

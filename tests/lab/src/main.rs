@@ -7,6 +7,7 @@
 //!     lab demo [kubernetes]       the story that `make demo` tells
 //!     lab latency-proxy TO MS     a TCP proxy that adds MS of round-trip time before host:port TO; see `lab::latency`
 //!     lab bench queue OBSCTL      what `obsctl queue` costs a broker, beside redis-cli and Celery's own command
+//!     lab bench health OBSCTL     how long many endpoints take, beside curl, and what a watch over them costs
 //!     lab hold                    holds servers for the process at the other end of standard input
 
 use std::path::{Path, PathBuf};
@@ -47,11 +48,12 @@ fn command(words: &[&str]) -> Result<String> {
         ["demo", "kubernetes"] => demo::run(true).map(|()| String::new()),
         ["latency-proxy", to, ms] => latency::command(to, ms),
         ["bench", "queue", obsctl] => bench::queue(obsctl),
+        ["bench", "health", obsctl] => bench::health(obsctl),
         ["hold"] => holder::hold(None).map(|()| String::new()),
         ["hold", "--state", state] => holder::hold(Some(Path::new(state))).map(|()| String::new()),
         ["init", dir] => init::main(Path::new(dir)).map(|()| String::new()),
         _ => Err(Failure::new(
-            "usage: lab cluster up|down|build [FOLDER], lab sandbox up|down|traffic|restore, lab demo [kubernetes], lab latency-proxy TO MS, lab bench queue OBSCTL, lab hold",
+            "usage: lab cluster up|down|build [FOLDER], lab sandbox up|down|traffic|restore, lab demo [kubernetes], lab latency-proxy TO MS, lab bench queue|health OBSCTL, lab hold",
         )),
     }
 }

@@ -7,6 +7,7 @@
 pub mod commands;
 pub mod config;
 pub mod description;
+pub mod front;
 pub mod harm;
 pub mod local;
 pub mod manifests;

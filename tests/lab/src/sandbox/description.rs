@@ -71,6 +71,8 @@ pub enum Where {
 pub enum Ready {
     Tcp,
     Http(String),
+    /// Asked by the kubelet, which believes any certificate; a local process is ready when its port answers.
+    Https(String),
     Log(String),
 }
 

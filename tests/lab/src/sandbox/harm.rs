@@ -27,6 +27,8 @@ enum Step {
     Off(&'static str),
     /// It has one, which is ready.
     On(&'static str),
+    /// It serves.
+    Open(&'static str),
     /// One more pod of the app, which alone cannot reach Redis. In the cluster only, as the three below.
     Degrade(&'static str),
     /// That pod is deleted.
@@ -43,7 +45,7 @@ struct Harm {
     restore: &'static [Step],
 }
 
-const HARMS: [Harm; 9] = [
+const HARMS: [Harm; 10] = [
     Harm { name: "lost-worker", plant: &[Step::Messages, Step::Lose("celery-mail")], restore: &[Step::On("celery-mail"), Step::Messages] },
     Harm { name: "orphan-queue", plant: &[Step::Messages], restore: &[Step::Messages] },
     Harm { name: "dead-beat", plant: &[Step::Messages, Step::Off("celery-beat")], restore: &[Step::On("celery-beat"), Step::Messages] },
@@ -54,6 +56,7 @@ const HARMS: [Harm; 9] = [
     },
     Harm { name: "degraded-pod", plant: &[Step::Degrade("backend")], restore: &[Step::Heal("backend")] },
     Harm { name: "stuck-rollout", plant: &[Step::Stick("backend")], restore: &[Step::Unstick("backend")] },
+    Harm { name: "bad-certificate", plant: &[Step::Open("tls-front")], restore: &[Step::Off("tls-front")] },
     Harm { name: "eviction", plant: &[Step::Messages], restore: &[Step::Messages] },
     Harm { name: "lock-pileup", plant: &[Step::Messages], restore: &[Step::Messages] },
     Harm { name: "stale-statistics", plant: &[Step::Messages], restore: &[Step::Messages] },
@@ -150,7 +153,7 @@ impl Target {
         match (self, step) {
             (_, Step::Messages) => Ok(()),
             (Self::Local { holder, profile, .. }, Step::Lose(app) | Step::Off(app)) => switch(holder, *profile, app, Switch::Stop),
-            (Self::Local { holder, profile, .. }, Step::On(app)) => switch(holder, *profile, app, Switch::Start),
+            (Self::Local { holder, profile, .. }, Step::On(app) | Step::Open(app)) => switch(holder, *profile, app, Switch::Start),
             (_, Step::Degrade(app)) => self.degrade(app),
             (_, Step::Heal(app)) => self.kubectl(&["delete", "pod", &format!("{app}-degraded"), "--grace-period=0", "--force"]).map(drop),
             (_, Step::Stick(app)) => {
@@ -181,6 +184,10 @@ impl Target {
                     Ok(pods) => Err(format!("still there: {pods}")),
                     Err(failure) => Err(failure.to_string()),
                 })
+            }
+            (Self::Pods { .. }, Step::Open(app)) => {
+                self.kubectl(&["scale", &format!("deployment/{app}"), "--replicas=1"])?;
+                self.kubectl(&["rollout", "status", &format!("deployment/{app}"), "--timeout=120s"]).map(drop)
             }
             (Self::Pods { .. }, Step::On(app)) => {
                 self.kubectl(&["scale", &format!("deployment/{app}"), "--replicas=1"])?;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::description::{Description, Part, Ready, Values, Where, fill};
 use super::parts::{PGBIN, Parts, postgres_user};
 use super::traffic::{Seeds, Target, Traffic};
-use super::{Profile, config};
+use super::{Profile, config, front};
 use crate::failure::{Doing, Failure, Result};
 use crate::ports;
 use crate::postgres::binaries::own;
@@ -114,7 +114,13 @@ impl Processes {
             profile,
             logs: named.map(|(program, process)| (program.name.clone(), process.log().to_owned())).collect(),
             config: run.write("obsctl.yaml", config::local(&run.dir().join("logs"), &urls, &secrets))?,
-            ports: plan.programs.iter().filter(|program| program.port > 0).map(|program| (program.name.clone(), program.port)).collect(),
+            ports: plan
+                .programs
+                .iter()
+                .chain(&plan.idle)
+                .filter(|program| program.port > 0)
+                .map(|program| (program.name.clone(), program.port))
+                .collect(),
             target: Target::Local { python: parts.python.clone(), urls: urls.clone(), secrets, holder: holder.to_owned(), profile },
             urls,
         };
@@ -217,6 +223,7 @@ struct Prepared {
 struct Plan<'a> {
     /// Those that the description has none of run when somebody asks for them.
     idle: Vec<Program<'a>>,
+    dir: PathBuf,
     programs: Vec<Program<'a>>,
     values: Values,
     variables: BTreeMap<String, Values>,
@@ -225,6 +232,7 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn make(run: &Run, description: &'a Description, parts: &Parts, profile: Profile) -> Result<Self> {
         let mut values = description.passwords.clone();
+        values.extend(front::values()?);
         let mut know = |name: &str, value: String| values.insert(name.to_owned(), value);
         know("python", parts.python.display().to_string());
         know("sandbox", super::sources().display().to_string());
@@ -241,13 +249,14 @@ impl<'a> Plan<'a> {
                 know(&part.name, format!("127.0.0.1:{port}"));
                 know(&format!("{}.host", part.name), "127.0.0.1".to_owned());
                 know(&format!("{}.port", part.name), port.to_string());
-                if part.scratch {
-                    know("scratch", run.dir().join(&part.name).display().to_string());
-                }
                 programs.push(Program { part, name: format!("{}-{number}", part.name), port });
             }
             if part.replicas == 0 {
-                idle.push(Program { part, name: format!("{}-1", part.name), port: 0 });
+                let port = if part.port.is_some() { ports::free()? } else { 0 };
+                if part.scratch {
+                    run.folder(&part.name)?;
+                }
+                idle.push(Program { part, name: format!("{}-1", part.name), port });
             }
         }
         let mut variables = BTreeMap::new();
@@ -256,7 +265,7 @@ impl<'a> Plan<'a> {
                 description.variables(part)?.into_iter().map(|(name, value)| Ok((name, fill(&value, &values)?))).collect();
             variables.insert(part.name.clone(), filled?);
         }
-        Ok(Self { idle, programs, values, variables })
+        Ok(Self { dir: run.dir().to_owned(), idle, programs, values, variables })
     }
 
     fn servers(&self) -> usize {
@@ -299,6 +308,7 @@ impl<'a> Plan<'a> {
     fn command(&self, program: &Program<'_>) -> Result<Start> {
         let mut values = self.values.clone();
         values.insert("port".to_owned(), program.port.to_string());
+        values.insert("scratch".to_owned(), self.dir.join(&program.part.name).display().to_string());
         values.insert("worker".to_owned(), format!("{}@%h", program.name));
         let words: Result<Vec<String>> = program.part.command.iter().map(|word| fill(word, &values)).collect();
         let words = words?;
@@ -323,7 +333,9 @@ fn wait_ready(ready: Option<&Ready>, port: u16, begun: usize, process: &mut Proc
     let log = process.log().to_owned();
     match ready {
         None => Ok(()),
-        Some(Ready::Tcp) => process.wait_ready(PATIENCE, || if ports::answers(address) { Ok(()) } else { Err("nobody listens".into()) }),
+        Some(Ready::Tcp | Ready::Https(_)) => {
+            process.wait_ready(PATIENCE, || if ports::answers(address) { Ok(()) } else { Err("nobody listens".into()) })
+        }
         Some(Ready::Http(path)) => process.wait_ready(PATIENCE, || get(address, path)),
         Some(Ready::Log(words)) => process.wait_ready(PATIENCE, || {
             let text = fs::read(&log).unwrap_or_default();

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Profile;
 use super::description::{Description, Part, Ready, Values, Where, fill};
 use super::parts::PGBIN;
+use super::{Profile, front};
 use crate::failure::Result;
 
 /// The path of the data folder in its pod.
@@ -31,8 +31,9 @@ pub struct Place {
 }
 
 /// What every pod of a kind is told, whatever its address.
-pub fn values(description: &Description, profile: Profile) -> Values {
+pub fn values(description: &Description, profile: Profile) -> Result<Values> {
     let mut values = description.passwords.clone();
+    values.extend(front::values()?);
     let mut know = |name: &str, value: String| values.insert(name.to_owned(), value);
     know("pgbin", PGBIN.to_owned());
     know("profile", profile.to_string());
@@ -47,7 +48,7 @@ pub fn values(description: &Description, profile: Profile) -> Values {
         know(&format!("{}.host", part.name), part.name.clone());
         know(&format!("{}.port", part.name), port.to_string());
     }
-    values
+    Ok(values)
 }
 
 /// Secrets, ConfigMaps and Services: what exists before any pod.
@@ -172,6 +173,10 @@ fn container(description: &Description, part: &Part, values: &Values, place: &Pl
             // Beside a build the first answer takes minutes; nobody restarts it for that.
             container["startupProbe"] = probe(part, "/healthz", 2, 150);
         }
+        Some(Ready::Https(path)) => {
+            container["readinessProbe"] = probe(part, path, 2, 3);
+            container["readinessProbe"]["httpGet"]["scheme"] = "HTTPS".into();
+        }
         Some(Ready::Log(_)) | None => {}
     }
     Ok(container)
@@ -233,7 +238,7 @@ mod tests {
             postgres_user: 101,
             addresses: Values::from([("postgres".to_owned(), "10.96.0.9".to_owned())]),
         };
-        let values = values(&description, Profile::B);
+        let values = values(&description, Profile::B).unwrap();
         let secret = ground(&description, &values).unwrap().into_iter().find(|object| object["metadata"]["name"] == "backend-env").unwrap();
         assert_eq!(secret["stringData"]["DATABASE_URL"], "postgres://shop_app:Sh0p-App-7Kq2@postgres:5432/shop");
         for part in description.parts(Where::Pods) {

@@ -15,7 +15,8 @@ use crate::process::{self, Start};
 use crate::run::Run;
 use crate::venv::{self, lock};
 
-const NEEDS: [Need; 3] = [
+const NEEDS: [Need; 4] = [
+    need("/usr/sbin/nginx", "nginx"),
     need("/usr/lib/postgresql/15/bin/postgres", "postgresql-15"),
     need("/usr/share/postgresql/15/extension/pg_stat_statements.control", "postgresql-15"),
     need("/usr/bin/redis-server", "redis-server"),

@@ -38,7 +38,7 @@ impl PodSandbox {
         let description = Description::read()?;
         let parts = Parts::ready(&Run::claim()?, &description)?;
         let namespace = cluster.namespace("shop");
-        let values = manifests::values(&description, profile);
+        let values = manifests::values(&description, profile)?;
         apply(&namespace, manifests::ground(&description, &values)?)?;
         let place = place(&namespace, &parts)?;
 
@@ -117,7 +117,7 @@ fn wait_ready(namespace: &Namespace, part: &Part) -> Result<()> {
     let words = match &part.ready {
         // The data folder is migrated already: the job only shows what a deployment has.
         _ if part.job => return Ok(()),
-        Some(Ready::Tcp | Ready::Http(_)) => {
+        Some(Ready::Tcp | Ready::Http(_) | Ready::Https(_)) => {
             return kubectl_wait(namespace, "condition=available", &format!("deployment/{}", part.name)).map_err(|failure| tell(&failure));
         }
         Some(Ready::Log(words)) => words,

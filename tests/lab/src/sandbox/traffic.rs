@@ -8,8 +8,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::Profile;
-use crate::failure::{Doing, Result};
+use super::local::Info;
+use crate::failure::{Doing, Failure, Result};
+use crate::hand::Line;
 use crate::process::Start;
+use crate::protocol::{Part, Request};
 
 /// Seconds for which `slow-queue` keeps the mail worker busy in tests; a person asks for 40.
 pub const SLOW_SECONDS: &str = "4";
@@ -108,6 +111,15 @@ pub struct Traffic {
 impl Traffic {
     pub fn new(target: Target, seeds: Seeds) -> Self {
         Self { target, seeds }
+    }
+
+    /// The port of a process of local ones: `tls-front-1`.
+    pub fn port(&self, process: &str) -> Result<u16> {
+        let Target::Local { holder, profile, .. } = &self.target else {
+            return Err(Failure::new("pods have ports of their own"));
+        };
+        let info: Info = Line::to_socket(holder)?.ask(&Request::Need(Part::Sandbox(*profile)))?;
+        info.ports.get(process).copied().ok_or_else(|| Failure::new(format!("{process} has no port")))
     }
 
     pub fn target(&self) -> &Target {
