@@ -117,7 +117,7 @@ impl Round {
     /// A look that somebody else has taken.
     pub fn given(subjects: Vec<Given>, changes: Vec<Safe>, now: Timestamp) -> Self {
         let facts = HealthFacts { observed_at: Some(now), ..HealthFacts::default() };
-        Self { facts, blind: None, plan: Plan::default(), given: Some((subjects, changes)) }
+        Self { facts, blind: None, cluster_ms: None, plan: Plan::default(), given: Some((subjects, changes)) }
     }
 
     /// What there is to watch, and how it is.
