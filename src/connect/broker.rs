@@ -46,7 +46,7 @@ pub enum ResultBackend {
     /// Nothing says it. Many applications say it in their code.
     Unsaid,
     /// In a Redis, not yet dialled.
-    Redis(BrokerLink),
+    Redis(Box<BrokerLink>),
     /// In the environment's database of this name, by django-celery-results.
     Django(String),
     /// In a kind of store that is not read: `rpc`, `db+postgresql`, `s3`.
@@ -302,7 +302,7 @@ impl ResultBackend {
     pub async fn resolve(around: &Surroundings<'_>) -> Result<Self> {
         match &around.env.results {
             Some(Results::DjangoDb(name)) => Ok(Self::Django(name.value.clone())),
-            Some(Results::At(endpoint)) => BrokerLink::resolve(&Broker::at((**endpoint).clone()), around).await.map(Self::Redis),
+            Some(Results::At(endpoint)) => BrokerLink::resolve(&Broker::at((**endpoint).clone()), around).await.map(|link| Self::Redis(Box::new(link))),
             Some(Results::Said(value)) => {
                 let said = around.secrets.resolve(value).await?;
                 let endpoint = Endpoint::at(Address::Url(value.clone()), Via::Direct);
@@ -331,7 +331,7 @@ impl ResultBackend {
             "redis" | "rediss" | "sentinel" | "redis+socket" | "unix" => {
                 let hint = around.hint(&endpoint).await?;
                 let link = BrokerLink::to(Broker::at(endpoint), hint, BrokerUrl::parse(said)?, from, warnings, around).await?;
-                Ok(Self::Redis(link))
+                Ok(Self::Redis(Box::new(link)))
             }
             other => Ok(Self::Elsewhere(Safe::name(other))),
         }
