@@ -37,17 +37,17 @@ fn it_ends_by_itself_with_what_it_knows() {
     assert_eq!(ran.err, "watching 1 subject every 150 ms; nobody is told: the configuration names no channel for that\n");
     patient.is(false);
     // A silence: nobody is told, and the summary is as bad as things are.
-    let ran = place.watch("--for 1500ms --silence 1h -o json", &patient).run().ends(1);
+    let ran = place.watch("--for 4s --silence 1h -o json", &patient).run().ends(1);
     let json = ran.json();
     assert_eq!((&json["kind"], &json["verdict"]), (&"watch".into(), &"failed".into()));
     assert_eq!((&json["facts"]["untold"], &json["findings"][0]["code"]), (&0.into(), &"subject-down".into()), "{json:#}");
     // What is still there when it is over is told.
-    let told = place.watch("--for 1s -o ndjson", &patient).run().ends(1).ndjson();
+    let told = place.watch("--for 3s -o ndjson", &patient).run().ends(1).ndjson();
     assert_eq!((&told[0]["kind"], &told[0]["alert"]["state"]), (&"obsctl.alert".into(), &"firing".into()), "{told:#?}");
     assert_eq!(told.len(), 2, "{told:#?}");
     // Always in a window.
     let quiet = Place::with("    watch: {windows: [{from: '00:00', lasts: 24h}]}\n");
-    let ran = quiet.watch("--for 1500ms", &patient).run().ends(1);
+    let ran = quiet.watch("--for 4s", &patient).run().ends(1);
     assert_eq!(ran.count("FAILED    "), 0, "{}", ran.out);
     Place::with("    watch: {windows: [{from: '25:00', lasts: 24h}]}\n").watch("", &patient).run().ends(2).warns(&["no clock time"]);
 }
