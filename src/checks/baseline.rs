@@ -58,7 +58,11 @@ impl Baseline {
     /// A sentence: it is none, or of another version.
     pub fn read(bytes: &[u8]) -> Result<Self, Safe> {
         let kept: Self = serde_json::from_slice(bytes).map_err(|_| Safe::from("this is nothing that obsctl check --save has written"))?;
-        if kept.obsctl_checks == VERSION { Ok(kept) } else { Err(safe!("it is of version {}, and this obsctl reads {}", kept.obsctl_checks, VERSION)) }
+        if kept.obsctl_checks == VERSION {
+            Ok(kept)
+        } else {
+            Err(safe!("it is of version {}, and this obsctl reads {}", kept.obsctl_checks, VERSION))
+        }
     }
 
     /// What a run is against this one.
@@ -90,7 +94,13 @@ impl Baseline {
                 if grew || (crossed && i == 0) {
                     let shown = |n| super::model::amount(n, figure.unit);
                     let (then, now) = (shown(*then), shown(now));
-                    found.worse.push(WorseFigure { check: check.name.clone(), figure: figure.named(), before: then, now, crossed: crossed && i == 0 });
+                    found.worse.push(WorseFigure {
+                        check: check.name.clone(),
+                        figure: figure.named(),
+                        before: then,
+                        now,
+                        crossed: crossed && i == 0,
+                    });
                 }
             }
         }
@@ -149,7 +159,9 @@ mod tests {
             spec.fail = vec![Threshold::parse("oldest > 10m", &spec.kind).expect("good")];
             spec
         });
-        let of = |s: f64| -> Glance { Ok(Sighting { figures: vec![Figure::number("oldest", "mail", Unit::Seconds, s)], ..Sighting::default() }) };
+        let of = |s: f64| -> Glance {
+            Ok(Sighting { figures: vec![Figure::number("oldest", "mail", Unit::Seconds, s)], ..Sighting::default() })
+        };
         let glances: Vec<Glance> = seconds.iter().map(|(_, s)| of(*s)).collect();
         let checks: Vec<_> = specs.zip(&glances).collect();
         evaluate(&checks, &mut CheckHistory::default(), Timestamp::UNIX_EPOCH)
@@ -162,7 +174,10 @@ mod tests {
         let mut after = run(&[("a", 700.0), ("b", 800.0), ("c", 1.0), ("d", 130.0), ("e", 900.0)]);
         let found = before.compare(&after);
         let names = |all: &[Safe]| all.iter().map(Safe::to_string).collect::<Vec<_>>();
-        assert_eq!((names(&found.new), names(&found.fixed), names(&found.still)), (vec!["b".into(), "e".into()], vec!["c".into()], vec!["a".into()]));
+        assert_eq!(
+            (names(&found.new), names(&found.fixed), names(&found.still)),
+            (vec!["b".into(), "e".into()], vec!["c".into()], vec!["a".into()])
+        );
         assert_eq!(names(&found.gone), ["gone"]);
         let worse: Vec<(&str, bool)> = found.worse.iter().map(|w| (w.check.as_str(), w.crossed)).collect();
         assert_eq!(worse, [("b", true), ("d", false)]);

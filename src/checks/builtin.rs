@@ -30,7 +30,8 @@ pub const WINDOW: SignedDuration = SignedDuration::from_mins(30);
 /// Findings about the Redis itself.
 pub const REDIS: &[&str] = &["redis-eviction", "redis-memory", "redis-snapshot", "redis-log", "redis-replica"];
 /// Findings about workers.
-const WORKERS: &[&str] = &["silent-workers", "no-workers", "held-by-dead-worker", "hoarding", "redelivery-overdue", "redelivery-near", "duplicates-to-come"];
+const WORKERS: &[&str] =
+    &["silent-workers", "no-workers", "held-by-dead-worker", "hoarding", "redelivery-overdue", "redelivery-near", "duplicates-to-come"];
 /// Findings about beat.
 pub const BEAT: &[&str] = &["beat-late"];
 const RESTARTS: &[&str] = &["pod-restarted", "pod-crash-loops", "pod-oom-killed"];
@@ -38,15 +39,42 @@ const ROLLOUT: &[&str] = &["rollout-stuck"];
 const RELEASE: &[&str] = &["releases-differ"];
 const EVENTS: &[&str] = &["pod-evicted", "node-in-trouble", "job-failed", "pod-not-placed"];
 const NOT_PODS: &[&str] = &[
-    "pod-restarted", "pod-crash-loops", "pod-oom-killed", "rollout-stuck", "releases-differ", "pod-evicted", "node-in-trouble", "job-failed", "pod-not-placed",
+    "pod-restarted",
+    "pod-crash-loops",
+    "pod-oom-killed",
+    "rollout-stuck",
+    "releases-differ",
+    "pod-evicted",
+    "node-in-trouble",
+    "job-failed",
+    "pod-not-placed",
 ];
 const CERTIFICATES: &[&str] = &["certificate-ends", "certificate-unverified", "certificate-refused"];
 /// Said by the checks of pods, certificates and releases already.
-const NOT_HEALTH: &[&str] =
-    &["certificate-ends", "certificate-unverified", "certificate-refused", "pod-not-ready", "versions-differ", "rollout-stuck", "metrics-open", "liveness-checks-dependencies"];
+const NOT_HEALTH: &[&str] = &[
+    "certificate-ends",
+    "certificate-unverified",
+    "certificate-refused",
+    "pod-not-ready",
+    "versions-differ",
+    "rollout-stuck",
+    "metrics-open",
+    "liveness-checks-dependencies",
+];
 const NOT_QUEUE: &[&str] = &[
-    "redis-eviction", "redis-memory", "redis-snapshot", "redis-log", "redis-replica", "silent-workers", "no-workers", "held-by-dead-worker", "hoarding",
-    "redelivery-overdue", "redelivery-near", "duplicates-to-come", "beat-late",
+    "redis-eviction",
+    "redis-memory",
+    "redis-snapshot",
+    "redis-log",
+    "redis-replica",
+    "silent-workers",
+    "no-workers",
+    "held-by-dead-worker",
+    "hoarding",
+    "redelivery-overdue",
+    "redelivery-near",
+    "duplicates-to-come",
+    "beat-late",
 ];
 const CONNECTIONS: &[&str] = &["connections-nearly-used-up"];
 const SESSIONS: &[&str] = &["idle-in-transaction", "long-running-statement", "many-idle-in-transaction"];
@@ -58,12 +86,12 @@ pub fn runbook(has: &Estate) -> Vec<CheckSpec> {
     let mut all = Vec::new();
     if has.cluster {
         let pods = || CheckKind::Kubernetes(ClusterAsk { targets: Vec::new(), since: WINDOW, reason: None });
-        let check = |name: &str, judged_by, route| CheckSpec { judged_by, route, ..CheckSpec::new(name, pods()) };
-        all.push(check("events", JudgedBy::Codes(EVENTS), CheckRoute::Notify));
-        all.push(check("restarts", JudgedBy::Codes(RESTARTS), CheckRoute::Page));
-        all.push(check("rollout", JudgedBy::Codes(ROLLOUT), CheckRoute::Page));
-        all.push(check("pods", JudgedBy::Others(NOT_PODS), CheckRoute::Page));
-        all.push(check("release", JudgedBy::Codes(RELEASE), CheckRoute::Notify));
+        let check = |name: &str, judged_by, route, aim| CheckSpec { judged_by, route, aim: Some(aim), ..CheckSpec::new(name, pods()) };
+        all.push(check("events", JudgedBy::Codes(EVENTS), CheckRoute::Notify, "no eviction, no failed job, no node in trouble"));
+        all.push(check("restarts", JudgedBy::Codes(RESTARTS), CheckRoute::Page, "no OOM kill, fewer than 3 restarts in 30m"));
+        all.push(check("rollout", JudgedBy::Codes(ROLLOUT), CheckRoute::Page, "none is stuck"));
+        all.push(check("pods", JudgedBy::Others(NOT_PODS), CheckRoute::Page, "all of them ready"));
+        all.push(check("release", JudgedBy::Codes(RELEASE), CheckRoute::Notify, "one everywhere"));
     }
     if has.broker {
         let check = |name: &str, kind, judged_by, route, needs: &[&str]| {
@@ -80,22 +108,29 @@ pub fn runbook(has: &Estate) -> Vec<CheckSpec> {
     for (i, database) in has.databases.iter().enumerate() {
         let name = |what: &str| if i == 0 { what.to_owned() } else { format!("{database} {what}") };
         let first = name("postgres");
-        let check = |what: &str, judged_by, route| {
+        let check = |what: &str, judged_by, route, aim| {
             let kind = CheckKind::Postgres(database.clone());
-            CheckSpec { judged_by, route, needs: vec![first.clone()], ..CheckSpec::new(name(what), kind) }
+            CheckSpec { judged_by, route, aim: Some(aim), needs: vec![first.clone()], ..CheckSpec::new(name(what), kind) }
         };
-        all.push(CheckSpec { needs: Vec::new(), ..check("postgres", JudgedBy::Answering, CheckRoute::Page) });
-        all.push(check("blocked", JudgedBy::Codes(BLOCKED), CheckRoute::Page));
-        all.push(check("sessions", JudgedBy::Codes(SESSIONS), CheckRoute::Notify));
-        all.push(check("connections", JudgedBy::Codes(CONNECTIONS), CheckRoute::Page));
-        all.push(check("lag", JudgedBy::Codes(LAG), CheckRoute::Notify));
+        all.push(CheckSpec { needs: Vec::new(), ..check("postgres", JudgedBy::Answering, CheckRoute::Page, "it answers") });
+        all.push(check("blocked", JudgedBy::Codes(BLOCKED), CheckRoute::Page, "nobody waits long for a lock"));
+        all.push(check("sessions", JudgedBy::Codes(SESSIONS), CheckRoute::Notify, "no long statement, no transaction that idles"));
+        all.push(check("connections", JudgedBy::Codes(CONNECTIONS), CheckRoute::Page, "fewer than 90 % in use"));
+        all.push(check("lag", JudgedBy::Codes(LAG), CheckRoute::Notify, "a replica less than 30 s behind"));
     }
     if has.endpoints {
         let health = || CheckKind::Health(HealthAsk::default());
-        let mut check = CheckSpec { judged_by: JudgedBy::Others(NOT_HEALTH), route: CheckRoute::Page, ..CheckSpec::new("health", health()) };
+        let mut check =
+            CheckSpec { judged_by: JudgedBy::Others(NOT_HEALTH), route: CheckRoute::Page, ..CheckSpec::new("health", health()) };
         all.push(check.clone());
         check.name = "certificates".into();
-        all.push(CheckSpec { judged_by: JudgedBy::Codes(CERTIFICATES), route: CheckRoute::Notify, on_no_data: OnNoData::Ok, ..check });
+        all.push(CheckSpec {
+            judged_by: JudgedBy::Codes(CERTIFICATES),
+            aim: Some("good for 14 days more"),
+            route: CheckRoute::Notify,
+            on_no_data: OnNoData::Ok,
+            ..check
+        });
     }
     if has.logs {
         let logs = LogsAsk {

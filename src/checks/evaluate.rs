@@ -7,7 +7,7 @@ use super::{
     kinds::{BlindSpot, Glance, MissingFigure, Sighting},
     model::{BoundSaid, CheckFacts, CheckResult, CheckStatus, Figure, Quantity, RootCause, Unanswered},
     spec::{CheckSpec, JudgedBy, OnNoData},
-    threshold::{Versus, Relation, Threshold},
+    threshold::{Relation, Threshold, Versus},
 };
 use crate::{
     answer::Severity,
@@ -88,7 +88,8 @@ fn blind(spec: &CheckSpec, spot: &BlindSpot, result: &mut CheckResult) {
     // Who asks whether it answers has his answer.
     if ill && spec.thresholds().any(|t| t.figure == "reachable") {
         let missing = spec.kind.figures().iter().filter(|f| f.name != "reachable");
-        let missing = missing.map(|f| MissingFigure { figure: f.name, why: spot.why, says: spot.says.clone(), hint: None, partly: false }).collect();
+        let missing =
+            missing.map(|f| MissingFigure { figure: f.name, why: spot.why, says: spot.says.clone(), hint: None, partly: false }).collect();
         let figures = vec![Figure::flag("reachable", Safe::EMPTY, false)];
         compare(spec, &Sighting { figures, missing, evidence: vec![spot.says.clone()], ..Sighting::default() }, result);
         return;
@@ -132,14 +133,17 @@ fn compare(spec: &CheckSpec, seen: &Sighting, result: &mut CheckResult) {
                 }
             }
         }
-        let asked_for_absent = subjects.iter().find(|s| !figures.iter().any(|f| f.of.as_str() == s.as_str()) && figures.iter().any(|f| !f.of.is_empty()));
+        let asked_for_absent =
+            subjects.iter().find(|s| !figures.iter().any(|f| f.of.as_str() == s.as_str()) && figures.iter().any(|f| !f.of.is_empty()));
         let of_body = threshold.figure.starts_with(['$', 'h']) && threshold.figure.contains([' ', '$']);
         let missing = seen.missing.iter().find(|m| m.figure == threshold.figure || (m.figure.is_empty() && of_body));
         // A figure that is partly measured and breached is bad news all the same; without a breach it proves nothing.
         if breached.is_empty() && (compared == 0 || asked_for_absent.is_some() || missing.is_some_and(|m| m.partly)) {
             let (why, says) = match (missing, asked_for_absent) {
                 (Some(m), _) => (m.why, m.says.clone()),
-                (None, Some(subject)) => (Unanswered::NoData, safe!("there is no {} of {}", Safe::name(&threshold.figure), Safe::name(subject))),
+                (None, Some(subject)) => {
+                    (Unanswered::NoData, safe!("there is no {} of {}", Safe::name(&threshold.figure), Safe::name(subject)))
+                }
                 (None, None) => (Unanswered::NoData, safe!("there is no {} to compare", Safe::name(&threshold.figure))),
             };
             result.next.extend(missing.and_then(|m| m.hint.clone()));
@@ -166,7 +170,8 @@ fn compare(spec: &CheckSpec, seen: &Sighting, result: &mut CheckResult) {
             result.want = if spec.want.iter().any(|t| std::ptr::eq(t, threshold)) { threshold.says.clone() } else { threshold.opposite() };
             result.figures.sort_by_key(|f| *f != figure);
             result.evidence.clone_from(&seen.evidence);
-            let about = seen.findings.iter().filter(|f| f.finding.severity >= Severity::Warning && f.of.as_ref().is_none_or(|of| *of == figure.of));
+            let about =
+                seen.findings.iter().filter(|f| f.finding.severity >= Severity::Warning && f.of.as_ref().is_none_or(|of| *of == figure.of));
             for finding in about.take(2) {
                 result.next.extend(finding.finding.next.iter().cloned());
             }
@@ -280,7 +285,8 @@ fn lasting(spec: &CheckSpec, result: &mut CheckResult, history: &mut CheckHistor
             Lasting::Counts(since) => result.since = Some(since),
             Lasting::NoHistory => {
                 if lasts.is_some() {
-                    result.note = Some(safe!("for {}: no earlier run is known, so it counts at once", units::duration(lasts.unwrap_or_default())));
+                    result.note =
+                        Some(safe!("for {}: no earlier run is known, so it counts at once", units::duration(lasts.unwrap_or_default())));
                 }
             }
             Lasting::NotYet(since) => {
@@ -296,7 +302,12 @@ fn lasting(spec: &CheckSpec, result: &mut CheckResult, history: &mut CheckHistor
 /// What needs something that is not well is not judged: it has one root, and one line. A check that is well stays well.
 fn suppress(checks: &[(CheckSpec, &Glance)], results: &mut [CheckResult]) -> Vec<RootCause> {
     let at: BTreeMap<&str, usize> = checks.iter().enumerate().map(|(i, (spec, _))| (spec.name.as_str(), i)).collect();
-    let ill: BTreeSet<usize> = results.iter().enumerate().filter(|(_, r)| matches!(r.status, CheckStatus::Failed | CheckStatus::Unknown)).map(|(i, _)| i).collect();
+    let ill: BTreeSet<usize> = results
+        .iter()
+        .enumerate()
+        .filter(|(_, r)| matches!(r.status, CheckStatus::Failed | CheckStatus::Unknown))
+        .map(|(i, _)| i)
+        .collect();
     let mut skipped_by: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (i, (spec, _)) in checks.iter().enumerate() {
         if results.get(i).is_none_or(|r| r.status <= CheckStatus::Skipped) {

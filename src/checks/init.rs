@@ -69,7 +69,8 @@ fn subjects(of: &FirstFile<'_>, check: &str, figure: &str) -> Vec<Safe> {
 
 /// Text as YAML takes it whatever it holds.
 fn quoted(text: &str) -> Safe {
-    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/')) && text.starts_with(|c: char| c.is_ascii_alphabetic());
+    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'))
+        && text.starts_with(|c: char| c.is_ascii_alphabetic());
     // A `${` would be a variable.
     let inner = Safe::name(text.replace('\'', "''").replace("${", "$${"));
     if plain { Safe::name(text) } else { safe!("'{}'", inner) }
@@ -97,7 +98,11 @@ fn broker(of: &FirstFile<'_>, page: &mut Page) {
         return;
     }
     let t = of.thresholds;
-    page.lines(&["", "  # Celery. Redis first: whatever else is wrong with queues, it comes from there.", "  - {name: redis, redis: true, route: page, tags: [celery]}"]);
+    page.lines(&[
+        "",
+        "  # Celery. Redis first: whatever else is wrong with queues, it comes from there.",
+        "  - {name: redis, redis: true, route: page, tags: [celery]}",
+    ]);
     page.lines(&[
         "  - {name: workers, workers: true, needs: redis, route: page, tags: [celery]}",
         "  # When beat is dead every queue is empty, and looks well.",
@@ -140,7 +145,10 @@ fn databases(of: &FirstFile<'_>, page: &mut Page) {
         let unseen = of.facts.checks.iter().find(|c| c.name.as_str() == sessions).and_then(|c| c.note.clone());
         let transaction = |length: &'static str| if unseen.is_some() { Safe::EMPTY } else { safe!(", longest_transaction > {}", length) };
         if let Some(why) = &unseen {
-            page.line(safe!("  # Of its transactions not all can be seen: {}. GRANT pg_monitor to that role, and add longest_transaction > 5m.", *why));
+            page.line(safe!(
+                "  # Of its transactions not all can be seen: {}. GRANT pg_monitor to that role, and add longest_transaction > 5m.",
+                *why
+            ));
         }
         page.line(safe!(
             "  - {{name: {}, postgres: {}, warn: [connections > 90%{}], fail: [connections > 95%{}], needs: {}, tags: [database]}}",
@@ -151,7 +159,12 @@ fn databases(of: &FirstFile<'_>, page: &mut Page) {
             name("postgres")
         ));
         page.line(safe!("  # Nobody waits for a lock for long where nothing is wrong; a moment is ordinary, so it has to last."));
-        page.line(safe!("  - {{name: {}, postgres: {}, fail: blocked > 0, for: 1m, needs: {}, tags: [database]}}", name("blocked"), asked, name("postgres")));
+        page.line(safe!(
+            "  - {{name: {}, postgres: {}, fail: blocked > 0, for: 1m, needs: {}, tags: [database]}}",
+            name("blocked"),
+            asked,
+            name("postgres")
+        ));
     }
 }
 
@@ -159,14 +172,22 @@ fn endpoints(of: &FirstFile<'_>, page: &mut Page) {
     if !of.has.endpoints {
         return;
     }
-    page.lines(&["", "  # What the application says of itself, on every pod and through the balancer.", "  - {name: health, health: all, route: page, tags: [web]}"]);
+    page.lines(&[
+        "",
+        "  # What the application says of itself, on every pod and through the balancer.",
+        "  - {name: health, health: all, route: page, tags: [web]}",
+    ]);
     for url in of.urls.iter().take(LISTED) {
         let named = quoted(&format!("url {url}"));
         page.line(safe!("  - {{name: {}, http: {}, want: status < 500, fail: time > 5s, tags: [web]}}", named, quoted(url)));
         if let Some(host) = url.strip_prefix("https://").map(|rest| rest.split('/').next().unwrap_or(rest)) {
             let address = if host.contains(':') { host.to_owned() } else { format!("{host}:443") };
             page.line(safe!("  # Time enough to renew it in working hours."));
-            page.line(safe!("  - {{name: {}, tls: {}, warn: certificate < 14d, fail: certificate < 3d, tags: [web]}}", quoted(&format!("certificate {host}")), quoted(&address)));
+            page.line(safe!(
+                "  - {{name: {}, tls: {}, warn: certificate < 14d, fail: certificate < 3d, tags: [web]}}",
+                quoted(&format!("certificate {host}")),
+                quoted(&address)
+            ));
         }
     }
 }
@@ -175,12 +196,19 @@ fn logs(of: &FirstFile<'_>, page: &mut Page) {
     if !of.has.logs {
         return;
     }
-    page.lines(&["", "  # Errors: one in ten seconds is more than anybody would call ordinary. Look at `rate` with --explain, and lower it."]);
+    page.lines(&[
+        "",
+        "  # Errors: one in ten seconds is more than anybody would call ordinary. Look at `rate` with --explain, and lower it.",
+    ]);
     if of.apps.is_empty() {
         page.line("  - {name: errors, logs: all, level: error, since: 10m, fail: rate > 6/m, tags: [logs]}");
     }
     for app in of.apps.iter().take(LISTED) {
-        page.line(safe!("  - {{name: {}, logs: {}, level: error, since: 10m, fail: rate > 6/m, on_no_data: ok, tags: [logs]}}", quoted(&format!("errors {app}")), quoted(app)));
+        page.line(safe!(
+            "  - {{name: {}, logs: {}, level: error, since: 10m, fail: rate > 6/m, on_no_data: ok, tags: [logs]}}",
+            quoted(&format!("errors {app}")),
+            quoted(app)
+        ));
     }
 }
 
@@ -225,7 +253,9 @@ mod tests {
         let read_again = file::load(&[PathBuf::from("checks.yaml")], &Vars::of([("X", "x")]), &read);
         let specs = read_again.unwrap_or_else(|e| panic!("{e} {:?}\n{text}", e.hints()));
         let names: Vec<&str> = specs.iter().map(|s| s.name.as_str()).collect();
-        for name in ["pods backend", "queue mail", "queue it's: odd, ${X}", "replica blocked", "certificate app.example.org", "errors backend"] {
+        for name in
+            ["pods backend", "queue mail", "queue it's: odd, ${X}", "replica blocked", "certificate app.example.org", "errors backend"]
+        {
             assert!(names.contains(&name), "{name} is not in {names:?}");
         }
     }

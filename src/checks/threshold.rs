@@ -65,9 +65,8 @@ impl Threshold {
     /// A sentence about what is wrong; it quotes what was written, which holds no secret.
     pub fn parse(text: &str, kind: &CheckKind) -> Result<Self, Safe> {
         let text = text.trim();
-        let (name, word, value) = split(text).ok_or_else(|| {
-            safe!("no comparison: {}", example(kind.figures().first().copied().unwrap_or(NONE)))
-        })?;
+        let (name, word, value) =
+            split(text).ok_or_else(|| safe!("no comparison: {}", example(kind.figures().first().copied().unwrap_or(NONE))))?;
         let (name, unit) = named(name, value, kind)?;
         let is = relation(word, value, unit).map_err(|why| safe!("{}: {}", Safe::name(&name), why))?;
         Ok(Self { figure: name, unit, is, says: Safe::name(text) })
@@ -124,9 +123,13 @@ impl Threshold {
                 };
                 safe!("{} {} {}", name, word, amount(*n, self.unit))
             }
-            Relation::Range(range) => safe!("{} {} {}", name, if range.inside { "outside" } else { "within" }, Range { inside: false, ..*range }.says()),
+            Relation::Range(range) => {
+                safe!("{} {} {}", name, if range.inside { "outside" } else { "within" }, Range { inside: false, ..*range }.says())
+            }
             Relation::Same(wanted, same) => safe!("{} {} {}", name, if *same { "not" } else { "=" }, Safe::name(wanted)),
-            Relation::Matches(regex, matches) => safe!("{} {} {}", name, if *matches { "unlike" } else { "like" }, Safe::name(regex.as_str())),
+            Relation::Matches(regex, matches) => {
+                safe!("{} {} {}", name, if *matches { "unlike" } else { "like" }, Safe::name(regex.as_str()))
+            }
         }
     }
 }
@@ -171,7 +174,9 @@ fn split(text: &str) -> Option<(&str, &'static str, &str)> {
         }
         let rest = text.get(at..).unwrap_or_default();
         // `range` is a word of its own, not the end of one.
-        let begins = |word: &&&str| rest.starts_with(**word) && (!word.starts_with('r') || text.get(..at).is_none_or(|b| b.is_empty() || b.ends_with(' ')));
+        let begins = |word: &&&str| {
+            rest.starts_with(**word) && (!word.starts_with('r') || text.get(..at).is_none_or(|b| b.is_empty() || b.ends_with(' ')))
+        };
         if let Some(word) = WORDS.iter().find(begins) {
             let (before, behind) = (text.get(..at)?.trim(), rest.strip_prefix(*word)?.trim());
             return (!behind.is_empty()).then_some((before, *word, behind));
@@ -232,7 +237,9 @@ fn relation(word: &str, value: &str, unit: Unit) -> Result<Relation, Safe> {
     match (unit, order) {
         (Unit::Text, Versus::Equal | Versus::Other) => Ok(Relation::Same(unquoted(value).to_owned(), order == Versus::Equal)),
         (Unit::Text, _) => Err("words are not more or less: compare them with ==, !=, =~ or !~".into()),
-        (Unit::Flag, Versus::Less | Versus::AtMost | Versus::More | Versus::AtLeast) => Err("yes and no are not more or less: == or !=".into()),
+        (Unit::Flag, Versus::Less | Versus::AtMost | Versus::More | Versus::AtLeast) => {
+            Err("yes and no are not more or less: == or !=".into())
+        }
         _ => read(value, unit).map(|n| Relation::Number(order, n)),
     }
 }
@@ -251,8 +258,11 @@ fn read(value: &str, unit: Unit) -> Result<f64, Safe> {
         Unit::Count => plain().filter(|n| *n >= 0.0 && n.fract() == 0.0).or_else(|| plain().filter(|n| *n < 0.0)),
         Unit::Number => plain(),
         Unit::Seconds => nought().or_else(|| units::parse_duration(value).map(|d| d.as_secs_f64())),
-        Unit::Bytes => nought().or_else(|| value.ends_with(|c: char| c.is_ascii_alphabetic()).then(|| units::parse_bytes(value)).flatten().map(|n| n as f64)),
-        Unit::Share => nought().or_else(|| value.strip_suffix('%')?.trim().parse::<f64>().ok().filter(|n| n.is_finite()).map(|n| n / 100.0)),
+        Unit::Bytes => nought()
+            .or_else(|| value.ends_with(|c: char| c.is_ascii_alphabetic()).then(|| units::parse_bytes(value)).flatten().map(|n| n as f64)),
+        Unit::Share => {
+            nought().or_else(|| value.strip_suffix('%')?.trim().parse::<f64>().ok().filter(|n| n.is_finite()).map(|n| n / 100.0))
+        }
         Unit::PerSecond => nought().or_else(|| {
             let (n, per) = value.split_once('/')?;
             let seconds = match per.trim() {
@@ -313,7 +323,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn http() -> CheckKind {
-        CheckKind::Http(HttpAsk { url: "http://x".into(), headers: Default::default(), reachable: true, timeout: SignedDuration::from_secs(1) })
+        CheckKind::Http(HttpAsk {
+            url: "http://x".into(),
+            headers: Default::default(),
+            reachable: true,
+            timeout: SignedDuration::from_secs(1),
+        })
     }
 
     fn queue(text: &str) -> Result<Threshold, Safe> {

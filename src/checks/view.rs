@@ -131,13 +131,23 @@ fn compared(facts: &CheckFacts, doc: &mut Doc) {
     doc.gap();
     let with = Safe::name(found.with.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
     doc.line(Line::new().with(Style::Strong, safe!("against {}", with)));
-    let lists = [("NEW", &found.new, Style::Bad), ("worse", &found.worsened, Style::Warn), ("still", &found.still, Style::Dim), ("fixed", &found.fixed, Style::Good), ("gone", &found.gone, Style::Warn)];
+    let lists = [
+        ("NEW", &found.new, Style::Bad),
+        ("worse", &found.worsened, Style::Warn),
+        ("still", &found.still, Style::Dim),
+        ("fixed", &found.fixed, Style::Good),
+        ("gone", &found.gone, Style::Warn),
+    ];
     for (word, names, style) in lists.into_iter().filter(|(_, names, _)| !names.is_empty()) {
         doc.wrapped(Line::new().with(style, safe!("  {:<6}", word)).with(Style::Plain, Safe::join(names, ", ")), 8);
     }
     for worse in found.worse.iter().take(12) {
         let crossed = if worse.crossed { ", across its threshold" } else { "" };
-        doc.line(Line::new().with(Style::Dim, "  figure").with(Style::Plain, safe!(" {}: {} {} → {}{}", worse.check, worse.figure, worse.before, worse.now, crossed)));
+        doc.line(
+            Line::new()
+                .with(Style::Dim, "  figure")
+                .with(Style::Plain, safe!(" {}: {} {} → {}{}", worse.check, worse.figure, worse.before, worse.now, crossed)),
+        );
     }
     if found.new.is_empty() && found.worsened.is_empty() {
         doc.line(Line::new().with(Style::Good, "  nothing is worse"));
@@ -150,7 +160,11 @@ fn evidence(facts: &CheckFacts, look: &Look, doc: &mut Doc) {
     let most = if look.verbose { usize::MAX } else { SHOWN };
     for check in bad.take(most).filter(|c| !c.evidence.is_empty() || !c.next.is_empty() || c.runbook.is_some()) {
         doc.gap();
-        doc.line(Line::new().with(Style::Strong, check.name.clone()).with(Style::Dim, check.place.as_ref().map(|p| safe!("  {}", p.says())).unwrap_or_default()));
+        doc.line(
+            Line::new()
+                .with(Style::Strong, check.name.clone())
+                .with(Style::Dim, check.place.as_ref().map(|p| safe!("  {}", p.says())).unwrap_or_default()),
+        );
         for line in &check.evidence {
             doc.wrapped(Line::new().with(Style::Plain, safe!("  {}", *line)), 4);
         }
@@ -167,14 +181,19 @@ fn evidence(facts: &CheckFacts, look: &Look, doc: &mut Doc) {
 pub fn planned(specs: &[CheckSpec]) -> CheckFacts {
     let mut history = CheckHistory::default();
     let spot = BlindSpot { why: Unanswered::Stopped, says: "not asked".into(), next: Vec::new(), status: CheckStatus::Unknown, took_ms: 0 };
-    let checks: Vec<CheckResult> = specs.iter().map(|spec| evaluate::judge(spec, &Err(spot.clone()), &mut history, Timestamp::default())).collect();
+    let checks: Vec<CheckResult> =
+        specs.iter().map(|spec| evaluate::judge(spec, &Err(spot.clone()), &mut history, Timestamp::default())).collect();
     CheckFacts { counts: CheckCounts::of(&checks), checks, ..CheckFacts::default() }
 }
 
 /// The checks that would be asked.
 pub fn plan(specs: &[CheckSpec], place: &Where) -> Doc {
     let mut doc = Doc::default();
-    doc.line(Line::new().with(Style::Strong, place.line()).with(Style::Dim, safe!("  {}, nothing is asked", crate::text::units::plural(specs.len(), "check", "checks"))));
+    doc.line(
+        Line::new()
+            .with(Style::Strong, place.line())
+            .with(Style::Dim, safe!("  {}, nothing is asked", crate::text::units::plural(specs.len(), "check", "checks"))),
+    );
     doc.table(Table { head: Vec::new(), rows: specs.iter().map(planned_row).collect() });
     doc
 }
@@ -200,7 +219,12 @@ pub fn explained(answer: &Answer<CheckFacts>, place: &Where, status: ExitStatus,
         doc.gap();
         let (word, style) = word(check);
         let at = check.place.as_ref().map(|p| safe!("  {}", p.says())).unwrap_or_default();
-        doc.line(Line::new().with(style, safe!("{:<5}", word)).with(Style::Strong, safe!("{} ({})", check.name, check.system)).with(Style::Dim, at));
+        doc.line(
+            Line::new()
+                .with(style, safe!("{:<5}", word))
+                .with(Style::Strong, safe!("{} ({})", check.name, check.system))
+                .with(Style::Dim, at),
+        );
         let line = |doc: &mut Doc, label: &'static str, text: Safe| {
             if !text.is_empty() {
                 doc.wrapped(Line::new().with(Style::Dim, safe!("      {:<9}", label)).with(Style::Plain, text), 15);

@@ -14,7 +14,10 @@ use std::path::Path;
 /// `obsctl check` of a file, with a configuration that names nothing but this.
 fn check(environment: &str, checks: &str, words: &str) -> Obsctl {
     let config = format!("environments:\n  lab: {{{environment}}}\n");
-    obsctl(Path::new("/nowhere"), "check checks.yaml --config obsctl.yaml").arg_all(words).file("obsctl.yaml", &config).file("checks.yaml", checks)
+    obsctl(Path::new("/nowhere"), "check checks.yaml --config obsctl.yaml")
+        .arg_all(words)
+        .file("obsctl.yaml", &config)
+        .file("checks.yaml", checks)
 }
 
 /// The same at nothing in particular.

@@ -42,7 +42,10 @@ fn judged(spec: &CheckSpec, glance: &Glance) -> CheckResult {
 fn the_worst_subject_speaks() {
     let spec = with(queue("q", &[]), "oldest > 2m", "oldest > 10m");
     let result = judged(&spec, &waits(&[("celery", 130.0), ("mail", 700.0), ("slow", 900.0)]));
-    assert_eq!((result.status, result.says.as_str(), result.want.as_str()), (CheckStatus::Failed, "slow oldest 15m and 1 more", "oldest ≤ 10m"));
+    assert_eq!(
+        (result.status, result.says.as_str(), result.want.as_str()),
+        (CheckStatus::Failed, "slow oldest 15m and 1 more", "oldest ≤ 10m")
+    );
     assert_eq!((result.figures[0].of.as_str(), result.evidence.len()), ("slow", 1));
     let result = judged(&spec, &waits(&[("celery", 130.0)]));
     assert_eq!((result.status, result.says.as_str()), (CheckStatus::Warning, "celery oldest 2m 10s"));
@@ -56,7 +59,8 @@ fn the_worst_subject_speaks() {
 
 #[test]
 fn what_is_wanted_holds_on_every_subject() {
-    let kind = CheckKind::Kubernetes(crate::checks::kind::ClusterAsk { targets: Vec::new(), since: SignedDuration::from_mins(30), reason: None });
+    let kind =
+        CheckKind::Kubernetes(crate::checks::kind::ClusterAsk { targets: Vec::new(), since: SignedDuration::from_mins(30), reason: None });
     let mut spec = CheckSpec::new("release", kind);
     spec.want = vec![Threshold::parse("version == 0.57.0", &spec.kind).expect("good")];
     let pods = |versions: &[&'static str]| -> Glance {
@@ -65,7 +69,10 @@ fn what_is_wanted_holds_on_every_subject() {
     };
     assert_eq!(judged(&spec, &pods(&["0.57.0", "0.57.0"])).status, CheckStatus::Ok);
     let result = judged(&spec, &pods(&["0.57.0", "0.56.2"]));
-    assert_eq!((result.status, result.says.as_str(), result.want.as_str()), (CheckStatus::Failed, "pod version 0.56.2", "version == 0.57.0"));
+    assert_eq!(
+        (result.status, result.says.as_str(), result.want.as_str()),
+        (CheckStatus::Failed, "pod version 0.56.2", "version == 0.57.0")
+    );
 }
 
 #[test]
@@ -91,10 +98,18 @@ fn no_data_is_what_the_check_says_and_faults_are_told_apart() {
     assert_eq!(judged(&redis, &spot(Unanswered::Unreachable, CheckStatus::Failed)).status, CheckStatus::Failed);
     assert_eq!(judged(&redis, &spot(Unanswered::NoPermission, CheckStatus::Unknown)).status, CheckStatus::Unknown);
     // That an address answers is asserted.
-    let kind = CheckKind::Http(HttpAsk { url: "http://x".into(), headers: Default::default(), reachable: true, timeout: SignedDuration::from_secs(1) });
+    let kind = CheckKind::Http(HttpAsk {
+        url: "http://x".into(),
+        headers: Default::default(),
+        reachable: true,
+        timeout: SignedDuration::from_secs(1),
+    });
     let mut http = CheckSpec::new("http", kind);
     http.want = vec![Threshold::parse("status == 200", &http.kind).expect("good")];
-    let missing = |why| Sighting { missing: vec![MissingFigure { figure: "status", why, says: "refused".into(), hint: None, partly: false }], ..Sighting::default() };
+    let missing = |why| Sighting {
+        missing: vec![MissingFigure { figure: "status", why, says: "refused".into(), hint: None, partly: false }],
+        ..Sighting::default()
+    };
     let result = judged(&http, &Ok(missing(Unanswered::Timeout)));
     assert_eq!((result.status, result.unanswered), (CheckStatus::Failed, Some(Unanswered::Timeout)));
 }

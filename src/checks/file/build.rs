@@ -112,7 +112,10 @@ impl<'a> Builder<'a> {
         if !said && spec.kind.own_want().is_none() {
             let first = spec.kind.figures().iter().map(|f| f.name).map(Safe::from);
             let names: Vec<Safe> = first.collect();
-            return self.refuse(at.place, safe!("{} has no verdict of its own: warn, fail or want, over {}", spec.kind.word(), Safe::join(&names, ", ")));
+            return self.refuse(
+                at.place,
+                safe!("{} has no verdict of its own: warn, fail or want, over {}", spec.kind.word(), Safe::join(&names, ", ")),
+            );
         }
         spec.lasts = self.duration(&raw.lasts).or_else(|| self.duration(&defaults.lasts));
         spec.route = match raw.route.0.as_ref().or(defaults.route.0.as_ref()).map(|r| r.value) {
@@ -202,7 +205,11 @@ impl<'a> Builder<'a> {
         }
         if raw.kubernetes.0.is_some() {
             let since = since.unwrap_or(crate::checks::builtin::WINDOW);
-            return Some(CheckKind::Kubernetes(ClusterAsk { targets: self.targets(&raw.kubernetes), since, reason: self.texted(&raw.reason) }));
+            return Some(CheckKind::Kubernetes(ClusterAsk {
+                targets: self.targets(&raw.kubernetes),
+                since,
+                reason: self.texted(&raw.reason),
+            }));
         }
         let reachable = raw.reachable.0.as_ref().is_none_or(|at| at.value);
         if let Some(at) = &raw.http.0 {
@@ -272,7 +279,17 @@ impl<'a> Builder<'a> {
         if let Some(at) = raw.by.0.as_ref().filter(|_| value.is_none()) {
             return self.refuse(at.place, "by tells the numbers of `value` apart: which field is that?");
         }
-        Some(LogsAsk { targets: self.targets(&raw.logs), since, level, matches, fields, value, unit, by: self.texted(&raw.by), compared: false })
+        Some(LogsAsk {
+            targets: self.targets(&raw.logs),
+            since,
+            level,
+            matches,
+            fields,
+            value,
+            unit,
+            by: self.texted(&raw.by),
+            compared: false,
+        })
     }
 
     /// Keys that mean nothing for this kind: a check that ignores what stands in it would lie.
@@ -297,7 +314,10 @@ impl<'a> Builder<'a> {
         for (key, place, of) in keys {
             if let Some(place) = place.filter(|_| !of.contains(&word)) {
                 let of: Vec<Safe> = of.iter().map(|k| Safe::name(k)).collect();
-                self.refuse::<()>(place, safe!("`{}` belongs to {}, and this check is of {}", Safe::name(key), Safe::join(&of, ", "), word));
+                self.refuse::<()>(
+                    place,
+                    safe!("`{}` belongs to {}, and this check is of {}", Safe::name(key), Safe::join(&of, ", "), word),
+                );
             }
         }
     }
@@ -326,7 +346,9 @@ fn given(kind: &CheckKind) -> String {
         CheckKind::Workers | CheckKind::Beat | CheckKind::Redis => String::new(),
         CheckKind::Postgres(name) => name.clone(),
         CheckKind::Sql(ask) => ask.statement.split_whitespace().take(8).collect::<Vec<_>>().join(" "),
-        CheckKind::Logs(ask) => ask.targets.iter().chain(&ask.level).chain(&ask.matches).chain(&ask.value).cloned().collect::<Vec<_>>().join(" "),
+        CheckKind::Logs(ask) => {
+            ask.targets.iter().chain(&ask.level).chain(&ask.matches).chain(&ask.value).cloned().collect::<Vec<_>>().join(" ")
+        }
         CheckKind::Kubernetes(ask) => ask.targets.join(" "),
         CheckKind::Http(ask) => HttpUrl::parse(&ask.url).map(|u| u.shown().to_string()).unwrap_or_default(),
         CheckKind::Tcp(ask) | CheckKind::Tls(ask) => ask.address.clone(),

@@ -96,7 +96,9 @@ fn names(specs: &mut [CheckSpec], problems: &mut Vec<FileProblem>) {
     let mut first: BTreeMap<String, Safe> = BTreeMap::new();
     for spec in specs.iter_mut() {
         if let Some(before) = first.get(&spec.name) {
-            problems.push(FileProblem { says: safe!("{}: a check named `{}` stands at {} already", at(spec), Safe::name(&spec.name), *before) });
+            problems.push(FileProblem {
+                says: safe!("{}: a check named `{}` stands at {} already", at(spec), Safe::name(&spec.name), *before),
+            });
         } else {
             first.insert(spec.name.clone(), at(spec));
         }

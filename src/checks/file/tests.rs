@@ -48,11 +48,28 @@ checks:
     assert_eq!(
         words,
         [
-            "health", "queue", "workers", "beat", "redis", "postgres", "sql", "logs", "logs", "kubernetes", "http", "http", "tcp", "tls",
-            "promql", "command"
+            "health",
+            "queue",
+            "workers",
+            "beat",
+            "redis",
+            "postgres",
+            "sql",
+            "logs",
+            "logs",
+            "kubernetes",
+            "http",
+            "http",
+            "tcp",
+            "tls",
+            "promql",
+            "command"
         ]
     );
-    assert_eq!((specs[1].lasts, specs[1].route, specs[3].route), (Some(SignedDuration::from_mins(5)), CheckRoute::Page, CheckRoute::Record));
+    assert_eq!(
+        (specs[1].lasts, specs[1].route, specs[3].route),
+        (Some(SignedDuration::from_mins(5)), CheckRoute::Page, CheckRoute::Record)
+    );
     assert_eq!(specs[9].want[0].says.as_str(), "version == 0.57.0");
     assert_eq!(specs[5].tags, ["prod", "db"]);
     assert_eq!(specs[1].place.as_ref().map(|p| p.says().to_string()).as_deref(), Some("checks.yaml:5:5"));
@@ -63,10 +80,16 @@ fn what_is_wrong_is_said_with_its_place() {
     for (text, says) in [
         ("checks:\n  - {queue: mail, fail: oldest > 5}", "checks.yaml:2:24: oldest: 5 is no duration: 90s, 5m, 2h"),
         ("checks:\n  - {queue: mail, fail: [oldest > 5m, oldst > 5m]}", "checks.yaml:2:38: queue has no `oldst`: did you mean `oldest`?"),
-        ("checks:\n  - {queue: mail, redis: true}", "checks.yaml:2:5: a check asks one thing: health, queue, workers, beat, redis, postgres, sql, logs, kubernetes, http, tcp, tls, promql or command"),
+        (
+            "checks:\n  - {queue: mail, redis: true}",
+            "checks.yaml:2:5: a check asks one thing: health, queue, workers, beat, redis, postgres, sql, logs, kubernetes, http, tcp, tls, promql or command",
+        ),
         ("checks:\n  - {queue: mail, fial: oldest > 5m}", "checks.yaml:2:19: unknown key `fial`: did you mean `fail`?"),
         ("checks:\n  - {queue: mail, needs: redis}", "checks.yaml:2:5: needs `redis`, which is no check"),
-        ("checks:\n  - {name: a, queue: mail}\n  - {name: a, redis: true}", "checks.yaml:3:5: a check named `a` stands at checks.yaml:2:5 already"),
+        (
+            "checks:\n  - {name: a, queue: mail}\n  - {name: a, redis: true}",
+            "checks.yaml:3:5: a check named `a` stands at checks.yaml:2:5 already",
+        ),
         ("checks:\n  - {http: 'https://${NOPE}/'}", "checks.yaml:2:12: the variable NOPE is not set"),
         ("checks:\n  - {queue: mail, by: path}", "checks.yaml:2:23: `by` belongs to logs, and this check is of queue"),
         ("checks:\n  - {sql: SELECT 1}", "checks.yaml:2:5: sql has no verdict of its own: warn, fail or want, over value, rows"),

@@ -79,7 +79,12 @@ pub fn sighting(look: &ClusterLook<'_>, redact: &Redactor) -> Sighting {
         workload(group, &rollouts, look, from, &mut seen);
     }
     events(look, &groups, from, redact, &mut seen);
-    for (what, figures) in [("pods", &["ready", "unready", "restarts", "oom", "image", "version", "releases"][..]), ("jobs", &["failed_jobs"]), ("events", &["events"]), ("deployments", &["rollout"])] {
+    for (what, figures) in [
+        ("pods", &["ready", "unready", "restarts", "oom", "image", "version", "releases"][..]),
+        ("jobs", &["failed_jobs"]),
+        ("events", &["events"]),
+        ("deployments", &["rollout"]),
+    ] {
         let Some(missing) = look.coverage.missing.iter().find(|m| m.part.name.as_str() == what) else { continue };
         for figure in figures {
             // What was counted of something that could not be read is no count.
@@ -92,7 +97,8 @@ pub fn sighting(look: &ClusterLook<'_>, redact: &Redactor) -> Sighting {
 }
 
 fn groups<'a>(look: &ClusterLook<'a>, no_deployments: bool) -> Vec<Group<'a>> {
-    let set_of: BTreeMap<&str, &str> = look.objects.replica_sets.iter().filter_map(|s| Some((s.metadata.name.as_deref()?, owner(&s.metadata)?.1))).collect();
+    let set_of: BTreeMap<&str, &str> =
+        look.objects.replica_sets.iter().filter_map(|s| Some((s.metadata.name.as_deref()?, owner(&s.metadata)?.1))).collect();
     let mut groups: BTreeMap<String, Group<'a>> = BTreeMap::new();
     for deployment in &look.objects.deployments {
         let name = deployment.metadata.name.clone().unwrap_or_default();
@@ -104,7 +110,9 @@ fn groups<'a>(look: &ClusterLook<'a>, no_deployments: bool) -> Vec<Group<'a>> {
     for raw in &look.objects.pods {
         let pod = serving::serving(raw, None);
         let name = match owner(&raw.metadata) {
-            Some(("ReplicaSet", set)) => set_of.get(set).map_or_else(|| set.rsplit_once('-').map_or(set, |(d, _)| d).to_owned(), |d| (*d).to_owned()),
+            Some(("ReplicaSet", set)) => {
+                set_of.get(set).map_or_else(|| set.rsplit_once('-').map_or(set, |(d, _)| d).to_owned(), |d| (*d).to_owned())
+            }
             // A job's pods are its own business, and it says itself when it failed.
             Some(("Job", _)) => continue,
             Some((_, name)) => name.to_owned(),
@@ -156,11 +164,24 @@ fn workload(group: &Group<'_>, rollouts: &[RolloutState], look: &ClusterLook<'_>
     seen.figures.push(Figure::count("releases", of(), tags.len() as u64));
     let mut worst: Vec<Finding> = Vec::new();
     if let Some(state) = &state {
-        let word = if state.done() { "done" } else if state.stuck { "stuck" } else { "under way" };
+        let word = if state.done() {
+            "done"
+        } else if state.stuck {
+            "stuck"
+        } else {
+            "under way"
+        };
         seen.figures.push(Figure::text("rollout", of(), word.into()));
         if state.stuck {
             let waits = living.iter().flat_map(|p| &p.waits).map(|(_, w)| safe!(": {}", w)).next().unwrap_or_default();
-            let says = safe!("rollout of {} is stuck: {} of {} updated, {} of them ready{}", of(), state.updated, state.wanted, state.ready, waits);
+            let says = safe!(
+                "rollout of {} is stuck: {} of {} updated, {} of them ready{}",
+                of(),
+                state.updated,
+                state.wanted,
+                state.ready,
+                waits
+            );
             let hint = Hint::Run(safe!("obsctl changes --since 1h"));
             seen.found(Some(of()), Finding::new("rollout-stuck", Severity::Failed, says).next(hint));
         }
@@ -236,7 +257,8 @@ fn of_pod(pod: &Serving, now: Timestamp, from: Timestamp, seen: &mut Sighting) -
 
 /// Evictions, jobs that failed, what finds no place; and the count of warnings.
 fn events(look: &ClusterLook<'_>, groups: &[Group<'_>], from: Timestamp, redact: &Redactor, seen: &mut Sighting) {
-    let whose = |name: &str| groups.iter().find(|g| g.name == name || name.strip_prefix(g.name.as_str()).is_some_and(|r| r.starts_with('-')));
+    let whose =
+        |name: &str| groups.iter().find(|g| g.name == name || name.strip_prefix(g.name.as_str()).is_some_and(|r| r.starts_with('-')));
     let counted = look.objects.events.iter().filter(|event| {
         event.type_.as_deref() == Some("Warning")
             && serving::event_time(event).is_some_and(|at| at >= from)
@@ -266,12 +288,16 @@ fn events(look: &ClusterLook<'_>, groups: &[Group<'_>], from: Timestamp, redact:
             ChangeKind::Trouble if pending(look.objects, &bare(&change.of)) => ("pod-not-placed", Severity::Failed),
             _ => continue,
         };
-        seen.found(whose(&bare(&change.of)).map(|g| Safe::name(&g.name)), Finding::new(code, severity, safe!("{}: {}", change.of, change.says)));
+        seen.found(
+            whose(&bare(&change.of)).map(|g| Safe::name(&g.name)),
+            Finding::new(code, severity, safe!("{}: {}", change.of, change.says)),
+        );
     }
     seen.figures.push(Figure::count("failed_jobs", Safe::EMPTY, jobs));
 }
 
 fn pending(objects: &ClusterObjects, name: &str) -> bool {
-    let is = |pod: &&Pod| pod.metadata.name.as_deref() == Some(name) && pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Pending");
+    let is =
+        |pod: &&Pod| pod.metadata.name.as_deref() == Some(name) && pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Pending");
     objects.pods.iter().any(|pod| is(&pod))
 }

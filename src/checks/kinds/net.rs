@@ -57,7 +57,10 @@ pub fn http(seen: &HttpSeen<'_>, dynamic: &[&str], now: Timestamp, redact: &Reda
     for name in dynamic {
         match name.strip_prefix("header ") {
             Some(header) => all.figures.extend(
-                seen.headers.iter().filter(|(n, _)| n == header).map(|(_, v)| Figure::text(Safe::name(name), Safe::EMPTY, redact.safe(v.as_bytes()))),
+                seen.headers
+                    .iter()
+                    .filter(|(n, _)| n == header)
+                    .map(|(_, v)| Figure::text(Safe::name(name), Safe::EMPTY, redact.safe(v.as_bytes()))),
             ),
             None => all.figures.extend(json.iter().flat_map(|json| nodes(json, name, redact))),
         }

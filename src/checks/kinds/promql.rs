@@ -68,7 +68,9 @@ pub fn sighting(status: u16, body: &[u8], unit: Gauge, redact: &Redactor) -> Gla
         let labels: Vec<Safe> = one.metric.iter().map(|(k, v)| safe!("{}={}", Safe::name(k), redact.safe(v.as_bytes()))).collect();
         let of = Safe::join(&labels, ",");
         // NaN is what an empty quotient gives: no data.
-        seen.figures.extend(one.value.1.parse::<f64>().ok().filter(|n| !n.is_nan()).map(|n| Figure::number("value", of, unit.unit, n * unit.scale)));
+        seen.figures.extend(
+            one.value.1.parse::<f64>().ok().filter(|n| !n.is_nan()).map(|n| Figure::number("value", of, unit.unit, n * unit.scale)),
+        );
     }
     Ok(seen)
 }
@@ -83,7 +85,10 @@ mod tests {
         let read = |status, body: &str| sighting(status, body.as_bytes(), Gauge { unit: Unit::Number, scale: 1.0 }, &Redactor::default());
         let vector = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"job":"web"},"value":[1,"0.5"]},{"metric":{},"value":[1,"NaN"]}]}}"#;
         let seen = read(200, vector).expect("good");
-        assert_eq!(seen.figures.iter().map(|f| (f.of.as_str(), &f.value)).collect::<Vec<_>>(), [("", &Quantity::Number(2.0)), ("job=web", &Quantity::Number(0.5))]);
+        assert_eq!(
+            seen.figures.iter().map(|f| (f.of.as_str(), &f.value)).collect::<Vec<_>>(),
+            [("", &Quantity::Number(2.0)), ("job=web", &Quantity::Number(0.5))]
+        );
         let seen = read(200, r#"{"status":"success","data":{"resultType":"scalar","result":[1,"3"]}}"#).expect("good");
         assert_eq!(seen.figures[1].value, Quantity::Number(3.0));
         let refused = read(400, r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#).expect_err("refused");

@@ -142,13 +142,21 @@ impl ErrorTally {
         seen.figures.push(Figure::number("growth", Safe::EMPTY, Unit::Number, growth));
         if self.now >= MATTERS && growth >= RISE {
             let says = safe!("{} errors in {}, {:.1} times the rate of the hour before", self.now, units::duration(window), growth);
-            seen.found(None, Finding::new("errors-rise", Severity::Failed, says).next(Hint::Run("obsctl logs --since 10m --level error".into())));
+            seen.found(
+                None,
+                Finding::new("errors-rise", Severity::Failed, says).next(Hint::Run("obsctl logs --since 10m --level error".into())),
+            );
         }
         let known = std::mem::take(&mut self.known);
         for (kind, (n, text)) in self.fresh.into_iter().filter(|(kind, _)| !known.contains(kind)) {
             let times = units::plural(usize::try_from(n).unwrap_or(usize::MAX), "time", "times");
             let says = safe!("a traceback that was not there in the hour before: {}, {}", kind, times);
-            seen.found(None, Finding::new("traceback-new", Severity::Warning, says).evidence(text).next(Hint::Run("obsctl logs --since 10m --level error".into())));
+            seen.found(
+                None,
+                Finding::new("traceback-new", Severity::Warning, says)
+                    .evidence(text)
+                    .next(Hint::Run("obsctl logs --since 10m --level error".into())),
+            );
         }
     }
 }
@@ -166,7 +174,8 @@ mod tests {
         tally.line(|| Safe::EMPTY, Some(Some(7.0)), Some("/b".into()));
         tally.line(|| Safe::EMPTY, Some(None), None);
         let seen = tally.sighting(SignedDuration::from_secs(51), Unit::Seconds);
-        let of = |name: &str, of: &str| seen.figures.iter().find(|f| f.name.as_str() == name && f.of.as_str() == of).map(|f| f.value.clone());
+        let of =
+            |name: &str, of: &str| seen.figures.iter().find(|f| f.name.as_str() == name && f.of.as_str() == of).map(|f| f.value.clone());
         use crate::checks::model::Quantity::Number;
         assert_eq!((of("count", ""), of("rate", "")), (Some(Number(102.0)), Some(Number(2.0))));
         assert_eq!((of("p50", "/a"), of("p95", "/a"), of("max", "/b")), (Some(Number(50.0)), Some(Number(95.0)), Some(Number(7.0))));

@@ -80,7 +80,13 @@ pub(super) fn summary(of: ReportOf<'_>) -> String {
         for check in bad {
             let new = if of.known(check) { " (not new)" } else { "" };
             let why = check.unanswered.map(|why| format!(" ({})", why.word())).unwrap_or_default();
-            out.push_str(&format!("| {}{why}{new} | {} | {} | {} |\n", check.status.word(), cell(&check.name), cell(&check.says), cell(&check.want)));
+            out.push_str(&format!(
+                "| {}{why}{new} | {} | {} | {} |\n",
+                check.status.word(),
+                cell(&check.name),
+                cell(&check.says),
+                cell(&check.want)
+            ));
         }
         out.push('\n');
     }

@@ -98,7 +98,15 @@ pub(super) fn junit(of: ReportOf<'_>) -> String {
     let (tests, failures, errors, skipped) = (facts.checks.len().to_string(), n(Counts::Failure), n(Counts::Error), n(Counts::Skipped));
     let time = seconds(facts.took_ms);
     let name = of.place.environment.as_ref().map_or("obsctl check".to_owned(), |e| format!("obsctl check {e}"));
-    let all: [(&str, &str); 7] = [("name", name.as_str()), ("tests", &tests), ("failures", &failures), ("errors", &errors), ("skipped", &skipped), ("time", &time), ("timestamp", &at)];
+    let all: [(&str, &str); 7] = [
+        ("name", name.as_str()),
+        ("tests", &tests),
+        ("failures", &failures),
+        ("errors", &errors),
+        ("skipped", &skipped),
+        ("time", &time),
+        ("timestamp", &at),
+    ];
     // The timestamp belongs to the suite; the whole has none in the schemas that are strict.
     let of_all: Vec<(&str, &str)> = all.iter().copied().filter(|(key, _)| *key != "timestamp" && *key != "skipped").collect();
     xml.begin("testsuites", &of_all);

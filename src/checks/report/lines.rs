@@ -10,9 +10,21 @@ const SCHEMA_VERSION: u32 = 1;
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum RunLine<'a> {
-    RunStart { schema_version: u32, r#where: &'a Where, observed_at: jiff::Timestamp, files: &'a [crate::text::Safe], checks: usize },
+    RunStart {
+        schema_version: u32,
+        r#where: &'a Where,
+        observed_at: jiff::Timestamp,
+        files: &'a [crate::text::Safe],
+        checks: usize,
+    },
     Check(&'a super::CheckResult),
-    RunEnd { schema_version: u32, counts: &'a crate::checks::model::CheckCounts, causes: &'a [crate::checks::model::RootCause], took_ms: u64, exit_status: u8 },
+    RunEnd {
+        schema_version: u32,
+        counts: &'a crate::checks::model::CheckCounts,
+        causes: &'a [crate::checks::model::RootCause],
+        took_ms: u64,
+        exit_status: u8,
+    },
 }
 
 fn line(line: &RunLine<'_>, out: &mut String) {

@@ -43,7 +43,13 @@ pub(super) fn nagios(of: ReportOf<'_>) -> String {
     out.push('\n');
     for check in facts.checks.iter().filter(|c| c.status != CheckStatus::Ok) {
         let why = check.unanswered.map(|why| format!(" [{}]", why.word())).unwrap_or_default();
-        out.push_str(&format!("{}{why} {}: {} (want {})\n", check.status.word(), plain(&check.name), plain(&check.says), plain(&check.want)));
+        out.push_str(&format!(
+            "{}{why} {}: {} (want {})\n",
+            check.status.word(),
+            plain(&check.name),
+            plain(&check.says),
+            plain(&check.want)
+        ));
     }
     out
 }

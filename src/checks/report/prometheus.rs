@@ -11,7 +11,8 @@ fn escaped(raw: &str) -> String {
 }
 
 fn labels(all: &[(&str, &str)]) -> String {
-    let all: Vec<String> = all.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+    let all: Vec<String> =
+        all.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
     if all.is_empty() { String::new() } else { format!("{{{}}}", all.join(",")) }
 }
 
@@ -33,7 +34,13 @@ pub(super) fn prometheus(of: ReportOf<'_>) -> String {
             CheckStatus::Skipped => 4,
         };
         let why = check.unanswered.map(|why| why.word()).unwrap_or_default();
-        let labels = labels(&[("environment", environment), ("check", &check.name), ("system", check.system), ("route", check.route.word()), ("why", why)]);
+        let labels = labels(&[
+            ("environment", environment),
+            ("check", &check.name),
+            ("system", check.system),
+            ("route", check.route.word()),
+            ("why", why),
+        ]);
         out.push_str(&format!("obsctl_check_status{labels} {n}\n"));
     }
     let mut values = String::new();
@@ -48,7 +55,8 @@ pub(super) fn prometheus(of: ReportOf<'_>) -> String {
             Unit::PerSecond => "per_second",
             _ => "",
         };
-        let labels = labels(&[("environment", environment), ("check", &check.name), ("figure", &figure.name), ("of", &figure.of), ("unit", unit)]);
+        let labels =
+            labels(&[("environment", environment), ("check", &check.name), ("figure", &figure.name), ("of", &figure.of), ("unit", unit)]);
         // The same series twice makes the whole file unreadable.
         if n.is_finite() && seen.insert(labels.clone()) {
             values.push_str(&format!("obsctl_check_value{labels} {n}\n"));

@@ -16,7 +16,12 @@ fn result(name: &str, status: CheckStatus, unanswered: Option<Unanswered>, says:
         says: Safe::name(says),
         want: "oldest ≤ 10m".into(),
         figures: vec![Figure::number("oldest", "mail", Unit::Seconds, 12.5), Figure::number("share", "", Unit::Share, 0.5)],
-        bounds: vec![crate::checks::model::BoundSaid { figure: "oldest".into(), fails: true, range: Some("~:600".into()), says: "oldest > 10m".into() }],
+        bounds: vec![crate::checks::model::BoundSaid {
+            figure: "oldest".into(),
+            fails: true,
+            range: Some("~:600".into()),
+            says: "oldest > 10m".into(),
+        }],
         evidence: vec![Safe::name("::error::hello | <b>'x'=1</b>")],
         next: Vec::new(),
         route: Default::default(),
@@ -82,7 +87,10 @@ fn github_annotates_the_line_and_nothing_else() {
     assert!(text.contains("::error file=a%2Cb%3Ac.yaml,line=3,col=5,title=f\"<&' failed::a %25 b\\n::error::c"), "{text}");
     assert!(text.contains("::warning file=a%2Cb%3Ac.yaml,line=3,col=5,title=warned warning::"), "{text}");
     // One command per line, and none that came from a body.
-    assert!(text.lines().all(|l| l.starts_with("::error file=") || l.starts_with("::warning file=") || l.starts_with("::notice title=")), "{text}");
+    assert!(
+        text.lines().all(|l| l.starts_with("::error file=") || l.starts_with("::warning file=") || l.starts_with("::notice title=")),
+        "{text}"
+    );
 }
 
 #[test]
@@ -98,8 +106,14 @@ fn nagios_has_one_line_of_status_and_values_with_ranges() {
 #[test]
 fn prometheus_names_each_series_once() {
     let text = text(ReportForm::Prometheus, &all(), false);
-    assert!(text.contains("obsctl_check_status{environment=\"demo\",check=\"late\",system=\"queue\",route=\"notify\",why=\"timeout\"} 2"), "{text}");
-    assert!(text.contains("obsctl_check_value{environment=\"demo\",check=\"f\\\"<&'\",figure=\"oldest\",of=\"mail\",unit=\"seconds\"} 12.5"), "{text}");
+    assert!(
+        text.contains("obsctl_check_status{environment=\"demo\",check=\"late\",system=\"queue\",route=\"notify\",why=\"timeout\"} 2"),
+        "{text}"
+    );
+    assert!(
+        text.contains("obsctl_check_value{environment=\"demo\",check=\"f\\\"<&'\",figure=\"oldest\",of=\"mail\",unit=\"seconds\"} 12.5"),
+        "{text}"
+    );
     let series: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.rsplit_once(' ')).map(|(s, _)| s).collect();
     assert_eq!(series.iter().collect::<std::collections::BTreeSet<_>>().len(), series.len());
     assert!(text.ends_with('\n'));
@@ -109,7 +123,10 @@ fn prometheus_names_each_series_once() {
 fn lines_begin_and_end() {
     let text = text(ReportForm::Ndjson, &all(), false);
     let lines: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
-    assert_eq!((lines.len(), &lines[0]["type"], &lines[9]["type"], &lines[9]["exit_status"]), (10, &"run_start".into(), &"run_end".into(), &1.into()));
+    assert_eq!(
+        (lines.len(), &lines[0]["type"], &lines[9]["type"], &lines[9]["exit_status"]),
+        (10, &"run_start".into(), &"run_end".into(), &1.into())
+    );
     let whole: serde_json::Value = serde_json::from_str(&super::tests::text(ReportForm::Json, &all(), false)).expect("JSON");
     assert_eq!((&whole["kind"], &whole["facts"]["counts"]["failed"]), (&"check".into(), &2.into()));
 }

@@ -50,7 +50,8 @@ pub(super) async fn run(args: &InitArgs, session: &Session, out: &mut Out) -> Re
     let now = session.now().timestamp();
     let checks: Vec<_> = specs.into_iter().zip(glances.iter().map(|g| &**g)).collect();
     let facts = evaluate(&checks, &mut CheckHistory::default(), now);
-    let apps: Vec<String> = session.env.apps.iter().filter(|(_, a)| !a.files.is_empty() || session.env.kube.is_some()).map(|(n, _)| n.clone()).collect();
+    let apps: Vec<String> =
+        session.env.apps.iter().filter(|(_, a)| !a.files.is_empty() || session.env.kube.is_some()).map(|(n, _)| n.clone()).collect();
     let urls: Vec<String> = session.env.apps.values().filter_map(|a| a.url.clone()).collect();
     let thresholds = session.env.broker.as_ref().map(|b| b.thresholds).unwrap_or_default();
     let environment = session.env.name.as_ref();

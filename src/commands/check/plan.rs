@@ -37,10 +37,13 @@ pub(super) fn from_files(args: &Args, vars: &Vars) -> Result<Option<Vec<CheckSpe
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    let fail = |what: Safe| Error::new(Kind::Config, "reading the checks").what(safe!("{}: {}", Safe::name(path.as_os_str().as_encoded_bytes()), what));
+    let fail = |what: Safe| {
+        Error::new(Kind::Config, "reading the checks").what(safe!("{}: {}", Safe::name(path.as_os_str().as_encoded_bytes()), what))
+    };
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(|e| fail(Safe::name(e.kind().to_string())))?;
-    std::io::Read::read_to_end(&mut std::io::Read::take(file, LARGEST + 1), &mut bytes).map_err(|e| fail(Safe::name(e.kind().to_string())))?;
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, LARGEST + 1), &mut bytes)
+        .map_err(|e| fail(Safe::name(e.kind().to_string())))?;
     if bytes.len() as u64 > LARGEST { Err(fail("larger than 8 MiB".into())) } else { Ok(bytes) }
 }
 
@@ -80,7 +83,9 @@ pub(super) fn chosen(specs: Option<Vec<CheckSpec>>, args: &Args, session: &Sessi
         return Ok(all);
     }
     let fits = |spec: &CheckSpec| {
-        args.only.iter().any(|only| spec.name.starts_with(only.as_str()) || spec.kind.word() == only || spec.tags.iter().any(|tag| tag == only))
+        args.only
+            .iter()
+            .any(|only| spec.name.starts_with(only.as_str()) || spec.kind.word() == only || spec.tags.iter().any(|tag| tag == only))
     };
     let by_name: BTreeMap<&str, &CheckSpec> = all.iter().map(|s| (s.name.as_str(), s)).collect();
     let mut wanted: BTreeSet<&str> = BTreeSet::new();

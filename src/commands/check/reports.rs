@@ -12,8 +12,7 @@ use crate::{
     error::{Error, Kind, Result},
     exit::ExitStatus,
     report::{Format, Out, Where},
-    safe,
-    store,
+    safe, store,
     text::Safe,
 };
 use std::{fs, io::Write, path::PathBuf};
@@ -42,7 +41,9 @@ impl Reports {
                 }
                 (Some(file), _) => reports.files.push((*form, file.clone())),
                 (None, Some(step)) => reports.step = Some(step),
-                (None, None) if reports.stdout.is_some() => return wrong("stdout carries one report: give the others a file, as in junit=report.xml".into()),
+                (None, None) if reports.stdout.is_some() => {
+                    return wrong("stdout carries one report: give the others a file, as in junit=report.xml".into());
+                }
                 (None, None) => reports.stdout = Some(*form),
             }
         }

@@ -95,8 +95,19 @@ fn nothing(facts: &CheckFacts, verdict: Verdict) -> bool {
 fn progress(facts: &CheckFacts, until: Instant, out: &mut Out) {
     let left = until.saturating_duration_since(Instant::now());
     let left = units::duration(jiff::SignedDuration::try_from(left).unwrap_or_default());
-    let bad: Vec<Safe> = facts.checks.iter().filter(|c| c.status > CheckStatus::Skipped).take(3).map(|c| safe!("{}: {}", c.name, c.says.clipped(80))).collect();
-    out.note(&Line::new().with(Style::Dim, safe!("waiting, {} left: {} of {} ok; {}", left, facts.counts.ok, facts.counts.checks, Safe::join(&bad, "; "))));
+    let bad: Vec<Safe> = facts
+        .checks
+        .iter()
+        .filter(|c| c.status > CheckStatus::Skipped)
+        .take(3)
+        .map(|c| safe!("{}: {}", c.name, c.says.clipped(80)))
+        .collect();
+    out.note(
+        &Line::new().with(
+            Style::Dim,
+            safe!("waiting, {} left: {} of {} ok; {}", left, facts.counts.ok, facts.counts.checks, Safe::join(&bad, "; ")),
+        ),
+    );
 }
 
 /// What earlier runs knew of these checks in this environment.
@@ -114,7 +125,15 @@ fn history(specs: &[CheckSpec], session: &Session) -> (CheckHistory, Option<Shel
     })
 }
 
-fn show(facts: CheckFacts, ended: Option<Outcome>, args: &Args, reports: &Reports, rig: &Rig<'_>, session: &Session, out: &mut Out) -> Result<ExitStatus> {
+fn show(
+    facts: CheckFacts,
+    ended: Option<Outcome>,
+    args: &Args,
+    reports: &Reports,
+    rig: &Rig<'_>,
+    session: &Session,
+    out: &mut Out,
+) -> Result<ExitStatus> {
     if let Some(file) = &args.save {
         keep(file, &facts)?;
         out.note(&Line::plain(safe!("saved in {}", Safe::name(file.as_os_str().as_encoded_bytes()))));

@@ -116,14 +116,7 @@ fn observed(subject: &SubjectSeen, quiet: bool) -> Observed {
     Observed { subject: subject.name.to_string(), mark, ms: subject.ms, reached: subject.reached, quiet }
 }
 
-fn alert(
-    transition: &Transition,
-    seen: Option<&SubjectSeen>,
-    round: &Round,
-    changed: &[Safe],
-    now: Timestamp,
-    session: &Session,
-) -> Alert {
+fn alert(transition: &Transition, seen: Option<&SubjectSeen>, round: &Round, changed: &[Safe], now: Timestamp, session: &Session) -> Alert {
     let (route, runbook) = round.way_of(&transition.subject).unwrap_or((session.env.watch.route, None));
     let down = transition.to == Standing::Down;
     let lasted = transition.before.map(|t| safe!(" after {}", units::duration(transition.since.duration_since(t)))).unwrap_or_default();

@@ -9,7 +9,7 @@ use crate::{
     answer::Hint,
     connect::postgres::BurstAsk,
     error::{Error, Kind, Result},
-    postgres::statement::Statement,
+    postgres::statement::{Statement, StatementKind},
     safe,
     text::Safe,
 };
@@ -28,13 +28,17 @@ impl Explainer<'_> {
         if own.has_parameters() {
             return Err(Error::new(Kind::Usage, doing()).what("it has placeholders, and a check has no values for them"));
         }
+        if own.seems == StatementKind::Write {
+            return Err(Error::new(Kind::Denied, doing()).what("it changes rows: a check only reads"));
+        }
         if let Some(power) = self.server.too_powerful().filter(|_| !request.allow_superuser) {
             return Err(Error::new(Kind::Denied, doing())
                 .what(safe!("{}: what such a role runs is limited by nothing", power))
                 .hint(Hint::Set("postgres: a role that only reads".into())));
         }
         // The whole is screened, so that nothing can be hidden in how the two are put together.
-        let whole = format!("SELECT pg_catalog.row_to_json(obsctl_row)::pg_catalog.text FROM (\n{}\n) obsctl_row LIMIT {}", own.sql, MOST_ROWS + 1);
+        let whole =
+            format!("SELECT pg_catalog.row_to_json(obsctl_row)::pg_catalog.text FROM (\n{}\n) obsctl_row LIMIT {}", own.sql, MOST_ROWS + 1);
         let statement = Statement::read(&whole, self.server.standard_conforming_strings)?;
         let screened = self.screen(&statement, request).await?;
         if screened.shape.writes || screened.shape.locks {
@@ -48,15 +52,16 @@ impl Explainer<'_> {
             let execute = format!("EXECUTE {}", opened.name);
             let mut answers = send(self.pg, &doing(), &[BurstAsk::plain(&execute)], request.limits.patience()).await?;
             answers.rows(0).map_err(|fault| match fault.state.as_deref() {
-                Some("57014") => {
-                    Error::new(Kind::Timeout, doing()).what(safe!("it was cancelled after {} s, which is all that it may take", request.limits.statement.as_secs()))
-                }
+                Some("57014") => Error::new(Kind::Timeout, doing())
+                    .what(safe!("it was cancelled after {} s, which is all that it may take", request.limits.statement.as_secs())),
                 _ => fault.error,
             })
         };
         let rows = ran.await;
         self.close(&opened, &request.limits).await;
-        let text = |row: &tokio_postgres::Row| row.try_get::<_, String>(0).map_err(|_| Error::new(Kind::Protocol, doing()).what("a row that is no text"));
+        let text = |row: &tokio_postgres::Row| {
+            row.try_get::<_, String>(0).map_err(|_| Error::new(Kind::Protocol, doing()).what("a row that is no text"))
+        };
         rows?.iter().map(text).collect()
     }
 }

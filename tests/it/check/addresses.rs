@@ -133,7 +133,11 @@ fn certificates_that_are_good_refused_and_soon_over() {
     let ran = alone(&checks, "-o json").var("SSL_CERT_FILE", pki.ca().to_str().unwrap()).run();
     let ran = ran.ends(1);
     let answer = ran.json();
-    assert_eq!((&of(&answer, "expired")["status"], &of(&answer, "expired left")["status"]), (&"failed".into(), &"failed".into()), "{answer:#}");
+    assert_eq!(
+        (&of(&answer, "expired")["status"], &of(&answer, "expired left")["status"]),
+        (&"failed".into(), &"failed".into()),
+        "{answer:#}"
+    );
     assert_eq!((&of(&answer, "soon left")["status"], &of(&answer, "issuer")["status"]), (&"warning".into(), &"ok".into()), "{answer:#}");
 }
 

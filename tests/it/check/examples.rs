@@ -38,7 +38,10 @@ impl Repository {
             // Nobody waits five minutes for what will never be well.
             let script = step.replace("--wait 5m", "--wait 1s --interval 300ms");
             let start = Start::new("step", "bash").clear_env().folder(self.0.path()).env("PATH", &path).env("HOME", self.0.path());
-            let start = start.env("TAG", "0.57.0").env("OBSCTL_CONFIG", "ops/obsctl.yaml").env("GITHUB_STEP_SUMMARY", self.0.path().join("summary.md"));
+            let start = start
+                .env("TAG", "0.57.0")
+                .env("OBSCTL_CONFIG", "ops/obsctl.yaml")
+                .env("GITHUB_STEP_SUMMARY", self.0.path().join("summary.md"));
             start.args(["-e", "-c", &script]).output().is_ok()
         };
         steps.iter().take_while(good).count()
@@ -66,11 +69,29 @@ fn ci_stops_a_deploy_that_breaks_something() {
 fn cron_and_icinga_say_what_the_command_line_knows() {
     use clap::Parser;
     let cron = example("crontab");
-    let line = cron.lines().find(|l| l.contains("obsctl check")).and_then(|l| l.split_once("obsctl ")).map(|(_, rest)| rest.replace(" >/dev/null", "")).unwrap();
+    let line = cron
+        .lines()
+        .find(|l| l.contains("obsctl check"))
+        .and_then(|l| l.split_once("obsctl "))
+        .map(|(_, rest)| rest.replace(" >/dev/null", ""))
+        .unwrap();
     obsctl::cli::Cli::try_parse_from(std::iter::once("obsctl").chain(line.split_whitespace())).unwrap();
     let icinga = example("icinga2.conf");
     for flag in ["--nagios", "--deadline", "--file", "--only", "--config"] {
         assert!(icinga.contains(&format!("\"{flag}\"")), "{flag}");
     }
-    obsctl::cli::Cli::try_parse_from(["obsctl", "check", "--nagios", "--deadline", "50s", "--file", "a.yaml", "--only", "x", "--config", "c"]).unwrap();
+    obsctl::cli::Cli::try_parse_from([
+        "obsctl",
+        "check",
+        "--nagios",
+        "--deadline",
+        "50s",
+        "--file",
+        "a.yaml",
+        "--only",
+        "x",
+        "--config",
+        "c",
+    ])
+    .unwrap();
 }

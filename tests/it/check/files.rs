@@ -74,7 +74,11 @@ fn several_reports_each_to_its_file_and_one_to_stdout() {
     ]);
     alone(ONE_OF_EACH, "--report junit --report github").run().ends(2).warns(&["stdout carries one report"]);
     // A report that is lost is no pass.
-    alone(ONE_OF_EACH, "--only good --report junit=/dev/full").run().ends(3).shows(&["1 check in"]).warns(&["writing the report /dev/full"]);
+    alone(ONE_OF_EACH, "--only good --report junit=/dev/full")
+        .run()
+        .ends(3)
+        .shows(&["1 check in"])
+        .warns(&["writing the report /dev/full"]);
     alone(ONE_OF_EACH, "--only bad --report junit=/nowhere/j.xml").run().ends(1).warns(&["writing the report /nowhere/j.xml"]);
     // Whoever stops reading is no reason to complain.
     assert!(alone(ONE_OF_EACH, "").piped_into("head -c 1").run().err.is_empty());
@@ -99,7 +103,8 @@ fn a_wait_ends_when_all_is_well() {
 fn a_stop_reports_what_is_known() {
     for (signal, status) in [("INT", 130), ("TERM", 143)] {
         let server = Scripted::start(|_| Act::Hang).unwrap();
-        let checks = format!("checks:\n  - {{name: hangs, http: '{}', timeout: 60s}}\n  - {{name: good, command: ['true']}}\n", server.url("/"));
+        let checks =
+            format!("checks:\n  - {{name: hangs, http: '{}', timeout: 60s}}\n  - {{name: good, command: ['true']}}\n", server.url("/"));
         let live = alone(&checks, "-o json --timeout 60s").start();
         lab::eventually(crate::support::SOON, || if server.asked().is_empty() { Err("it asks nobody".to_owned()) } else { Ok(()) });
         live.signal(signal);

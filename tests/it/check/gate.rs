@@ -33,7 +33,9 @@ fn only_new_failures_stop_a_deploy() {
     std::fs::write(folder.path().join("checks.yaml"), format!("checks:\n{checks}")).unwrap();
     std::fs::write(folder.path().join("obsctl.yaml"), "environments: {lab: {apps: {x: {url: 'http://127.0.0.1:1/'}}}}").unwrap();
     let at = |file: &str| folder.path().join(file).to_str().unwrap().to_owned();
-    let run = |words: &str| -> Obsctl { obsctl(Path::new("/nowhere"), "check").arg(&at("checks.yaml")).arg("--config").arg(&at("obsctl.yaml")).arg_all(words) };
+    let run = |words: &str| -> Obsctl {
+        obsctl(Path::new("/nowhere"), "check").arg(&at("checks.yaml")).arg("--config").arg(&at("obsctl.yaml")).arg_all(words)
+    };
 
     run("--save").arg(&at("before.json")).run().ends(1);
     run("--diff").arg(&at("before.json")).run().ends(0).shows(&["against ", "nothing is worse", "still"]);

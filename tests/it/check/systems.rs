@@ -84,7 +84,8 @@ fn what_may_not_be_asked_is_no_permission() {
     let acl = vec!["user nobody on >pw ~* &* -@all +ping +client +select +auth +hello".to_owned()];
     let redis = get().redis_with(RedisOptions { acl, ..RedisOptions::default() });
     let environment = format!("broker: {{via: direct, url: '{}'}}", redis.url_for("nobody", "pw", 0));
-    let ran = check(&environment, "checks:\n  - {name: mail, queue: mail, fail: waiting > 1}\n  - {name: redis, redis: true}\n", "-o json").run();
+    let ran =
+        check(&environment, "checks:\n  - {name: mail, queue: mail, fail: waiting > 1}\n  - {name: redis, redis: true}\n", "-o json").run();
     let answer = ran.json();
     assert_eq!((ran.status, &of(&answer, "mail")["status"]), (3, &"unknown".into()), "{answer:#}");
 }
@@ -179,7 +180,10 @@ fn a_database_that_is_away_or_wants_another_password() {
 ";
     let wrong = format!("postgres: {{main: {{via: direct, url: '{}'}}}}", server.url_for("watcher", "wr0ng", "postgres"));
     let ran = check(&wrong, checks, "-o json").run().ends(3).never_says(&["wr0ng"]);
-    came_out(&ran, &[("postgres", "unknown", "no-permission"), ("sessions", "skipped", "no-permission"), ("alone", "unknown", "no-permission")]);
+    came_out(
+        &ran,
+        &[("postgres", "unknown", "no-permission"), ("sessions", "skipped", "no-permission"), ("alone", "unknown", "no-permission")],
+    );
     let away = "postgres: {main: {via: direct, url: 'postgres://watcher:W-1@127.0.0.1:1/postgres'}}";
     let ran = check(away, checks, "-o json").run().ends(1);
     came_out(&ran, &[("postgres", "failed", "unreachable"), ("sessions", "skipped", "unreachable"), ("alone", "unknown", "unreachable")]);
@@ -191,7 +195,9 @@ fn log_lines_are_counted_and_their_numbers_spread() {
     let now = a_minute_ago();
     let mut lines = String::new();
     for n in 1..=100 {
-        lines.push_str(&format!(r#"{{"timestamp": "{now}", "level": "info", "event": "request_finished", "path": "/api/a/", "duration_ms": {n}}}"#));
+        lines.push_str(&format!(
+            r#"{{"timestamp": "{now}", "level": "info", "event": "request_finished", "path": "/api/a/", "duration_ms": {n}}}"#
+        ));
         lines.push('\n');
     }
     for _ in 0..3 {

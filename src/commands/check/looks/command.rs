@@ -25,14 +25,18 @@ impl Rig<'_> {
         seen.figures.push(Figure::count("status", Safe::EMPTY, ended.status));
         seen.figures.push(Figure::number("time", Safe::EMPTY, Unit::Seconds, begun.elapsed().as_secs_f64()));
         seen.figures.push(Figure::text("stdout", Safe::EMPTY, self.session.redact.safe(printed.as_bytes()).clipped(4096)));
-        seen.figures.extend(printed.parse::<f64>().ok().filter(|n| n.is_finite()).map(|n| Figure::number("value", Safe::EMPTY, Unit::Number, n)));
+        seen.figures
+            .extend(printed.parse::<f64>().ok().filter(|n| n.is_finite()).map(|n| Figure::number("value", Safe::EMPTY, Unit::Number, n)));
         if !ended.complaint.is_empty() {
             seen.evidence.push(ended.complaint.clone());
         }
         if ended.status != 0 {
             let said = if ended.complaint.is_empty() { Safe::EMPTY } else { safe!(": {}", ended.complaint) };
             let name = words.first().map(Safe::name).unwrap_or_default();
-            seen.found(None, Finding::new("command-failed", Severity::Failed, safe!("{} ended with status {}{}", name, ended.status, said)));
+            seen.found(
+                None,
+                Finding::new("command-failed", Severity::Failed, safe!("{} ended with status {}{}", name, ended.status, said)),
+            );
         }
         Ok(seen)
     }

@@ -4,7 +4,10 @@ use super::Rig;
 use crate::{
     checks::{
         kind::LogsAsk,
-        kinds::{BlindSpot, Glance, Sighting, tally::{ErrorTally, LineTally}},
+        kinds::{
+            BlindSpot, Glance, Sighting,
+            tally::{ErrorTally, LineTally},
+        },
         model::Unanswered,
     },
     commands::logs::{self, Args},
@@ -48,7 +51,8 @@ impl Sink for Tallying<'_> {
                 return Ok(());
             }
         }
-        let number = self.ask.value.as_ref().map(|name| entry.field(name).and_then(|v| v.parse::<f64>().ok()).map(|n| n * self.ask.unit.scale));
+        let number =
+            self.ask.value.as_ref().map(|name| entry.field(name).and_then(|v| v.parse::<f64>().ok()).map(|n| n * self.ask.unit.scale));
         let by = self.ask.by.as_ref().and_then(|name| entry.field(name));
         self.tally.line(text, number, by);
         Ok(())
@@ -101,7 +105,13 @@ impl Rig<'_> {
         }
         if coverage.searched.is_empty() {
             let says = "there is nothing to read: no pod, no file".into();
-            return Ok(Err(BlindSpot { why: Unanswered::NoData, says, next: Vec::new(), status: crate::checks::model::CheckStatus::Unknown, took_ms: 0 }));
+            return Ok(Err(BlindSpot {
+                why: Unanswered::NoData,
+                says,
+                next: Vec::new(),
+                status: crate::checks::model::CheckStatus::Unknown,
+                took_ms: 0,
+            }));
         }
         let mut seen: Sighting = sink.tally.sighting(ask.since, ask.unit.unit);
         if let Some(compared) = sink.compared {

@@ -31,11 +31,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use told::Told;
 use tokio::{
     sync::{OnceCell, Semaphore},
     time::{Instant, timeout},
 };
+use told::Told;
 
 /// Looks at a time.
 const AT_ONCE: usize = 64;

@@ -41,7 +41,8 @@ impl Rig<'_> {
         let (exchange, body) = self.asked(&ask.url, &ask.headers, ask.timeout).await.map_err(|error| BlindSpot::of(&error))?;
         let named = ours.iter().flat_map(|(_, spec)| spec.thresholds()).map(|t| t.figure.as_str());
         let dynamic: Vec<&str> = named.filter(|f| f.starts_with('$') || f.starts_with("header ")).collect();
-        let headers = body.headers.iter().map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        let headers =
+            body.headers.iter().map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
         let answer = net::HttpSeen { exchange: &exchange, body: &body.bytes, headers: headers.collect(), reachable: ask.reachable };
         Ok(net::http(&answer, &dynamic, self.session.now().timestamp(), &self.session.redact))
     }
