@@ -86,12 +86,12 @@ pub fn runbook(has: &Estate) -> Vec<CheckSpec> {
     let mut all = Vec::new();
     if has.cluster {
         let pods = || CheckKind::Kubernetes(ClusterAsk { targets: Vec::new(), since: WINDOW, reason: None });
-        let check = |name: &str, judged_by, route| CheckSpec { judged_by, route, ..CheckSpec::new(name, pods()) };
-        all.push(check("events", JudgedBy::Codes(EVENTS), CheckRoute::Notify));
-        all.push(check("restarts", JudgedBy::Codes(RESTARTS), CheckRoute::Page));
-        all.push(check("rollout", JudgedBy::Codes(ROLLOUT), CheckRoute::Page));
-        all.push(check("pods", JudgedBy::Others(NOT_PODS), CheckRoute::Page));
-        all.push(check("release", JudgedBy::Codes(RELEASE), CheckRoute::Notify));
+        let check = |name: &str, judged_by, route, aim| CheckSpec { judged_by, route, aim: Some(aim), ..CheckSpec::new(name, pods()) };
+        all.push(check("events", JudgedBy::Codes(EVENTS), CheckRoute::Notify, "no eviction, no failed job, no node in trouble"));
+        all.push(check("restarts", JudgedBy::Codes(RESTARTS), CheckRoute::Page, "no OOM kill, fewer than 3 restarts in 30m"));
+        all.push(check("rollout", JudgedBy::Codes(ROLLOUT), CheckRoute::Page, "none is stuck"));
+        all.push(check("pods", JudgedBy::Others(NOT_PODS), CheckRoute::Page, "all of them ready"));
+        all.push(check("release", JudgedBy::Codes(RELEASE), CheckRoute::Notify, "one everywhere"));
     }
     if has.broker {
         let check = |name: &str, kind, judged_by, route, needs: &[&str]| {
@@ -108,15 +108,15 @@ pub fn runbook(has: &Estate) -> Vec<CheckSpec> {
     for (i, database) in has.databases.iter().enumerate() {
         let name = |what: &str| if i == 0 { what.to_owned() } else { format!("{database} {what}") };
         let first = name("postgres");
-        let check = |what: &str, judged_by, route| {
+        let check = |what: &str, judged_by, route, aim| {
             let kind = CheckKind::Postgres(database.clone());
-            CheckSpec { judged_by, route, needs: vec![first.clone()], ..CheckSpec::new(name(what), kind) }
+            CheckSpec { judged_by, route, aim: Some(aim), needs: vec![first.clone()], ..CheckSpec::new(name(what), kind) }
         };
-        all.push(CheckSpec { needs: Vec::new(), ..check("postgres", JudgedBy::Answering, CheckRoute::Page) });
-        all.push(check("blocked", JudgedBy::Codes(BLOCKED), CheckRoute::Page));
-        all.push(check("sessions", JudgedBy::Codes(SESSIONS), CheckRoute::Notify));
-        all.push(check("connections", JudgedBy::Codes(CONNECTIONS), CheckRoute::Page));
-        all.push(check("lag", JudgedBy::Codes(LAG), CheckRoute::Notify));
+        all.push(CheckSpec { needs: Vec::new(), ..check("postgres", JudgedBy::Answering, CheckRoute::Page, "it answers") });
+        all.push(check("blocked", JudgedBy::Codes(BLOCKED), CheckRoute::Page, "nobody waits long for a lock"));
+        all.push(check("sessions", JudgedBy::Codes(SESSIONS), CheckRoute::Notify, "no long statement, no transaction that idles"));
+        all.push(check("connections", JudgedBy::Codes(CONNECTIONS), CheckRoute::Page, "fewer than 90 % in use"));
+        all.push(check("lag", JudgedBy::Codes(LAG), CheckRoute::Notify, "a replica less than 30 s behind"));
     }
     if has.endpoints {
         let health = || CheckKind::Health(HealthAsk::default());
@@ -124,7 +124,13 @@ pub fn runbook(has: &Estate) -> Vec<CheckSpec> {
             CheckSpec { judged_by: JudgedBy::Others(NOT_HEALTH), route: CheckRoute::Page, ..CheckSpec::new("health", health()) };
         all.push(check.clone());
         check.name = "certificates".into();
-        all.push(CheckSpec { judged_by: JudgedBy::Codes(CERTIFICATES), route: CheckRoute::Notify, on_no_data: OnNoData::Ok, ..check });
+        all.push(CheckSpec {
+            judged_by: JudgedBy::Codes(CERTIFICATES),
+            aim: Some("good for 14 days more"),
+            route: CheckRoute::Notify,
+            on_no_data: OnNoData::Ok,
+            ..check
+        });
     }
     if has.logs {
         let logs = LogsAsk {

@@ -17,6 +17,8 @@ pub struct CheckSpec {
     pub kind: CheckKind,
     /// Which findings of the kind's own analysis count, where there are no thresholds.
     pub judged_by: JudgedBy,
+    /// What that comes to, where it is less than the kind's own.
+    pub aim: Option<&'static str>,
     /// What is a warning.
     pub warn: Vec<Threshold>,
     /// What is a failure.
@@ -85,6 +87,7 @@ impl CheckSpec {
             name: name.into(),
             kind,
             judged_by: JudgedBy::All,
+            aim: None,
             warn: Vec::new(),
             fail: Vec::new(),
             want: Vec::new(),
@@ -110,6 +113,6 @@ impl CheckSpec {
         let want = self.want.iter().map(|t| t.says.clone());
         let parts: Vec<Safe> =
             want.chain(self.fail.iter().chain(self.warn.iter().filter(|_| self.fail.is_empty())).map(Threshold::opposite)).collect();
-        if parts.is_empty() { self.kind.own_want().unwrap_or_default().into() } else { Safe::join(&parts, ", ") }
+        if parts.is_empty() { self.aim.or(self.kind.own_want()).unwrap_or_default().into() } else { Safe::join(&parts, ", ") }
     }
 }
