@@ -3,7 +3,9 @@
 mod args;
 mod deep;
 mod judge;
+mod manner;
 mod plan;
+mod pods;
 mod round;
 
 pub use args::Args;
@@ -11,10 +13,7 @@ pub(super) use round::{Round, Rounds};
 
 use crate::{
     config::App,
-    connect::{
-        http::{HttpTrust, HttpUrl},
-        kube::Cluster,
-    },
+    connect::kube::Cluster,
     error::{Error, Kind, Result},
     exit::ExitStatus,
     health::collect::HealthTarget,
@@ -28,7 +27,9 @@ use crate::{
     session::Session,
     text::Safe,
 };
+use manner::{Arrives, Manners};
 use plan::Planner;
+use pods::PodAsk;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Everything that will be asked.
@@ -37,6 +38,8 @@ pub(super) struct Plan {
     targets: Vec<HealthTarget>,
     /// The pods among them, for what is looked up afterwards.
     pods: Vec<(Serving, Option<Safe>)>,
+    /// What the livenessProbes ask: whose, which path, and the question.
+    liveness: Vec<(Safe, Safe, HealthTarget)>,
     empty_services: Vec<Safe>,
     around: Neighbourhood,
     cluster: Option<(Arc<Cluster>, Scope)>,
@@ -55,8 +58,7 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
     }
     let planner = Planner {
         args: &args,
-        trust: HttpTrust::machine()?,
-        pods_trust: HttpTrust::anybody()?,
+        manners: Manners::new(),
         proxies: session.proxies.clone(),
         now: session.now().timestamp(),
     };
@@ -71,11 +73,11 @@ async fn plan(planner: &Planner<'_>, session: &Session) -> Result<Plan> {
     let (mut wanted, mut services, mut named) = (Vec::new(), Vec::new(), !args.targets.is_empty());
     for text in &args.targets {
         if text.contains("://") {
-            plan.targets.push(planner.url(HttpUrl::parse(text)?, None));
+            plan.targets.push(planner.typed(text, session).await?);
         } else if let Some(name) = text.strip_prefix("svc/").or_else(|| text.strip_prefix("service/")) {
             services.push(name.to_owned());
         } else if let Some((name, app)) = apps.get_key_value(text).filter(|(_, a)| outside(a)) {
-            plan.targets.push(of_outside(planner, name, app)?);
+            plan.targets.extend(planner.configured(app, None, Some(&Safe::name(name)), session).await?);
         } else {
             wanted.push(target::parse(text)?);
         }
@@ -85,7 +87,7 @@ async fn plan(planner: &Planner<'_>, session: &Session) -> Result<Plan> {
     }
     if !named {
         for (name, app) in apps.iter().filter(|(_, a)| outside(a)) {
-            plan.targets.push(of_outside(planner, name, app)?);
+            plan.targets.extend(planner.configured(app, None, Some(&Safe::name(name)), session).await?);
         }
     }
     let only_outside = if named { wanted.is_empty() && services.is_empty() } else { session.env.kube.is_none() };
@@ -98,13 +100,7 @@ async fn plan(planner: &Planner<'_>, session: &Session) -> Result<Plan> {
 
 /// An app that is a URL and nothing in a cluster.
 fn outside(app: &App) -> bool {
-    app.url.is_some() && app.selector.is_none() && app.workload.is_none() && app.container.is_none()
-}
-
-fn of_outside(planner: &Planner<'_>, name: &str, app: &App) -> Result<HealthTarget> {
-    let path = planner.args.path.as_deref().or(app.health.as_deref());
-    let url = plan::of_app(app.url.as_deref().unwrap_or_default(), path)?;
-    Ok(planner.url(url, Some(Safe::name(name))))
+    !app.urls.is_empty() && app.selector.is_none() && app.workload.is_none() && app.container.is_none()
 }
 
 /// Adds the pods, and the public URLs before them.
@@ -139,19 +135,34 @@ async fn pods(
         for one in chosen {
             let Some(pod) = around.pods.iter().find(|p| p.uid == one.pod.uid) else { continue };
             let app = one.app.as_ref().and_then(|name| session.env.apps.get(name));
+            let name = one.app.as_ref().map(Safe::name).or_else(|| pod.labels.get("app").map(Safe::name));
+            let manner = match app {
+                Some(app) => planner.manners.of(&app.health, Arrives::InPods, session).await,
+                None => planner.manners.in_pods(),
+            };
+            let ask =
+                PodAsk { planner, session, pod, app, name: name.as_ref(), manner: &manner, around: &around, cluster: &cluster };
             let finished = matches!(pod.phase.as_str(), "Succeeded" | "Failed");
             // Workers and jobs have nothing to ask; only who names one is told so.
-            if finished || (!planner.asks(pod, app) && !named) {
+            let path = ask.path();
+            if finished || (path.is_none() && !named) {
                 continue;
             }
-            let name = one.app.as_ref().map(Safe::name).or_else(|| pod.labels.get("app").map(Safe::name));
-            if !only_pods && planner.asks(pod, app) {
-                for url in planner.public(pod, app, &around)? {
-                    let target = planner.url(url, name.clone());
+            if let Some(path) = path.filter(|_| !only_pods) {
+                let public = match app.filter(|app| !app.urls.is_empty()) {
+                    Some(app) => planner.configured(app, Some(&path), name.as_ref(), session).await?,
+                    None => planner.of_ingresses(pod, &path, &manner, name.as_ref(), &around),
+                };
+                for target in public {
                     urls.entry(target.name.to_string()).or_insert(target);
                 }
             }
-            asked.push(planner.pod(pod, name.clone(), app, &around, &cluster));
+            if let Some(liveness) = ask.liveness()
+                && !plan.liveness.iter().any(|(app, path, _)| (app, path) == (&liveness.0, &liveness.1))
+            {
+                plan.liveness.push(liveness);
+            }
+            asked.push(ask.target());
             plan.pods.push((pod.clone(), name));
         }
         plan.targets.extend(urls.into_values());

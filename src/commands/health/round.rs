@@ -1,8 +1,7 @@
 //! One look after the other, for a watch: what to ask is found out anew each time, since pods come and go. Judges nothing.
 
-use super::{Args, Plan, judge, plan, plan::Planner};
+use super::{Args, Plan, judge, manner::Manners, plan, plan::Planner};
 use crate::{
-    connect::http::HttpTrust,
     error::{Error, Result},
     health::{
         collect::{self, HealthTarget},
@@ -16,8 +15,7 @@ use jiff::Timestamp;
 /// What is looked at again and again.
 pub(in crate::commands) struct Rounds {
     args: Args,
-    trust: HttpTrust,
-    pods_trust: HttpTrust,
+    manners: Manners,
     /// The URLs of the last plan: they are asked also when the cluster cannot be.
     urls: Vec<HealthTarget>,
 }
@@ -32,13 +30,12 @@ pub(in crate::commands) struct Round {
 
 impl Rounds {
     pub fn new(args: Args) -> Result<Self> {
-        Ok(Self { args, trust: HttpTrust::machine()?, pods_trust: HttpTrust::anybody()?, urls: Vec::new() })
+        Ok(Self { args, manners: Manners::new(), urls: Vec::new() })
     }
 
     pub async fn look(&mut self, session: &Session) -> Round {
         let now = session.now().timestamp();
-        let (trust, pods_trust) = (self.trust.clone(), self.pods_trust.clone());
-        let planner = Planner { args: &self.args, trust, pods_trust, proxies: session.proxies.clone(), now };
+        let planner = Planner { args: &self.args, manners: self.manners.clone(), proxies: session.proxies.clone(), now };
         let (mut plan, blind) = match plan(&planner, session).await {
             Ok(plan) => {
                 self.urls = plan.targets.iter().filter(|t| t.asked == Asked::Url).cloned().collect();

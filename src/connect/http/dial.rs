@@ -74,6 +74,7 @@ pub(super) async fn open(
             seen.phases.connect_ms = Some(took);
             Open { stream: Box::new(stream?), through_proxy: false, credentials: None }
         }
+        Way::To { host, port } => Open { stream: socket(host, *port, clock, seen).await?, through_proxy: false, credentials: None },
         Way::Direct(proxies) => match proxies.of(url).map_err(|what| HttpFault { step: HttpStep::Proxy, late: false, what })? {
             None => Open { stream: socket(&url.host, url.port, clock, seen).await?, through_proxy: false, credentials: None },
             Some(proxy) => {
