@@ -341,7 +341,8 @@ mod tests {
 
     #[test]
     fn headers_that_hold_secrets_are_known_by_name() {
-        for (name, is) in [("authorization", true), ("cookie", true), ("x-api-key", true), ("x-forwarded-proto", false), ("accept", false)] {
+        for (name, is) in [("authorization", true), ("cookie", true), ("x-api-key", true), ("x-forwarded-proto", false), ("accept", false)]
+        {
             assert_eq!(is_secret(&http::HeaderName::from_static(name)), is, "{name}");
         }
     }

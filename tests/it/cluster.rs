@@ -6,6 +6,7 @@ mod crowd;
 mod errors;
 mod follow;
 mod health;
+mod probing;
 mod queue;
 mod reach;
 mod records;

@@ -49,7 +49,9 @@ pub(super) async fn answer(mut plan: Plan, planner: &Planner<'_>, session: &Sess
         collect::metrics(metrics, &session.redact, &stop),
         deep,
     );
-    let mut setup = HealthSetup { metrics, empty_services: std::mem::take(&mut plan.empty_services), ..HealthSetup::default() };
+    let blind = plan.blind.as_ref().map(|error| (error.says(), error.hints().to_vec()));
+    let empty_services = std::mem::take(&mut plan.empty_services);
+    let mut setup = HealthSetup { metrics, empty_services, blind, nothing: plan.nothing.take(), ..HealthSetup::default() };
     for ((app, path, _), said) in probes.into_iter().zip(extra) {
         let components = said.health().map(|b| b.components.clone()).unwrap_or_default();
         setup.liveness.push(LivenessUse { app, path, components });
@@ -138,7 +140,11 @@ async fn look_back(
 }
 
 fn coverage(facts: &HealthFacts) -> Coverage {
-    let system = |t: &TargetHealth| if t.asked == Asked::Pod { "pod" } else { "http" };
+    let system = |t: &TargetHealth| match t.asked {
+        Asked::Pod => "pod",
+        Asked::Url => "http",
+        Asked::Container => "container",
+    };
     let asked = facts.targets.iter().filter(|t| t.unasked.is_none());
     Coverage { searched: asked.map(|t| Part { system: system(t), name: t.name.clone() }).collect(), ..Coverage::default() }
 }

@@ -37,6 +37,14 @@ impl Rounds {
         let now = session.now().timestamp();
         let planner = Planner { args: &self.args, manners: self.manners.clone(), proxies: session.proxies.clone(), now };
         let (mut plan, blind) = match plan(&planner, session).await {
+            Ok(mut plan) if plan.blind.is_some() => {
+                // Those of Ingresses are known from an earlier look only.
+                if !self.urls.is_empty() {
+                    plan.targets = self.urls.clone();
+                }
+                let blind = plan.blind.take();
+                (plan, blind)
+            }
             Ok(plan) => {
                 self.urls = plan.targets.iter().filter(|t| t.asked == Asked::Url).cloned().collect();
                 (plan, None)

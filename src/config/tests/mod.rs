@@ -2,6 +2,7 @@
 
 mod brokers;
 mod errors;
+mod health;
 mod precedence;
 mod trust;
 

@@ -6,8 +6,9 @@ use super::{
     certificate::{HttpTrust, server_name},
 };
 use crate::{
-    answer::{Exchange, HttpFault, HttpStep},
+    answer::{Exchange, Hint, HttpFault, HttpStep},
     connect::{route::Stream, tunnel},
+    error::Error,
     safe,
     text::{Redactor, Safe},
 };
@@ -32,15 +33,17 @@ pub(super) struct Clock {
 impl Clock {
     /// Runs a step within its time; gives its time in milliseconds too.
     pub async fn step<T>(&self, step: HttpStep, work: impl Future<Output = Result<T, Safe>>) -> (f64, Result<T, HttpFault>) {
+        self.run(step, async { work.await.map_err(|what| HttpFault::at(step, what)) }).await
+    }
+
+    /// The same, for work that knows more of its fault.
+    pub async fn run<T>(&self, step: HttpStep, work: impl Future<Output = Result<T, HttpFault>>) -> (f64, Result<T, HttpFault>) {
         let begun = Instant::now();
         let until = self.until.min(begun + self.each);
-        let result = match tokio::time::timeout_at(until, work).await {
-            Ok(result) => result.map_err(|what| HttpFault { step, late: false, what }),
-            Err(_) => {
-                let waited = begun.elapsed().as_secs_f64();
-                Err(HttpFault { step, late: true, what: safe!("nothing came within {:.1} s", waited) })
-            }
-        };
+        let result = tokio::time::timeout_at(until, work).await.unwrap_or_else(|_| {
+            let waited = begun.elapsed().as_secs_f64();
+            Err(HttpFault::late(step, safe!("nothing came within {:.1} s", waited)))
+        });
         (ms(begun.elapsed()), result)
     }
 }
@@ -69,13 +72,13 @@ pub(super) async fn open(
 ) -> Result<Open, HttpFault> {
     let mut open = match way {
         Way::Pod { cluster, namespace, pod, port } => {
-            let dial = async { tunnel::to_pod(cluster, namespace, pod, *port).await.map_err(|e| e.says()) };
-            let (took, stream) = clock.step(HttpStep::Connect, dial).await;
+            let dial = async { tunnel::to_pod(cluster, namespace, pod, *port).await.map_err(|error| no_tunnel(&error)) };
+            let (took, stream) = clock.run(HttpStep::Connect, dial).await;
             seen.phases.connect_ms = Some(took);
             Open { stream: Box::new(stream?), through_proxy: false, credentials: None }
         }
         Way::To { host, port } => Open { stream: socket(host, *port, clock, seen).await?, through_proxy: false, credentials: None },
-        Way::Direct(proxies) => match proxies.of(url).map_err(|what| HttpFault { step: HttpStep::Proxy, late: false, what })? {
+        Way::Direct(proxies) => match proxies.of(url).map_err(|what| HttpFault::at(HttpStep::Proxy, what))? {
             None => Open { stream: socket(&url.host, url.port, clock, seen).await?, through_proxy: false, credentials: None },
             Some(proxy) => {
                 let stream = socket(&proxy.host, proxy.port, clock, seen).await.map_err(|mut fault| {
@@ -96,6 +99,12 @@ pub(super) async fn open(
         open.stream = secure(open.stream, name, trust, clock, seen).await?;
     }
     Ok(open)
+}
+
+/// Why there is no tunnel. Where a right is missing, that says nothing of the pod.
+fn no_tunnel(error: &Error) -> HttpFault {
+    let needs = error.hints().iter().find_map(|hint| if let Hint::Grant(right) = hint { Some(right.clone()) } else { None });
+    HttpFault { needs, ..HttpFault::at(HttpStep::Connect, error.says()) }
 }
 
 async fn socket(host: &str, port: u16, clock: Clock, seen: &mut Exchange) -> Result<Stream, HttpFault> {
@@ -135,7 +144,7 @@ fn refused(error: &std::io::Error) -> Safe {
 }
 
 async fn secure(stream: Stream, name: &str, trust: &HttpTrust, clock: Clock, seen: &mut Exchange) -> Result<Stream, HttpFault> {
-    let fail = |error: crate::error::Error| HttpFault { step: HttpStep::Tls, late: false, what: error.says() };
+    let fail = |error: Error| HttpFault::at(HttpStep::Tls, error.says());
     let (config, witness) = trust.client().map_err(fail)?;
     let server = server_name(name).map_err(fail)?;
     let shake = async {

@@ -168,21 +168,12 @@ fn next(question: &HttpQuestion, from: &HttpUrl, location: &str, hops: usize) ->
 }
 
 /// One request and its answer; notes status and times in `seen`.
-async fn once(
-    question: &HttpQuestion,
-    url: &HttpUrl,
-    clock: Clock,
-    redact: &Redactor,
-    seen: &mut Exchange,
-) -> Result<HttpBody, HttpFault> {
+async fn once(question: &HttpQuestion, url: &HttpUrl, clock: Clock, redact: &Redactor, seen: &mut Exchange) -> Result<HttpBody, HttpFault> {
     let Open { stream, through_proxy, credentials } =
         dial::open(url, &question.way, &url.host, &question.trust, clock, redact, seen).await?;
-    let request = request(question, url, through_proxy, credentials).map_err(|_| HttpFault {
-        step: HttpStep::Head,
-        late: false,
-        what: "the request cannot be written: a header or the path is malformed".into(),
-    })?;
-    let head_fault = |what: Safe| HttpFault { step: HttpStep::Head, late: false, what };
+    let request = request(question, url, through_proxy, credentials)
+        .map_err(|_| HttpFault::at(HttpStep::Head, "the request cannot be written: a header or the path is malformed"))?;
+    let head_fault = |what: Safe| HttpFault::at(HttpStep::Head, what);
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(HEAD)
         .handshake(TokioIo::new(stream))
@@ -250,18 +241,17 @@ fn request(
 async fn body(mut incoming: Incoming, clock: Clock, redact: &Redactor) -> (Bytes, bool, Option<HttpFault>) {
     let mut read = Vec::new();
     let until = clock.until.min(Instant::now() + clock.each);
-    let fault = |late, what| Some(HttpFault { step: HttpStep::Body, late, what });
     loop {
         let size = |read: &Vec<u8>| units::bytes(read.len() as u64);
         match tokio::time::timeout_at(until, incoming.frame()).await {
             Err(_) => {
                 let what = safe!("its end did not come in time: {} came", size(&read));
-                return (read.into(), true, fault(true, what));
+                return (read.into(), true, Some(HttpFault::late(HttpStep::Body, what)));
             }
             Ok(None) => return (read.into(), false, None),
             Ok(Some(Err(error))) => {
                 let what = safe!("the answer broke off after {}: {}", size(&read), broken(&error, redact));
-                return (read.into(), true, fault(false, what));
+                return (read.into(), true, Some(HttpFault::at(HttpStep::Body, what)));
             }
             Ok(Some(Ok(frame))) => {
                 let Some(data) = frame.data_ref() else { continue };

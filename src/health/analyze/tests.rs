@@ -150,7 +150,7 @@ fn what_is_no_health_body_is_not_failed_by_itself() {
 fn no_answer_says_at_which_step() {
     let mut target = url(200, &[]);
     target.body = None;
-    let fault = HttpFault { step: HttpStep::Tls, late: false, what: "its certificate is refused: it expired 3d 2h ago".into() };
+    let fault = HttpFault::at(HttpStep::Tls, "its certificate is refused: it expired 3d 2h ago");
     target.exchange = Some(Exchange { fault: Some(fault), ..Exchange::default() });
     target.condition = Condition::Failed;
     let (_, line, _) = judged(vec![target]);

@@ -8,7 +8,7 @@ use lab::{
 };
 
 /// A web server of busybox that says how it is.
-fn web(status: &str, body: &str) -> String {
+pub fn web(status: &str, body: &str) -> String {
     let answer = format!(
         "HTTP/1.1 {status}\\r\\nContent-Type: application/json\\r\\nConnection: close\\r\\nContent-Length: {}\\r\\n\\r\\n{body}",
         body.len()
@@ -20,7 +20,7 @@ fn web(status: &str, body: &str) -> String {
     )
 }
 
-fn probed(container: &str) -> String {
+pub fn probed(container: &str) -> String {
     let probe = "httpGet: {path: /api/health/, port: 8000, httpHeaders: [{name: Host, value: app.example.org}]}, periodSeconds: 1";
     container.replacen(
         '{',
@@ -29,14 +29,14 @@ fn probed(container: &str) -> String {
     )
 }
 
-fn deployment(name: &str, replicas: u32, container: &str) -> String {
+pub fn deployment(name: &str, replicas: u32, container: &str) -> String {
     format!(
         "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec: {{replicas: {replicas}, progressDeadlineSeconds: 5, \
          selector: {{matchLabels: {{app: {name}}}}}, template: {{metadata: {{labels: {{app: {name}}}}}, spec: {{{QUICK}, containers: [{container}]}}}}}}\n"
     )
 }
 
-fn service(name: &str, app: &str) -> String {
+pub fn service(name: &str, app: &str) -> String {
     format!(
         "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{selector: {{app: {app}}}, ports: [{{port: 80, targetPort: 8000}}]}}\n"
     )
@@ -45,7 +45,7 @@ fn service(name: &str, app: &str) -> String {
 const WELL: &str = r#"{"status":"healthy","db":"ok","redis":"ok"}"#;
 const ILL: &str = r#"{"status":"unhealthy","db":"ok","redis":"error: Error 111 connecting to redis:6379. Connection refused."}"#;
 
-fn namespace(hint: &str) -> Namespace {
+pub fn namespace(hint: &str) -> Namespace {
     lab::get().cluster().namespace(hint)
 }
 
