@@ -62,7 +62,7 @@ impl Planner<'_> {
     pub async fn typed(&self, text: &str, session: &Session) -> Result<HealthTarget> {
         let url = of_app(text, self.args.path.as_deref())?;
         for configured in session.env.apps.values().flat_map(|app| &app.urls) {
-            let known = of_app(&configured.url, configured.health.path.as_deref())?;
+            let Ok(known) = of_app(&configured.url, configured.health.path.as_deref()) else { continue };
             if known.same_origin(&url) {
                 let manner = self.manners.of(&configured.health, Arrives::Outside, session).await;
                 // Another path may speak another dialect.

@@ -2,6 +2,7 @@
 
 use super::{Plan, manner::Arrives, plan::Planner, pods::PodAsk};
 use crate::{
+    answer::Hint,
     config::App,
     error::{Error, Kind, Result},
     health::collect::HealthTarget,
@@ -33,11 +34,12 @@ pub(super) async fn plan(planner: &Planner<'_>, session: &Session) -> Result<Pla
         } else if let Some((name, app)) = apps.get_key_value(text).filter(|(_, a)| outside(a)) {
             plan.targets.extend(planner.configured(app, None, Some(&Safe::name(name)), session).await?);
         } else {
-            wanted.push(target::parse(text)?);
+            wanted.push(target::parse(text).map_err(|error| scheme_hint(error, text))?);
         }
     }
     if let Some(selector) = &args.selector {
-        (named, _) = (true, wanted.push(Target::Selector(selector.clone())));
+        named = true;
+        wanted.push(Target::Selector(selector.clone()));
     }
     if !named {
         for (name, app) in apps.iter().filter(|(_, a)| outside(a)) {
@@ -48,13 +50,14 @@ pub(super) async fn plan(planner: &Planner<'_>, session: &Session) -> Result<Pla
     if only_outside {
         return Ok(plan);
     }
-    let urls = public(planner, session, &wanted, named).await?;
+    let is_wanted: Vec<String> = wanted.iter().filter_map(|t| if let Target::Name(name) = t { Some(name.clone()) } else { None }).collect();
     match pods(planner, session, &mut plan, wanted, services, named).await {
         // The world may still reach what cannot be looked into from here: a VPN that is off, a right that is missing.
-        Err(error)
-            if !urls.is_empty() && matches!(error.kind(), Kind::Unreachable | Kind::Timeout | Kind::Tls | Kind::Auth | Kind::Denied) =>
-        {
-            plan.targets.extend(urls);
+        Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Timeout | Kind::Tls | Kind::Auth | Kind::Denied) => {
+            plan.targets.extend(public(planner, session, named.then_some(is_wanted.as_slice())).await?);
+            if plan.targets.is_empty() {
+                return Err(error);
+            }
             plan.blind = Some(error);
         }
         other => other?,
@@ -62,11 +65,16 @@ pub(super) async fn plan(planner: &Planner<'_>, session: &Session) -> Result<Pla
     Ok(plan)
 }
 
-/// The configured URLs of the apps that are wanted.
-async fn public(planner: &Planner<'_>, session: &Session, wanted: &[Target], named: bool) -> Result<Vec<HealthTarget>> {
-    let is_wanted = |name: &str| !named || wanted.iter().any(|t| matches!(t, Target::Name(n) if n == name));
+/// `app.example.org/health` is a URL to whoever types it.
+fn scheme_hint(error: Error, text: &str) -> Error {
+    let host = text.split('/').next().unwrap_or_default();
+    if host.contains(['.', ':']) { error.hint(Hint::Try(safe!("https://{}", Safe::name(text)))) } else { error }
+}
+
+/// The configured URLs of these apps, or of all.
+async fn public(planner: &Planner<'_>, session: &Session, wanted: Option<&[String]>) -> Result<Vec<HealthTarget>> {
     let mut targets = Vec::new();
-    for (name, app) in session.env.apps.iter().filter(|(name, app)| is_wanted(name) && !outside(app)) {
+    for (name, app) in session.env.apps.iter().filter(|(name, app)| wanted.is_none_or(|w| w.contains(name)) && !outside(app)) {
         targets.extend(planner.configured(app, None, Some(&Safe::name(name)), session).await?);
     }
     Ok(targets)

@@ -12,7 +12,8 @@ use crate::{
     safe,
     text::{Redactor, Safe},
 };
-use std::{io::ErrorKind, time::Duration};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -22,6 +23,9 @@ use tokio_rustls::TlsConnector;
 
 /// The longest head of a proxy's answer.
 const PROXY_HEAD: usize = 8 << 10;
+
+/// How long one address is tried before the next one is tried beside it, as RFC 8305 has it.
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// How long one step may take.
 #[derive(Clone, Copy, Debug)]
@@ -117,21 +121,35 @@ async fn socket(host: &str, port: u16, clock: Clock, seen: &mut Exchange) -> Res
     // An address needs no look-up.
     seen.phases.dns_ms = host.parse::<std::net::IpAddr>().is_err().then_some(took);
     let addresses = addresses?;
-    let dial = async {
-        let mut last = Safe::from("it has no address");
-        for address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = refused(&error),
-            }
-        }
-        Err(last)
-    };
-    let (took, stream) = clock.step(HttpStep::Connect, dial).await;
+    let (took, stream) = clock.step(HttpStep::Connect, first(addresses)).await;
     seen.phases.connect_ms = Some(took);
     let stream = stream?;
     let _ = stream.set_nodelay(true);
     Ok(Box::new(stream))
+}
+
+/// The first connection that stands. An address that does not answer holds up the next one for a moment only: half of a dual-stack network
+/// that is broken must not look like a broken server.
+async fn first(addresses: Vec<SocketAddr>) -> Result<TcpStream, Safe> {
+    let mut waiting = addresses.into_iter();
+    let mut dials: FuturesUnordered<_> = waiting.next().map(TcpStream::connect).into_iter().collect();
+    let mut last = Safe::from("it has no address");
+    loop {
+        tokio::select! {
+            biased;
+            Some(dialled) = dials.next() => match dialled {
+                Ok(stream) => return Ok(stream),
+                Err(error) => {
+                    last = refused(&error);
+                    dials.extend(waiting.next().map(TcpStream::connect));
+                }
+            },
+            () = tokio::time::sleep(HEAD_START), if !dials.is_empty() && waiting.len() > 0 => {
+                dials.extend(waiting.next().map(TcpStream::connect));
+            }
+            else => return Err(last),
+        }
+    }
 }
 
 fn refused(error: &std::io::Error) -> Safe {
@@ -231,4 +249,30 @@ fn parts(proxy: &str) -> (Option<String>, String) {
 /// This machine needs no proxy to itself, as curl and Go have it for names of it.
 fn is_here(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_refuses_or_is_silent_does_not_hide_the_next() {
+        let open = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let (at, closed) = (open.local_addr().expect("its address"), SocketAddr::from(([127, 0, 0, 1], 1)));
+        assert!(first(vec![closed, at]).await.is_ok());
+        assert_eq!(first(vec![closed, closed]).await.err().as_ref().map(Safe::as_str), Some("it refuses connections: nothing listens there"));
+        assert_eq!(first(Vec::new()).await.err().as_ref().map(Safe::as_str), Some("it has no address"));
+        // Its queue is full: the kernel answers nobody.
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("bound");
+        let silent = socket.listen(1).expect("listening");
+        let silent_at = silent.local_addr().expect("its address");
+        let mut full = Vec::new();
+        while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(silent_at)).await {
+            full.push(stream);
+        }
+        let begun = Instant::now();
+        assert!(first(vec![silent_at, at]).await.is_ok());
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
 }

@@ -301,12 +301,15 @@ pub fn headline(facts: &HealthFacts, findings: &[Finding]) -> Safe {
         );
     };
     // What the world sees beside what is wrong inside.
+    let ill = |app: &Option<Safe>| of(Asked::Pod).any(|t| t.app == *app && (t.condition > Condition::Ok || t.pod.as_ref().is_some_and(|p| !p.ready)));
     let outside =
-        facts.targets.iter().filter(|t| t.asked == Asked::Url && t.condition == Condition::Ok).find_map(|t| t.exchange.as_ref()?.status);
+        of(Asked::Url).filter(|t| t.condition == Condition::Ok && (t.app.is_none() || ill(&t.app))).find_map(|t| t.exchange.as_ref()?.status);
     let inside = worst.severity == Severity::Failed && pods > 0;
     let outside = outside.filter(|_| inside).map(|status| safe!(". The public URL says {}", status)).unwrap_or_default();
     safe!("{}{}", worst.says, outside)
 }
 
+#[cfg(test)]
+mod silent;
 #[cfg(test)]
 pub(super) mod tests;

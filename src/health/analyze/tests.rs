@@ -6,7 +6,7 @@ use crate::{
     health::model::{Dialect, HealthBody, PodStanding},
 };
 
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     "2026-11-21T03:00:00Z".parse().expect("a time")
 }
 

@@ -116,7 +116,10 @@ fn the_sandbox_with_a_degraded_pod_and_with_a_stuck_rollout() {
         crate::support::obsctl(sandbox.namespace.cluster().kubeconfig(), words).arg("--config").arg(sandbox.config.to_str().unwrap()).run()
     };
     ask("health backend").ends(0).shows(&["2 pods are well", "DB", "REDIS"]);
+    // By the routes of the cluster, and nothing to say about it.
+    ask("health backend --deep --fail-on warn").ends(0).shows(&["FROM HERE", "main", "answers in", "PONG in", "heard"]);
     let harmed = sandbox.traffic().harm("degraded-pod", &[]).unwrap();
+    ask("health backend --deep").ends(1).shows(&["redis works from here and for 2 others", "backend-degraded", "PONG in"]);
     let ran = ask("health backend").ends(1);
     let ran = ran.shows(&["redis failed on backend-degraded", "obsctl logs pod/backend-degraded"]);
     assert_eq!(ran.out.lines().filter(|l| l.starts_with("backend-") && l.contains(" 200 ")).count(), 2, "{}", ran.out);

@@ -72,6 +72,10 @@ fn what_cannot_be_asked_is_usage() {
         health(bad).run().ends(2).never_says(&["Tr0ub4dor"]);
     }
     health("--path api https://h/").run().ends(2);
+    // A URL to whoever types it.
+    for near in ["app.example.org/health", "localhost:8000/health"] {
+        health(near).run().ends(2).warns(&[&format!("https://{near}")]);
+    }
     health("--dialect klingon https://h/").run().ends(2).warns(&["django-health-check"]);
 }
 
