@@ -243,7 +243,10 @@ impl<'a> Builder<'a> {
     fn has_kubernetes(&self, raw: &RawEnvironment, picked: &Picked) -> bool {
         let by_flag = |p: &Option<Sourced<String>>| matches!(p, Some(Sourced { from: Origin::Flag(_), .. }));
         let local = |a: &RawApp| {
-            (!a.files.is_empty() || a.url.0.is_some() || !a.urls.is_empty()) && a.selector.0.is_none() && a.workload.0.is_none() && a.container.0.is_none()
+            (!a.files.is_empty() || a.url.0.is_some() || !a.urls.is_empty())
+                && a.selector.0.is_none()
+                && a.workload.0.is_none()
+                && a.container.0.is_none()
         };
         let apps = &raw.apps.0;
         raw.kube.0.is_some()

@@ -14,10 +14,9 @@ fn a_path_is_the_short_form_of_its_settings() {
         let health = app(text).health;
         assert_eq!((health.path.as_deref(), health.headers.len(), health.verify), (Some("/api/health/"), 0, None));
     }
-    let web = app(
-        "{selector: a=b, url: 'https://app.example.org', health: {path: /h, host: in.example.org, dialect: django-health-check, \
-         headers: {X-Api-Key: {secret: s, key: k}, X-Trace: on-call}}}",
-    );
+    let web =
+        app("{selector: a=b, url: 'https://app.example.org', health: {path: /h, host: in.example.org, dialect: django-health-check, \
+         headers: {X-Api-Key: {secret: s, key: k}, X-Trace: on-call}}}");
     let health = &web.health;
     assert_eq!((health.host.as_deref(), health.dialect), (Some("in.example.org"), Some(DialectName::DjangoHealthCheck)));
     let names: Vec<_> = health.headers.iter().map(|(name, value)| (name.as_str(), value.value.says().to_string())).collect();
@@ -36,7 +35,10 @@ fn a_further_url_inherits_the_path_and_no_secret() {
     let [plain, own] = web.urls.as_slice() else { panic!("{:?}", web.urls) };
     assert_eq!((plain.health.path.as_deref(), plain.health.dialect), (Some("/h"), Some(DialectName::Flat)));
     assert!(plain.health.headers.is_empty() && plain.health.ca.is_none() && plain.health.host.is_none());
-    assert_eq!((own.health.path.as_deref(), own.health.host.as_deref(), own.health.verify), (Some("/other"), Some("app.example.org"), Some(false)));
+    assert_eq!(
+        (own.health.path.as_deref(), own.health.host.as_deref(), own.health.verify),
+        (Some("/other"), Some("app.example.org"), Some(false))
+    );
     let SecretRef::Literal(value) = &own.health.headers[0].1.value else { panic!("no literal") };
     assert_eq!((own.health.headers.len(), value.expose_secret()), (1, "7"));
 }
@@ -61,10 +63,7 @@ fn mistakes_are_named_at_their_place() {
         ("{health: {headers: {X-Key: §{secret: s}}}}", "key is missing: which key of it"),
         ("{health: {ca: §ca.pem}}", "a text in PEM form (-----BEGIN …), or where it stands: {file: ca.pem}"),
         ("{health: §[a]}", "expected a path (/api/health/), or the settings of health: path, host, headers, dialect, verify, ca"),
-        (
-            "{url: 'https://h', health: {host: §x}}",
-            "health.host is what pods are told, and this app has none: urls: [{url: …, host: …}]",
-        ),
+        ("{url: 'https://h', health: {host: §x}}", "health.host is what pods are told, and this app has none: urls: [{url: …, host: …}]"),
         ("{urls: [§{host: x}]}", "url is missing: {url: https://10.0.3.7, host: app.example.org}"),
         ("{urls: [§'https://u:hunter2@h']}", "a user or password in the URL of an app would be shown in answers"),
         ("{urls: [{url: 'https://h', §headrs: {}}]}", "unknown key `headrs`: did you mean `headers`?"),

@@ -260,7 +260,10 @@ mod tests {
         let open = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let (at, closed) = (open.local_addr().expect("its address"), SocketAddr::from(([127, 0, 0, 1], 1)));
         assert!(first(vec![closed, at]).await.is_ok());
-        assert_eq!(first(vec![closed, closed]).await.err().as_ref().map(Safe::as_str), Some("it refuses connections: nothing listens there"));
+        assert_eq!(
+            first(vec![closed, closed]).await.err().as_ref().map(Safe::as_str),
+            Some("it refuses connections: nothing listens there")
+        );
         assert_eq!(first(Vec::new()).await.err().as_ref().map(Safe::as_str), Some("it has no address"));
         // Its queue is full: the kernel answers nobody.
         let socket = tokio::net::TcpSocket::new_v4().expect("a socket");

@@ -158,6 +158,10 @@ fn next(question: &HttpQuestion, from: &HttpUrl, location: &str, hops: usize) ->
     match question.way {
         Way::Direct(_) => Ok(to),
         Way::To { .. } if to.same_origin(from) => Ok(to),
+        // Behind a balancer a server often names the port that it listens on itself: that is where it was asked.
+        Way::To { port, .. } if to.host == from.host && to.https == from.https && to.port == port => {
+            Ok(HttpUrl { path: to.path, ..from.clone() })
+        }
         Way::To { .. } => refuse("it leads away from the machine that was asked".into()),
         // The tunnel leads to one port of this pod: the same host under another path is all that it can answer, in its own scheme.
         Way::Pod { .. } if to.host == from.host && to.path != from.path && (to.same_origin(from) || to.https != from.https) => {

@@ -76,12 +76,12 @@ fn one(here: &SeenHere, said: &Said<'_>) -> Option<Finding> {
     let (code, severity, says) = match (here.condition, failed.is_empty(), well.is_empty()) {
         (Condition::Ok | Condition::Skipped, true, _) | (Condition::Unknown, ..) => return None,
         (Condition::Ok | Condition::Skipped, false, _) if *unsure => {
-            let says = safe!("{} failed on {}, and the {} works from here: another Redis, or another way to it", part, names(failed), here.name);
+            let says =
+                safe!("{} failed on {}, and the {} works from here: another Redis, or another way to it", part, names(failed), here.name);
             ("cross-check-disagrees", Severity::Warning, says)
         }
         (Condition::Ok | Condition::Skipped, false, true) => {
-            let says =
-                safe!("{} works from here, though every target says it failed: compare its address and the network policies", part);
+            let says = safe!("{} works from here, though every target says it failed: compare its address and the network policies", part);
             ("cross-check-disagrees", Severity::Warning, says)
         }
         (Condition::Ok | Condition::Skipped, false, false) => {
@@ -93,16 +93,20 @@ fn one(here: &SeenHere, said: &Said<'_>) -> Option<Finding> {
             let who = if well.len() == 1 { safe!("{} says", names(well)) } else { safe!("{} targets say", well.len()) };
             ("cross-check-optimistic", Severity::Warning, safe!("{} that {} is well, and it does not work from here", who, part))
         }
-        (Condition::Failed, false, _) if *unsure => {
-            ("cross-check-agrees", Severity::Failed, safe!("the {} does not work from here: {} may fail for the same reason", here.name, part))
-        }
+        (Condition::Failed, false, _) if *unsure => (
+            "cross-check-agrees",
+            Severity::Failed,
+            safe!("the {} does not work from here: {} may fail for the same reason", here.name, part),
+        ),
         (Condition::Failed, false, _) => {
             ("cross-check-agrees", Severity::Failed, safe!("{} does not work from here either: the fault is its own", part))
         }
         (Condition::Failed, true, _) => {
             ("cross-check-unspoken", Severity::Warning, safe!("{} does not work from here, and no endpoint speaks of it", here.name))
         }
-        (Condition::Degraded, ..) => return Some(Finding::new("cross-check-degraded", Severity::Warning, safe!("{}: {}", here.name, here.says))),
+        (Condition::Degraded, ..) => {
+            return Some(Finding::new("cross-check-degraded", Severity::Warning, safe!("{}: {}", here.name, here.says)));
+        }
     };
     let finding = Finding::new(code, severity, says).evidence(from_here);
     Some(if code == "cross-check-disagrees" { finding.next(Hint::Try(compare_what(here.kind).into())) } else { finding })
@@ -146,7 +150,8 @@ mod tests {
 
     #[test]
     fn of_several_databases_the_one_that_is_named_is_meant() {
-        let database = |name: &'static str, condition| SeenHere { kind: PartKind::Database, name: name.into(), condition, says: "x".into() };
+        let database =
+            |name: &'static str, condition| SeenHere { kind: PartKind::Database, name: name.into(), condition, says: "x".into() };
         let parts = [("Database default", Condition::Ok), ("Database replica", Condition::Failed)];
         let facts = HealthFacts { targets: vec![pod("web-1", 503, &parts)], ..HealthFacts::default() };
         let codes = |main, replica| -> Vec<&str> {
@@ -159,7 +164,10 @@ mod tests {
 
     #[test]
     fn a_cache_may_be_another_redis_than_the_broker() {
-        let with = |condition| HealthFacts { targets: vec![pod("web-1", 503, &[("Cache backend: default", condition)])], ..HealthFacts::default() };
+        let with = |condition| HealthFacts {
+            targets: vec![pod("web-1", 503, &[("Cache backend: default", condition)])],
+            ..HealthFacts::default()
+        };
         let found = compare(&with(Condition::Failed), &[redis(Condition::Ok, "PONG in 3 ms")]);
         let says = "Cache backend: default failed on web-1, and the broker works from here: another Redis, or another way to it";
         assert_eq!(found[0].says.as_str(), says);

@@ -301,9 +301,12 @@ pub fn headline(facts: &HealthFacts, findings: &[Finding]) -> Safe {
         );
     };
     // What the world sees beside what is wrong inside.
-    let ill = |app: &Option<Safe>| of(Asked::Pod).any(|t| t.app == *app && (t.condition > Condition::Ok || t.pod.as_ref().is_some_and(|p| !p.ready)));
-    let outside =
-        of(Asked::Url).filter(|t| t.condition == Condition::Ok && (t.app.is_none() || ill(&t.app))).find_map(|t| t.exchange.as_ref()?.status);
+    let ill = |app: &Option<Safe>| {
+        of(Asked::Pod).any(|t| t.app == *app && (t.condition > Condition::Ok || t.pod.as_ref().is_some_and(|p| !p.ready)))
+    };
+    let outside = of(Asked::Url)
+        .filter(|t| t.condition == Condition::Ok && (t.app.is_none() || ill(&t.app)))
+        .find_map(|t| t.exchange.as_ref()?.status);
     let inside = worst.severity == Severity::Failed && pods > 0;
     let outside = outside.filter(|_| inside).map(|status| safe!(". The public URL says {}", status)).unwrap_or_default();
     safe!("{}{}", worst.says, outside)

@@ -27,7 +27,8 @@ fn well() -> (HealthFacts, HealthSetup) {
         exchange.certificate = Some(certificate);
     }
     let versioned = |name| TargetHealth { version: Some("0.57.0".into()), ..pod(name, 200, &parts) };
-    let seen = |kind, name: &'static str, says: &'static str| SeenHere { kind, name: name.into(), condition: Condition::Ok, says: says.into() };
+    let seen =
+        |kind, name: &'static str, says: &'static str| SeenHere { kind, name: name.into(), condition: Condition::Ok, says: says.into() };
     let from_here = vec![
         seen(PartKind::Database, "main", "answers in 1 ms, primary"),
         seen(PartKind::Redis, "broker", "PONG in 1 ms, primary"),

@@ -17,10 +17,13 @@ const WELL: &str = r#"{"status":"healthy","db":"ok","redis":"ok"}"#;
 
 /// Pods of nginx with this inside of `http`, and files beside it; `container` is further YAML of the container.
 fn nginx(name: &str, replicas: u32, blocks: &str, files: &[(&str, String)], container: &str) -> String {
-    let conf = format!("daemon off; master_process off; pid /tmp/pid; error_log stderr;\nevents {{}}\nhttp {{ access_log off; {} {blocks} }}\n", {
-        let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-        kinds.map(|kind| format!("{kind}_temp_path /tmp/{kind};")).concat()
-    });
+    let conf = format!(
+        "daemon off; master_process off; pid /tmp/pid; error_log stderr;\nevents {{}}\nhttp {{ access_log off; {} {blocks} }}\n",
+        {
+            let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+            kinds.map(|kind| format!("{kind}_temp_path /tmp/{kind};")).concat()
+        }
+    );
     let mut data = serde_json::Map::new();
     data.insert("nginx.conf".into(), conf.into());
     data.extend(files.iter().map(|(file, text)| ((*file).to_owned(), text.clone().into())));
@@ -122,7 +125,9 @@ fn a_pod_that_starts_has_its_time_and_one_that_took_too_long_has_not() {
         let probe = "httpGet: {path: /api/health/, port: 8000}, periodSeconds: 1";
         ill.replacen(
             '{',
-            &format!("{{ports: [{{containerPort: 8000}}], readinessProbe: {{{probe}}}, startupProbe: {{{probe}, failureThreshold: {failures}}}, "),
+            &format!(
+                "{{ports: [{{containerPort: 8000}}], readinessProbe: {{{probe}}}, startupProbe: {{{probe}, failureThreshold: {failures}}}, "
+            ),
             1,
         )
     };
@@ -162,7 +167,8 @@ fn why_a_pod_is_not_ready_and_which_versions_run() {
     let ns = namespace("why");
     ns.apply(&super::simple("crash", "sleep 1; exit 3"));
     eventually(SOON, || {
-        let state = ns.kubectl(&["get", "pod", "crash", "-ojsonpath={.status.containerStatuses[0].state.waiting.reason}"]).unwrap_or_default();
+        let state =
+            ns.kubectl(&["get", "pod", "crash", "-ojsonpath={.status.containerStatuses[0].state.waiting.reason}"]).unwrap_or_default();
         if state.contains("CrashLoopBackOff") { Ok(()) } else { Err(state) }
     });
     let ran = admin(&ns, "health pod/crash --path / --port 80").run().ends(1);

@@ -131,8 +131,12 @@ fn docker_compose_from_a_pipe() {
         assert!(!seen.out.contains("kubectl") && !seen.out.contains("--all"), "{name}: {}", seen.out);
     }
     // All is well: nothing is said but that what ended is not in the list.
-    let well: Vec<u8> =
-        fixture("v2.26-lines.json").split_inclusive(|b| *b == b'\n').enumerate().filter(|(i, _)| [0, 2, 6].contains(i)).flat_map(|(_, l)| l.to_vec()).collect();
+    let well: Vec<u8> = fixture("v2.26-lines.json")
+        .split_inclusive(|b| *b == b'\n')
+        .enumerate()
+        .filter(|(i, _)| [0, 2, 6].contains(i))
+        .flat_map(|(_, l)| l.to_vec())
+        .collect();
     let seen = crate::cli_support::Desk::new().stdin(&well).run("health - --fail-on warn");
     assert_eq!(seen.status, 0, "{}{}", seen.out, seen.err);
     assert!(seen.out.contains("3 containers are well, 1 of them still starting") && seen.out.contains("--all"), "{}", seen.out);

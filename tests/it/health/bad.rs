@@ -84,7 +84,12 @@ fn a_real_gzip_bomb_is_not_unpacked() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().display();
     // 512 MiB of nothing in half a MiB.
-    process::run(&["sh", "-c", &format!("head -c 536870912 /dev/zero | gzip -1 > {at}/bomb.json.gz && printf '{{\"status\":\"ok\"}}' > {at}/well.json")]).unwrap();
+    process::run(&[
+        "sh",
+        "-c",
+        &format!("head -c 536870912 /dev/zero | gzip -1 > {at}/bomb.json.gz && printf '{{\"status\":\"ok\"}}' > {at}/well.json"),
+    ])
+    .unwrap();
     let port = ports::free().unwrap();
     let _nginx = Nginx::start(
         &format!(
@@ -137,7 +142,11 @@ fn a_real_gunicorn_that_reloads_and_restarts() {
     for one in asking {
         let ran = one.end(Duration::from_secs(60));
         assert!(matches!(ran.status, 0 | 1), "{ran:?}");
-        assert!(ran.status == 0 || ran.out.contains("nothing listens there") || ran.out.contains("closed") || ran.out.contains("reset"), "{}", ran.out);
+        assert!(
+            ran.status == 0 || ran.out.contains("nothing listens there") || ran.out.contains("closed") || ran.out.contains("reset"),
+            "{}",
+            ran.out
+        );
     }
     gunicorn.0.wait().unwrap();
     health(&url).run().ends(1).shows(&["connecting: it refuses connections: nothing listens there"]);

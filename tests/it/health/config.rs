@@ -68,9 +68,15 @@ fn each_secret_header_stays_with_its_scheme_host_and_port() {
         _ => Act::Say(answer("200 OK", "application/json", WELL)),
     })
     .unwrap();
-    let desk = Desk::new(&[("auth", &format!("Bearer {PLAIN}-auth")), ("cookie", &format!("sid={PLAIN}-cookie")), ("key", &format!("{PLAIN}-key"))]);
+    let desk = Desk::new(&[
+        ("auth", &format!("Bearer {PLAIN}-auth")),
+        ("cookie", &format!("sid={PLAIN}-cookie")),
+        ("key", &format!("{PLAIN}-key")),
+    ]);
     let headers = "headers: {Authorization: {file: auth}, Cookie: {file: cookie}, X-Api-Key: {file: key}, X-Odd: {file: key}}";
-    let app = |path: &str| format!("{{url: '{}', health: {{path: {path}, {headers}, ca: {{file: '{}'}}}}}}", first.url(""), authority.ca().display());
+    let app = |path: &str| {
+        format!("{{url: '{}', health: {{path: {path}, {headers}, ca: {{file: '{}'}}}}}}", first.url(""), authority.ca().display())
+    };
     let sent = |server: &Scripted, begins: &str| {
         let asked = server.asked();
         let head = asked.iter().rev().find(|head| head.starts_with(begins)).unwrap_or_else(|| panic!("no {begins} in {asked:?}"));
@@ -152,10 +158,17 @@ fn authorities_names_and_verification_per_url() {
     let desk = Desk::new(&[]);
     let one = |settings: &str| format!("{{urls: [{{url: 'https://127.0.0.1:{port}', {settings}}}], health: /h}}");
     // One machine behind a balancer, by its address: the name is that of the certificate and of the Host.
-    desk.run(&one(&format!("host: app.example.test, {ca}")), "-v --fail-on warn").ends(0).shows(&["1 URL is well", "/h", "Host app.example.test", "cert 90d"]);
+    desk.run(&one(&format!("host: app.example.test, {ca}")), "-v --fail-on warn").ends(0).shows(&[
+        "1 URL is well",
+        "/h",
+        "Host app.example.test",
+        "cert 90d",
+    ]);
     desk.run(&one(&ca), "").ends(1).shows(&["it is for app.example.test, not for 127.0.0.1"]);
     desk.run(&one("host: app.example.test"), "").ends(1).shows(&["no authority of this machine signed it"]);
-    desk.run(&one("host: app.example.test, verify: false"), "--fail-on warn").ends(4).shows(&["its certificate was not verified, as asked"]);
+    desk.run(&one("host: app.example.test, verify: false"), "--fail-on warn")
+        .ends(4)
+        .shows(&["its certificate was not verified, as asked"]);
     // No proxy leads to one machine.
     desk.ask(&one(&format!("host: app.example.test, {ca}")), "").var("https_proxy", "http://127.0.0.1:1").run().ends(0);
     let at = |path: &str| one(&format!("host: app.example.test, path: {path}, {ca}"));
@@ -202,6 +215,9 @@ fn the_example_of_the_readme_is_a_good_configuration() {
     let example = section.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
     let desk = Desk::new(&[]);
     fs::write(desk.config(), format!("environments:\n  production:\n{example}")).unwrap();
-    let ran = crate::support::obsctl(std::path::Path::new("/nonexistent"), "config show --config").arg(desk.config().to_str().unwrap()).run().ends(0);
+    let ran = crate::support::obsctl(std::path::Path::new("/nonexistent"), "config show --config")
+        .arg(desk.config().to_str().unwrap())
+        .run()
+        .ends(0);
     ran.shows(&["apps.api.health.headers.X-Api-Key", "<secret, from secret/api-env key HEALTH_KEY>", "apps.api.urls", "/readyz"]);
 }

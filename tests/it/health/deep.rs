@@ -155,7 +155,8 @@ fn nothing_is_written_to_a_database_that_is_asked() {
     let said = postgres.statements("obsctl");
     assert!(!said.is_empty());
     for statement in said {
-        let begins = ["BEGIN", "START TRANSACTION", "SELECT", "SET", "SHOW", "ROLLBACK"].iter().any(|word| statement.trim_start().starts_with(word));
+        let begins =
+            ["BEGIN", "START TRANSACTION", "SELECT", "SET", "SHOW", "ROLLBACK"].iter().any(|word| statement.trim_start().starts_with(word));
         assert!(begins && (!statement.contains("BEGIN") || statement.contains("READ ONLY")), "{statement}");
     }
 }
