@@ -75,6 +75,8 @@ pub struct Certificate {
     pub not_after: Option<Timestamp>,
     /// Why it was not good enough, in words; none: it was verified.
     pub refused: Option<Safe>,
+    /// Whether it was refused only for want of an authority that knows it.
+    pub signer_unknown: bool,
     /// Whether it was looked at at all: `verify: false` looks at nothing.
     pub verified: bool,
 }

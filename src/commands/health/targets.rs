@@ -13,7 +13,7 @@ use crate::{
     },
     safe,
     session::Session,
-    text::{Safe, units},
+    text::Safe,
 };
 use std::collections::BTreeMap;
 
@@ -151,8 +151,8 @@ async fn pods(
     }
     if plan.targets.is_empty() && !named {
         plan.nothing = Some(match around.pods.len() {
-            0 => safe!("{} has no pod, or does not exist: -n says which one is meant", scope.shown()),
-            n => safe!("none of the {} of {} has an HTTP probe, and no app is configured", units::plural(n, "pod", "pods"), scope.shown()),
+            0 => safe!("namespace {} has no pod, or does not exist: -n names another", scope.shown()),
+            n => safe!("no pod of namespace {} has an HTTP probe (there are {}), and no app names a path", scope.shown(), n),
         });
     }
     plan.around = around;

@@ -141,6 +141,7 @@ impl ServerCertVerifier for Witness {
         let verdict = self.trust.verifier.verify_server_cert(cert, chain, name, ocsp, now);
         let mut seen = read(cert);
         seen.verified = self.trust.verifies && verdict.is_ok();
+        seen.signer_unknown = matches!(verdict, Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)));
         seen.refused = verdict.as_ref().err().map(|error| refusal(error, &seen, name, now));
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         verdict
@@ -176,6 +177,7 @@ fn read(der: &CertificateDer<'_>) -> Certificate {
         not_before: None,
         not_after: None,
         refused: None,
+        signer_unknown: false,
         verified: false,
     };
     let Ok(cert) = X509::from_der(der) else { return unreadable };

@@ -112,7 +112,13 @@ fn of_target(target: &TargetHealth, now: Timestamp) -> Vec<Finding> {
             HttpStep::Head => "waiting for its answer",
             HttpStep::Body => "reading its answer",
         };
-        all.push(late(Finding::new("no-answer", Severity::Failed, safe!("{} gave no whole answer, while {}: {}", name, step, fault.what))));
+        let says = safe!("{} gave no whole answer, while {}: {}", name, step, fault.what);
+        let mut finding = Finding::new("no-answer", Severity::Failed, says);
+        if target.certificate().is_some_and(|c| c.refused.is_some() && c.signer_unknown) {
+            let what = "SSL_CERT_FILE, or apps.NAME.health.ca in the configuration: the certificate of the authority that signed it";
+            finding = finding.next(Hint::Set(what.into()));
+        }
+        all.push(late(finding));
     }
     let status = target.exchange.as_ref().and_then(|e| e.status).unwrap_or_default();
     match &target.body {
@@ -210,21 +216,32 @@ fn not_health(target: &TargetHealth, status: u16, no: &NotHealth) -> Finding {
         }),
         NotHealth::Login => unknown("login", safe!("{} wants a login: a health endpoint behind one says nothing to a probe", name)),
         NotHealth::Unauthorized => unknown("unauthorized", safe!("{} answered {}: it wants to know who asks", name, status)),
-        NotHealth::NoSuchPath => unknown("no-such-path", safe!("{} answered {}: there is no such path", name, status))
-            .next(Hint::Set("apps.NAME.health in the configuration: the path of the health endpoint".into())),
+        NotHealth::NoSuchPath => {
+            unknown("no-such-path", safe!("{} answered {}: there is no such path", name, status)).next(where_it_is(target))
+        }
         NotHealth::NoGet => unknown("no-get", safe!("{} answered {}: it takes no GET there", name, status)),
         NotHealth::Redirect(to) => unknown("redirect", safe!("{} answered {} and points to {}, which was not followed", name, status, to)),
         NotHealth::Page(title) if status >= 500 => {
             Finding::new("error-page", Severity::Failed, safe!("{} answered {} with a page, not a health body: “{}”", name, status, title))
         }
-        NotHealth::Page(title) => unknown("page", safe!("{} answered {} with a page, not a health body: “{}”", name, status, title))
-            .next(Hint::Set("apps.NAME.health in the configuration: the path of the health endpoint".into())),
+        NotHealth::Page(title) => {
+            unknown("page", safe!("{} answered {} with a page, not a health body: “{}”", name, status, title)).next(where_it_is(target))
+        }
         NotHealth::Compressed => unknown("compressed", safe!("{} answered compressed, though it was asked not to", name)),
         NotHealth::TooLong => unknown("too-long", safe!("{} answered more than 1 MiB: not a health body", name)),
         NotHealth::Gibberish => {
             let severity = if status >= 500 { Severity::Failed } else { Severity::Unknown };
             Finding::new("not-a-health-body", severity, safe!("{} answered {} with nothing that says how it is", name, status))
         }
+    }
+}
+
+/// How to say where the health endpoint is: what was typed is typed again, what the configuration says is mended there.
+fn where_it_is(target: &TargetHealth) -> Hint {
+    match (target.asked, &target.app) {
+        (Asked::Url, None) => Hint::Try("the URL of the health endpoint itself, as in https://app.example.org/api/health/".into()),
+        (_, Some(app)) => Hint::Set(safe!("apps.{}.health in the configuration, or --path: the path of the health endpoint", app)),
+        (_, None) => Hint::Try("--path: the path of the health endpoint".into()),
     }
 }
 

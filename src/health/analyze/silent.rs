@@ -21,6 +21,7 @@ fn well() -> (HealthFacts, HealthSetup) {
         not_before: None,
         not_after: "2027-01-21T03:00:00Z".parse().ok(),
         refused: None,
+        signer_unknown: false,
         verified: true,
     };
     if let Some(exchange) = &mut public.exchange {

@@ -117,6 +117,7 @@ fn certificates_end() {
             not_before: None,
             not_after: end.parse().ok(),
             refused: None,
+            signer_unknown: false,
             verified: true,
         };
         target.exchange = Some(Exchange { status: Some(200), certificate: Some(certificate), ..Exchange::default() });

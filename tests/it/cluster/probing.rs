@@ -273,7 +273,7 @@ fn nothing_to_ask_says_why() {
     admin(&ns, "health").run().ends(3).shows(&["has no pod, or does not exist"]);
     ns.apply(&super::simple("bare", "exec sleep 3600"));
     ns.wait("pod/bare", "condition=Ready", SOON);
-    admin(&ns, "health").run().ends(3).shows(&["none of the 1 pod of", "has an HTTP probe"]);
+    admin(&ns, "health").run().ends(3).shows(&["no pod of namespace", "has an HTTP probe (there are 1)"]);
     admin(&ns, "health deploy/web").run().ends(2).warns(&["web"]);
 }
 
