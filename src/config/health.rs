@@ -205,11 +205,11 @@ struct Asked<'r> {
 /// Headers that say how the bytes are framed, or which are somebody else's: a second one would make another request of it.
 const OURS: &[(&str, &str)] = &[
     ("host", "the Host has a key of its own: host"),
-    ("connection", "obsctl says itself how it connects"),
+    ("connection", "how the connection is made is not the file's to say"),
     ("content-length", "a question has no body"),
     ("transfer-encoding", "a question has no body"),
-    ("te", "obsctl says itself how it connects"),
-    ("upgrade", "obsctl says itself how it connects"),
+    ("te", "how the connection is made is not the file's to say"),
+    ("upgrade", "how the connection is made is not the file's to say"),
     ("proxy-authorization", "a proxy's password stands in HTTPS_PROXY or http_proxy"),
     ("accept-encoding", "bodies are asked for as they are, not compressed"),
 ];
