@@ -14,7 +14,7 @@ use crate::{
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -24,6 +24,8 @@ pub(super) enum Short<T> {
     Text(String),
     /// All of it.
     Settings(Box<T>),
+    /// Neither. Kept until `build`, which knows its exact place.
+    Other,
 }
 
 /// What a [`Short`] is, for its errors and its schema.
@@ -42,6 +44,25 @@ impl<'de, T: Shortened> Deserialize<'de> for Short<T> {
             }
             fn visit_str<E>(self, text: &str) -> Result<Short<T>, E> {
                 Ok(Short::Text(text.to_owned()))
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Short<T>, E> {
+                Ok(Short::Other)
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Short<T>, E> {
+                Ok(Short::Other)
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Short<T>, E> {
+                Ok(Short::Other)
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Short<T>, E> {
+                Ok(Short::Other)
+            }
+            fn visit_unit<E>(self) -> Result<Short<T>, E> {
+                Ok(Short::Other)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Short<T>, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Short::Other)
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Short<T>, A::Error> {
                 T::deserialize(MapAccessDeserializer::new(map)).map(|settings| Short::Settings(Box::new(settings)))
@@ -223,6 +244,7 @@ impl Builder<'_> {
                 let at = At { value: text.clone(), place: *place };
                 HealthSettings { path: self.path_at(key.clone(), &at), ..HealthSettings::default() }
             }
+            Short::Other => self.refuse(*place, safe!("expected {}", RawHealth::EXPECTS)).unwrap_or_default(),
             Short::Settings(raw) => {
                 let RawHealth { path, host, headers, dialect, verify, ca } = &**raw;
                 if let Some(at) = host.0.as_ref().filter(|_| !has_pods) {
@@ -259,6 +281,7 @@ impl Builder<'_> {
                 let url = self.url(key.clone(), &At { value: text.clone(), place: *place })?;
                 return Some(AppUrl { url, health: inherited() });
             }
+            Short::Other => return self.refuse(*place, safe!("expected {}", RawUrl::EXPECTS)),
             Short::Settings(raw) => raw,
         };
         let RawUrl { url, path, host, headers, dialect, verify, ca } = &**raw;

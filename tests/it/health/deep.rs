@@ -96,11 +96,17 @@ fn every_part_said_well_or_ill_and_seen_well_or_ill() {
         let all = json["findings"].as_array().unwrap().iter().map(|f| f["code"].as_str().unwrap().to_owned());
         all.filter(|code| code.starts_with("cross-check")).collect()
     };
+    // On a busy machine a heartbeat comes late: asked again until the worker was heard.
+    let settles = |part, word, expected: &[&str]| {
+        lab::eventually(crate::support::SOON, || {
+            let json = ask(part, word);
+            if codes(&json) == expected { Ok(json) } else { Err(format!("{part} {word}: {json:#}")) }
+        })
+    };
     // Where both agree that all is well, nothing is said.
     for part in ["db", "redis", "celery"] {
-        let json = ask(part, "ok");
-        assert_eq!((codes(&json), &json["verdict"]), (vec![], &"ok".into()), "{part}: {json:#}");
-        assert_eq!(codes(&ask(part, "failed")), ["cross-check-disagrees"], "{part}");
+        assert_eq!(settles(part, "ok", &[])["verdict"], "ok");
+        settles(part, "failed", &["cross-check-disagrees"]);
     }
     // The workers are gone.
     drop(worker.take());
