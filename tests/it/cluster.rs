@@ -8,6 +8,7 @@ mod doctor;
 mod errors;
 mod follow;
 mod health;
+mod probing;
 mod queue;
 mod reach;
 mod records;

@@ -80,7 +80,7 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
         (None, Some(value)) => Some(HttpUrl::parse(session.resolve(value).await?.expose_secret())?),
         (None, None) => None,
     };
-    let trust = HttpTrust::machine()?;
+    let trust = HttpTrust::machine();
     let desk = Desk::take(&args, session)?;
     for warning in &session.env.warnings {
         out.note(&Line::plain(safe!("warning: {}", warning)));

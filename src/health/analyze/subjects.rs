@@ -171,7 +171,7 @@ mod tests {
             (HttpStep::Head, true, "nothing came within 10 s", true),
         ] {
             let mut target = url(200, &[]);
-            target.exchange = Some(Exchange { fault: Some(HttpFault { step, late, what: what.into() }), ..Exchange::default() });
+            target.exchange = Some(Exchange { fault: Some(HttpFault { late, ..HttpFault::at(step, what) }), ..Exchange::default() });
             assert_eq!(reached(&target), is, "{what}");
         }
     }
