@@ -53,8 +53,10 @@ pub fn of(record: &Record, entry: &Entry, redact: &Redactor) -> Occurrence {
     let raised = decode::raised(record, entry);
     let Some((root, frame)) = traceback::cause(&raised).filter(|(root, frame)| !root.kind.is_empty() || frame.is_some()) else {
         let message = redact.safe(clipped(message(record, entry)));
-        let cause = Cause::Message { message: Safe::name(normal::pattern(&message)), logger: logger(entry, redact) };
-        return Occurrence { cause, says: message, frame: None };
+        let form = Safe::name(normal::pattern(&message));
+        // "Request handled" alone says little: of a request's own record its path and status are part of what it is.
+        let form = request(entry, redact).map_or(form.clone(), |request| safe!("{}  {}", form, request));
+        return Occurrence { cause: Cause::Message { message: form, logger: logger(entry, redact) }, says: message, frame: None };
     };
     let shown = |text: &str| redact.safe(clipped(text));
     let exception = if root.kind.is_empty() { "an exception".into() } else { shown(root.short_kind()) };
@@ -75,6 +77,18 @@ fn message<'a>(record: &'a Record, entry: &'a Entry) -> &'a str {
     let told = ["error", "err", "detail", "reason", "exc_type"];
     let field = told.iter().find_map(|name| entry.fields.iter().find(|(k, _)| k == name)?.1.as_str());
     field.unwrap_or_else(|| std::str::from_utf8(&record.head).unwrap_or("(no text)"))
+}
+
+/// `GET /api/products/<n>/margin/ 500` of a record that tells of a request.
+fn request(entry: &Entry, redact: &Redactor) -> Option<Safe> {
+    let shown = |name: &str| entry.field(name).map(|v| Safe::name(normal::value(&redact.field(name, &v))));
+    let status = ["status_code", "status", "code"].iter().find_map(|f| shown(f))?;
+    let target = match (shown("method"), shown("path")) {
+        (Some(method), Some(path)) => safe!("{} {}", method, path),
+        (None, Some(path)) => path,
+        _ => shown("request")?,
+    };
+    Some(safe!("{} {}", target, status))
 }
 
 fn logger(entry: &Entry, redact: &Redactor) -> Option<Safe> {
@@ -128,5 +142,8 @@ mod tests {
         assert_eq!(one.cause, other.cause);
         let Cause::Message { message, .. } = &one.cause else { panic!("{one:?}") };
         assert_eq!(message.as_str(), "order <n> of <email> lost");
+        let handled = told(r#"{"level": "error", "event": "handled", "method": "GET", "path": "/a/7/?x=1", "status_code": 500}"#, &[]);
+        let Cause::Message { message, .. } = &handled.cause else { panic!("{handled:?}") };
+        assert_eq!(message.as_str(), "handled  GET /a/<n>/ 500");
     }
 }
