@@ -337,6 +337,26 @@ mod tests {
         assert!((own.nodes[2].wall_ms.expect("timed") - slowest).abs() < 1e-6);
     }
 
+    /// The table of `BY-HAND.md`.
+    #[test]
+    fn every_node_agrees_with_what_was_worked_out_by_hand() {
+        let rows = fixtures::notes("BY-HAND.md");
+        let mut seen = 0;
+        for row in rows.lines().filter(|line| line.starts_with("| pg")) {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+            let (at, kind) = cells[1].split_once(' ').expect("a node's place and kind");
+            let (plan, at) = (plan(cells[0]), at.parse::<usize>().expect("a place"));
+            let own = &own(&plan).nodes[at];
+            assert_eq!(plan.nodes[at].kind, kind, "{row}");
+            let by_hand: f64 = cells[2].parse().expect("milliseconds");
+            assert!((own.own_ms.expect("timed") - by_hand).abs() < 0.001, "{row}: {own:?}");
+            let blocks = own.own_buffers.map(|b| b.shared.hit + b.shared.read);
+            assert_eq!(blocks, cells[3].parse().ok(), "{row}");
+            seen += 1;
+        }
+        assert_eq!(seen, 30);
+    }
+
     #[test]
     fn without_the_workers_own_figures_the_time_is_marked() {
         let plan = plan("pg15/parallel.terse");

@@ -10,7 +10,11 @@ use crate::{
     text::{Redactor, Safe},
 };
 use serde_json::Value;
-use std::{borrow::Cow, collections::BTreeMap, sync::LazyLock};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
 
 macro_rules! keys {
     ($($key:ident = $name:literal),* $(,)?) => {
@@ -124,6 +128,43 @@ impl PlanKey {
     }
 }
 
+/// The order in which a server writes its keys is the same at all nodes: what followed a key once is tried first the next time.
+pub(super) struct KeyOrder {
+    after: [Option<PlanKey>; PlanKey::ALL.len()],
+    last: PlanKey,
+}
+
+impl KeyOrder {
+    pub(super) fn new() -> Self {
+        Self { after: [None; PlanKey::ALL.len()], last: PlanKey::NodeType }
+    }
+
+    fn key(&mut self, name: &str) -> Option<PlanKey> {
+        let guess = self.after[self.last as usize].filter(|key| PlanKey::ALL[*key as usize].1 == name);
+        let key = guess.or_else(|| PlanKey::of(name))?;
+        self.after[self.last as usize] = Some(key);
+        self.last = key;
+        Some(key)
+    }
+}
+
+/// Texts without secrets. The partitions of a table repeat each other's conditions: what was looked through once is only copied again.
+pub(super) struct SafeTexts<'t> {
+    redact: &'t Redactor,
+    seen: HashMap<&'t str, Safe>,
+}
+
+impl<'t> SafeTexts<'t> {
+    pub(super) fn new(redact: &'t Redactor) -> Self {
+        Self { redact, seen: HashMap::new() }
+    }
+
+    /// What a value says, in words.
+    fn of(&mut self, value: &'t str) -> Safe {
+        self.seen.entry(value).or_insert_with(|| self.redact.safe(words(value).as_bytes())).clone()
+    }
+}
+
 /// The members of a node, or of one of its workers, as they stand in the text.
 pub(super) struct PlanFields<'t> {
     known: [Option<&'t str>; PlanKey::ALL.len()],
@@ -136,8 +177,8 @@ impl<'t> PlanFields<'t> {
     }
 
     /// Takes a member; of two of one name the last counts.
-    pub(super) fn add(&mut self, name: Cow<'t, str>, value: &'t str) {
-        match PlanKey::of(&name) {
+    pub(super) fn add(&mut self, name: Cow<'t, str>, value: &'t str, order: &mut KeyOrder) {
+        match order.key(&name) {
             Some(key) => self.known[key as usize] = Some(value),
             None => self.other.push((name, value)),
         }
@@ -178,9 +219,9 @@ impl<'t> PlanFields<'t> {
         self.known[key as usize].take() == Some("true")
     }
 
-    fn expressions(&mut self, redact: &Redactor) -> Vec<Expression> {
-        let filled = self.known.iter_mut().zip(PlanKey::ALL).take(EXPRESSIONS).filter_map(|(slot, (_, name))| Some((name, slot.take()?)));
-        filled.map(|(name, value)| Expression { name, text: redact.safe(words(value).as_bytes()) }).collect()
+    fn expressions(&mut self, texts: &mut SafeTexts<'t>) -> Vec<Expression> {
+        let slots = self.known.iter_mut().zip(&PlanKey::ALL).take(EXPRESSIONS);
+        slots.filter_map(|(slot, (_, name))| Some(Expression { name, text: texts.of(slot.take()?) })).collect()
     }
 
     fn actual(&mut self) -> Option<Actual> {
@@ -193,11 +234,11 @@ impl<'t> PlanFields<'t> {
         })
     }
 
-    fn sort(&mut self, redact: &Redactor) -> Option<SortUse> {
-        let method = self.text(PlanKey::SortMethod)?;
+    fn sort(&mut self, texts: &mut SafeTexts<'t>) -> Option<SortUse> {
+        let method = texts.of(self.known[PlanKey::SortMethod as usize].take()?);
         let kilobytes = self.count(PlanKey::SortSpaceUsed).unwrap_or(0);
         let on_disk = self.text(PlanKey::SortSpaceType).is_some_and(|t| t == "Disk");
-        Some(SortUse { method: redact.safe(method.as_bytes()), kilobytes, on_disk })
+        Some(SortUse { method, kilobytes, on_disk })
     }
 
     fn hash(&mut self) -> Option<HashUse> {
@@ -270,11 +311,16 @@ impl<'t> PlanFields<'t> {
         workers
     }
 
-    /// What no field took.
-    fn kept(self, redact: &Redactor) -> BTreeMap<String, Safe> {
-        let left = self.known.into_iter().zip(PlanKey::ALL).filter_map(|(value, (_, name))| Some((name.to_owned(), value?)));
-        let other = self.other.into_iter().map(|(name, value)| (name.into_owned(), value));
-        left.chain(other).map(|(name, value)| (name, redact.safe(words(value).as_bytes()))).collect()
+    /// What no field took. Nothing is left here then, and the next node can be read into it.
+    fn kept(&mut self, texts: &mut SafeTexts<'t>) -> BTreeMap<String, Safe> {
+        let mut kept = BTreeMap::new();
+        for (slot, (_, name)) in self.known.iter_mut().zip(&PlanKey::ALL) {
+            if let Some(value) = slot.take() {
+                kept.insert((*name).to_owned(), texts.of(value));
+            }
+        }
+        kept.extend(self.other.drain(..).map(|(name, value)| (name.into_owned(), texts.of(value))));
+        kept
     }
 }
 
@@ -295,9 +341,9 @@ fn members_of_each(list: &str) -> Result<Vec<PlanFields<'_>>> {
 /// The members of the object that comes next.
 pub(super) fn members<'t>(pass: &mut JsonPass<'t>) -> Result<PlanFields<'t>> {
     pass.expect(b'{')?;
-    let mut fields = PlanFields::new();
+    let (mut fields, mut order) = (PlanFields::new(), KeyOrder::new());
     while let Some(name) = pass.member()? {
-        fields.add(name, pass.value()?);
+        fields.add(name, pass.value()?, &mut order);
     }
     Ok(fields)
 }
@@ -309,8 +355,8 @@ pub(super) struct NodePlace {
     pub(super) depth: usize,
 }
 
-/// A node of its members.
-pub(super) fn node(mut fields: PlanFields<'_>, place: NodePlace, redact: &Redactor) -> Result<PlanNode> {
+/// A node of its members, which are taken.
+pub(super) fn node<'t>(fields: &mut PlanFields<'t>, place: NodePlace, texts: &mut SafeTexts<'t>) -> Result<PlanNode> {
     use PlanKey as K;
     let kind = fields.owned(K::NodeType).ok_or_else(|| Error::new(Kind::Protocol, "reading a plan").what("a node without its type"))?;
     let relationship = match fields.text(K::ParentRelationship).as_deref() {
@@ -322,11 +368,11 @@ pub(super) fn node(mut fields: PlanFields<'_>, place: NodePlace, redact: &Redact
         Some("SubPlan") => Relationship::SubPlan,
         Some(_) => Relationship::Outer,
     };
-    let mut sorts: Vec<SortUse> = fields.sort(redact).into_iter().collect();
+    let mut sorts: Vec<SortUse> = fields.sort(texts).into_iter().collect();
     let mut hash = fields.hash();
     let mut by_worker = Vec::new();
     for mut worker in fields.workers() {
-        sorts.extend(worker.sort(redact));
+        sorts.extend(worker.sort(texts));
         // What a worker's hash table went to disk with counts like the leader's.
         if let Some(part) = worker.hash() {
             let all = hash.get_or_insert_default();
@@ -357,7 +403,7 @@ pub(super) fn node(mut fields: PlanFields<'_>, place: NodePlace, redact: &Redact
         backward: fields.text(K::ScanDirection).is_some_and(|d| d == "Backward"),
         cte: fields.name(K::CteName),
         function: fields.name(K::FunctionName),
-        expressions: fields.expressions(redact),
+        expressions: fields.expressions(texts),
         startup_cost: fields.number(K::StartupCost).unwrap_or(0.0),
         total_cost: fields.number(K::TotalCost).unwrap_or(0.0),
         plan_rows: fields.number(K::PlanRows).unwrap_or(0.0),
@@ -378,7 +424,7 @@ pub(super) fn node(mut fields: PlanFields<'_>, place: NodePlace, redact: &Redact
         io: fields.io(),
         workers: fields.count(K::WorkersPlanned).map(|planned| Workers { planned, launched: fields.count(K::WorkersLaunched) }),
         by_worker,
-        other: fields.kept(redact),
+        other: fields.kept(texts),
     })
 }
 

@@ -141,10 +141,10 @@ impl<'t> JsonPass<'t> {
 
 /// What a JSON string says; none where the text is none.
 pub(super) fn text_of(raw: &str) -> Option<Cow<'_, str>> {
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    match memchr::memchr(b'\\', inner.as_bytes()) {
-        None => Some(Cow::Borrowed(inner)),
-        Some(_) => serde_json::from_str(raw).ok().map(Cow::Owned),
+    let [b'"', inner @ .., b'"'] = raw.as_bytes() else { return None };
+    match inner.contains(&b'\\') {
+        false => raw.get(1..raw.len() - 1).map(Cow::Borrowed),
+        true => serde_json::from_str(raw).ok().map(Cow::Owned),
     }
 }
 
@@ -152,8 +152,10 @@ pub(super) fn text_of(raw: &str) -> Option<Cow<'_, str>> {
 pub(super) fn number_of(raw: &str) -> Option<f64> {
     let digits = match text_of(raw) {
         Some(text) => text.trim().parse().ok()?,
-        None if raw.starts_with(|c: char| c.is_ascii_digit() || c == '-') => raw.parse().ok()?,
-        None => return None,
+        None => match raw.as_bytes() {
+            [b'0'..=b'9' | b'-', ..] => raw.parse().ok()?,
+            _ => return None,
+        },
     };
     Some(digits).filter(|n: &f64| n.is_finite())
 }

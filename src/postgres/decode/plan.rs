@@ -2,7 +2,7 @@
 //! is gone through once, without recursion: a plan may be nested deeper than a JSON parser likes, and have thousands of nodes.
 
 use super::{
-    node::{NodePlace, PlanFields, members, node, words},
+    node::{KeyOrder, NodePlace, PlanFields, SafeTexts, members, node, words},
     pass::{JsonPass, number_of},
     saved,
 };
@@ -60,7 +60,7 @@ enum Top {
 }
 
 /// The object that holds the plan.
-fn top(pass: &mut JsonPass<'_>, redact: &Redactor) -> Result<Top> {
+fn top<'t>(pass: &mut JsonPass<'t>, redact: &'t Redactor) -> Result<Top> {
     pass.expect(b'{')?;
     let mut nodes = None;
     let mut rest: BTreeMap<Cow<'_, str>, &str> = BTreeMap::new();
@@ -104,48 +104,75 @@ struct OpenNode<'t> {
     fields: PlanFields<'t>,
 }
 
-/// The tree. A node is finished when its object ends: its own members may stand before and after those below it.
-fn tree(pass: &mut JsonPass<'_>, redact: &Redactor) -> Result<Vec<PlanNode>> {
-    let mut done: Vec<Option<PlanNode>> = Vec::new();
-    let mut open: Vec<OpenNode<'_>> = Vec::new();
-    let begin = |pass: &mut JsonPass<'_>, open: &mut Vec<OpenNode<'_>>, done: &mut Vec<Option<PlanNode>>| {
+/// The tree that is being read. A node is finished when its object ends: its own members may stand before and after those below it.
+#[derive(Default)]
+struct Growing<'t> {
+    /// In the order of the text form; those that are not finished are missing.
+    nodes: Vec<Option<PlanNode>>,
+    /// The way from the root to the node that is being read; what is behind it is kept to be used again.
+    way: Vec<OpenNode<'t>>,
+    /// How long the way is.
+    depth: usize,
+}
+
+impl<'t> Growing<'t> {
+    /// The object that comes next is a node, below the one that is being read.
+    fn open(&mut self, pass: &mut JsonPass<'t>) -> Result<()> {
         if pass.peek() != Some(b'{') {
             return Err(if pass.value().is_ok() { fail("a node is no JSON object".into()) } else { pass.broken() });
         }
         pass.expect(b'{')?;
-        let id = NodeId(done.len());
-        if open.len() > DEEPEST || done.len() >= MOST_NODES {
+        if self.depth > DEEPEST || self.nodes.len() >= MOST_NODES {
             return Err(fail("more nodes than any planner makes".into()));
         }
-        if let Some(parent) = open.last_mut() {
-            parent.children.push(id);
+        let id = NodeId(self.nodes.len());
+        self.nodes.push(None);
+        if let Some(above) = self.depth.checked_sub(1).and_then(|at| self.way.get_mut(at)) {
+            above.children.push(id);
         }
-        done.push(None);
-        open.push(OpenNode { id, children: Vec::new(), fields: PlanFields::new() });
+        match self.way.get_mut(self.depth) {
+            Some(used) => used.id = id,
+            None => self.way.push(OpenNode { id, children: Vec::new(), fields: PlanFields::new() }),
+        }
+        self.depth += 1;
         Ok(())
-    };
-    begin(pass, &mut open, &mut done)?;
-    while let Some(now) = open.last_mut() {
+    }
+
+    /// Its object has ended.
+    fn close(&mut self, texts: &mut SafeTexts<'t>) -> Result<()> {
+        self.depth -= 1;
+        let parent = self.depth.checked_sub(1).and_then(|at| self.way.get(at)).map(|above| above.id);
+        if let Some(ended) = self.way.get_mut(self.depth) {
+            let place = NodePlace { parent, children: std::mem::take(&mut ended.children), depth: self.depth };
+            self.nodes[ended.id.0] = Some(node(&mut ended.fields, place, texts)?);
+        }
+        Ok(())
+    }
+}
+
+fn tree<'t>(pass: &mut JsonPass<'t>, redact: &'t Redactor) -> Result<Vec<PlanNode>> {
+    let mut growing = Growing::default();
+    let (mut order, mut texts) = (KeyOrder::new(), SafeTexts::new(redact));
+    growing.open(pass)?;
+    while let Some(at) = growing.depth.checked_sub(1) {
         match pass.member()? {
             Some(key) if key == "Plans" && pass.peek() == Some(b'[') => {
                 pass.expect(b'[')?;
                 if pass.element()? {
-                    begin(pass, &mut open, &mut done)?;
+                    growing.open(pass)?;
                 }
             }
-            Some(key) => now.fields.add(key, pass.value()?),
+            Some(key) => growing.way[at].fields.add(key, pass.value()?, &mut order),
             None => {
-                let Some(ended) = open.pop() else { break };
-                let place = NodePlace { parent: open.last().map(|p| p.id), children: ended.children, depth: open.len() };
-                done[ended.id.0] = Some(node(ended.fields, place, redact)?);
+                growing.close(&mut texts)?;
                 // What comes next is a sibling, or the rest of the node above.
-                if !open.is_empty() && pass.element()? {
-                    begin(pass, &mut open, &mut done)?;
+                if growing.depth > 0 && pass.element()? {
+                    growing.open(pass)?;
                 }
             }
         }
     }
-    Ok(done.into_iter().flatten().collect())
+    growing.nodes.into_iter().collect::<Option<Vec<_>>>().ok_or_else(|| pass.broken())
 }
 
 fn settings(raw: &str, redact: &Redactor) -> Result<BTreeMap<String, Safe>> {

@@ -103,6 +103,31 @@ fn a_locked_table_leaves_no_plan_and_the_blocker_is_named_all_the_same() {
 }
 
 #[test]
+fn a_blocker_that_nobody_else_waits_for_is_named() {
+    for version in Major::ALL {
+        let server = shop(version);
+        server.psql("postgres", "CREATE VIEW shelf AS SELECT * FROM stock; CREATE TABLE other (n int)");
+        let mut holder = server.session("postgres", "postgres", "migration");
+        holder.run("BEGIN");
+        holder.run("ALTER TABLE stock ADD COLUMN seen int");
+        let mut bystander = server.session("postgres", "postgres", "bystander");
+        bystander.run("BEGIN");
+        bystander.run("LOCK TABLE other");
+        for sql in ["SELECT count(*) FROM stock", "SELECT count(*) FROM public.\"stock\" s"] {
+            let seen = explain(&desk(&server), &[sql]);
+            assert!(seen.status == 3 && seen.out.is_empty(), "{seen:#?}");
+            for part in [&format!("session {} (migration", holder.pid()), "is in the way", "AccessExclusiveLock on table public.stock", "lock timeout"] {
+                assert!(seen.err.contains(part), "{version:?} {part}: {}", seen.err);
+            }
+            assert!(!seen.err.contains("bystander"), "{}", seen.err);
+        }
+        // A view hides which table it is: whoever may be meant is named.
+        let seen = explain(&desk(&server), &["SELECT count(*) FROM shelf"]);
+        assert!(seen.err.contains("(migration") && seen.err.contains("public.stock"), "{}", seen.err);
+    }
+}
+
+#[test]
 fn stale_statistics_are_named_and_well_again_after_analyze() {
     for version in [Major::V15, Major::V18] {
         let server = shop(version);
