@@ -60,16 +60,16 @@ pub(super) async fn explain(args: &Args, session: &Session, out: &mut Out) -> Re
             Err(error) => {
                 let error = servers.newer(error, &explainer.server);
                 return Err(servers.instead(error, given.pid, &statement, args, session).await);
-            },
+            }
         };
         request.values = explainer.likely_values(&statement, &generic.plain).await?.unwrap_or_default();
     }
     let mut explained = match explainer.explain(&statement, &request, &stop).await {
         Ok(explained) => explained,
         Err(error) => {
-                let error = servers.newer(error, &explainer.server);
-                return Err(servers.instead(error, given.pid, &statement, args, session).await);
-            },
+            let error = servers.newer(error, &explainer.server);
+            return Err(servers.instead(error, given.pid, &statement, args, session).await);
+        }
     };
 
     let (plan, not_run) = match std::mem::replace(&mut explained.analysis, Analysis::NotAsked) {

@@ -298,7 +298,10 @@ mod tests {
     fn a_cache_is_cold_where_a_tenth_comes_from_files() {
         let with = |hit, read| {
             let found = reasons(&Circumstances { tables: LookedAt::Seen(vec![TableStats { hit, read, ..table() }]), ..calm() }, None);
-            (found.findings.iter().map(|f| (f.code, f.severity)).collect::<Vec<_>>(), found.ruled_out.iter().any(|r| r.contains("cold cache")))
+            (
+                found.findings.iter().map(|f| (f.code, f.severity)).collect::<Vec<_>>(),
+                found.ruled_out.iter().any(|r| r.contains("cold cache")),
+            )
         };
         assert_eq!(with(95_000, 5_000), (vec![], true));
         assert_eq!(with(80_000, 20_000), (vec![("cold-cache", Severity::Warning)], false));

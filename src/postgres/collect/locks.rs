@@ -112,7 +112,6 @@ pub async fn holders(db: &Postgres, statement: &str, writes: bool, redact: &Reda
     let (activity, _) = activity::of(db, server, redact).await?;
     let named: BTreeSet<i32> = held.iter().map(|(pid, _)| *pid).collect();
     let prepared = if named.contains(&0) { transactions(db, redact).await?.rows } else { Vec::new() };
-    let seen =
-        SeenLocks { held, prepared, backends: activity.backends, named: named.into_iter().collect(), ..SeenLocks::default() };
+    let seen = SeenLocks { held, prepared, backends: activity.backends, named: named.into_iter().collect(), ..SeenLocks::default() };
     Ok(trees(activity.server, seen))
 }

@@ -135,7 +135,11 @@ impl Answers {
     /// The rows of the statement at this place.
     pub(super) fn rows(&mut self, at: usize) -> Result<Vec<Row>, BurstFault> {
         self.0.get_mut(at).and_then(Option::take).unwrap_or_else(|| {
-            Err(BurstFault { state: None, position: None, error: Error::new(Kind::Bug, "reading answers").what(safe!("none is left at place {}", at)) })
+            Err(BurstFault {
+                state: None,
+                position: None,
+                error: Error::new(Kind::Bug, "reading answers").what(safe!("none is left at place {}", at)),
+            })
         })
     }
 

@@ -415,8 +415,7 @@ pub(super) fn node<'t>(fields: &mut PlanFields<'t>, place: NodePlace, texts: &mu
             by_recheck: fields.number(K::RemovedByRecheck).unwrap_or(0.0),
         },
         heap_fetches: fields.count(K::HeapFetches),
-        heap_blocks: (exact.is_some() || lossy.is_some())
-            .then(|| HeapBlocks { exact: exact.unwrap_or(0), lossy: lossy.unwrap_or(0) }),
+        heap_blocks: (exact.is_some() || lossy.is_some()).then(|| HeapBlocks { exact: exact.unwrap_or(0), lossy: lossy.unwrap_or(0) }),
         index_searches: fields.count(K::IndexSearches),
         sorts,
         hash,

@@ -46,8 +46,10 @@ impl<'t> JsonPass<'t> {
         if self.peek() != Some(b'"') {
             return Err(self.broken());
         }
-        let raw = self.string()?;
-        let key = text_of(raw).ok_or_else(|| self.broken())?;
+        let (raw, plain) = self.string()?;
+        // Between the quotes, which are a byte each.
+        let key = if plain { raw.get(1..raw.len() - 1).map(Cow::Borrowed) } else { text_of(raw) };
+        let key = key.ok_or_else(|| self.broken())?;
         self.expect(b':')?;
         Ok(Some(key))
     }
@@ -74,7 +76,7 @@ impl<'t> JsonPass<'t> {
     /// Steps over a value of any kind and gives its text.
     pub(super) fn value(&mut self) -> Result<&'t str> {
         match self.peek() {
-            Some(b'"') => self.string(),
+            Some(b'"') => self.string().map(|(raw, _)| raw),
             Some(b'{' | b'[') => {
                 let start = self.at;
                 let mut depth = 0_usize;
@@ -105,19 +107,23 @@ impl<'t> JsonPass<'t> {
         }
     }
 
-    /// Steps over a string, with its quotes.
-    fn string(&mut self) -> Result<&'t str> {
+    /// Steps over a string, with its quotes; also whether nothing in it is escaped.
+    fn string(&mut self) -> Result<(&'t str, bool)> {
         let start = self.at;
         self.at += 1;
+        let mut plain = true;
         loop {
             let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
             match memchr::memchr2(b'"', b'\\', rest).map(|at| (at, rest.get(at) == Some(&b'"'))) {
                 Some((at, true)) => {
                     self.at += at + 1;
-                    return Ok(self.since(start));
+                    return Ok((self.since(start), plain));
                 }
                 // What is escaped is stepped over with its backslash.
-                Some((at, false)) => self.at += at + 2,
+                Some((at, false)) => {
+                    self.at += at + 2;
+                    plain = false;
+                }
                 None => {
                     self.at = self.text.len();
                     return Err(self.broken());

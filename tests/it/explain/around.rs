@@ -116,7 +116,12 @@ fn a_blocker_that_nobody_else_waits_for_is_named() {
         for sql in ["SELECT count(*) FROM stock", "SELECT count(*) FROM public.\"stock\" s"] {
             let seen = explain(&desk(&server), &[sql]);
             assert!(seen.status == 3 && seen.out.is_empty(), "{seen:#?}");
-            for part in [&format!("session {} (migration", holder.pid()), "is in the way", "AccessExclusiveLock on table public.stock", "lock timeout"] {
+            for part in [
+                &format!("session {} (migration", holder.pid()),
+                "is in the way",
+                "AccessExclusiveLock on table public.stock",
+                "lock timeout",
+            ] {
                 assert!(seen.err.contains(part), "{version:?} {part}: {}", seen.err);
             }
             assert!(!seen.err.contains("bystander"), "{}", seen.err);
@@ -207,4 +212,33 @@ fn recovery_that_cancelled_statements_is_said() {
     primary.psql("postgres", "ALTER TABLE stock ADD COLUMN seen int");
     replica.eventually("postgres", "SELECT sum(confl_lock) > 0 FROM pg_stat_database_conflicts", "t");
     finding(&answer(&desk(&replica), &["SELECT count(*) FROM stock"]), "recovery-conflicts");
+}
+
+#[test]
+fn what_a_replica_does_not_have_yet_is_on_the_primary() {
+    let primary = shop(Major::V15);
+    let replica = primary.replica().expect("a replica");
+    replica.await_caught_up(&primary).expect("caught up");
+    replica.pause_replay();
+    primary.psql("postgres", "CREATE TABLE newer (n int)");
+    let seen = explain(&desk(&replica), &["SELECT * FROM newer"]);
+    assert!(seen.status != 0 && seen.err.contains("does not exist"), "{seen:#?}");
+    assert!(seen.err.contains("the primary: this replica last replayed"), "{}", seen.err);
+    let there = explain(&desk(&primary), &["SELECT * FROM newer"]);
+    assert!(there.status == 0, "{there:#?}");
+}
+
+#[test]
+fn a_role_that_sees_nothing_is_told_so_and_not_that_there_is_nothing() {
+    let server = get().postgres(Major::V15);
+    let outsider = || {
+        server.role("outsider", "O-1", "SELECT 1");
+        Desk::new().var("DATABASE_URL", server.url_for("outsider", "O-1", "postgres"))
+    };
+    let missing = explain(&outsider(), &["--slowest"]);
+    assert!(missing.status == 3 && missing.err.contains("CREATE EXTENSION pg_stat_statements"), "{missing:#?}");
+    server.psql("postgres", "CREATE EXTENSION pg_stat_statements");
+    server.psql("postgres", "SELECT count(*) FROM generate_series(1, 100000)");
+    let unseen = explain(&outsider(), &["--slowest"]);
+    assert!(unseen.status == 3 && unseen.err.contains("GRANT pg_monitor TO outsider;"), "{unseen:#?}");
 }
