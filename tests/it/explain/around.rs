@@ -231,14 +231,12 @@ fn what_a_replica_does_not_have_yet_is_on_the_primary() {
 #[test]
 fn a_role_that_sees_nothing_is_told_so_and_not_that_there_is_nothing() {
     let server = get().postgres(Major::V15);
-    let outsider = || {
-        server.role("outsider", "O-1", "SELECT 1");
-        Desk::new().var("DATABASE_URL", server.url_for("outsider", "O-1", "postgres"))
-    };
-    let missing = explain(&outsider(), &["--slowest"]);
+    server.role("outsider", "O-1", "SELECT 1");
+    let outsider = Desk::new().var("DATABASE_URL", server.url_for("outsider", "O-1", "postgres"));
+    let missing = explain(&outsider, &["--slowest"]);
     assert!(missing.status == 3 && missing.err.contains("CREATE EXTENSION pg_stat_statements"), "{missing:#?}");
     server.psql("postgres", "CREATE EXTENSION pg_stat_statements");
     server.psql("postgres", "SELECT count(*) FROM generate_series(1, 100000)");
-    let unseen = explain(&outsider(), &["--slowest"]);
+    let unseen = explain(&outsider, &["--slowest"]);
     assert!(unseen.status == 3 && unseen.err.contains("GRANT pg_monitor TO outsider;"), "{unseen:#?}");
 }
