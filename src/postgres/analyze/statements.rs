@@ -176,7 +176,8 @@ pub fn findings(facts: &StatementFacts) -> Vec<Finding> {
             let says = safe!("{} takes {} a run, {} before", subject, ms(one.mean_ms), ms(before));
             found.push(explain(asked(Finding::new("slower-than-before", Severity::Warning, says))));
         } else if slow(one) {
-            let says = safe!("{} ran {}, {} each: {} of all time", subject, runs, ms(one.mean_ms), percent(one.share));
+            let each = if one.stats.calls == 1 { "" } else { " each" };
+            let says = safe!("{} ran {}, {}{}: {} of all time", subject, runs, ms(one.mean_ms), each, percent(one.share));
             let finding = asked(Finding::new("slow-statement", Severity::Warning, says));
             found.push(match waited(one) {
                 Some(blocks) => finding
@@ -329,7 +330,7 @@ mod tests {
         };
         assert_eq!(next(Some("/* v='x' */ (SELECT $1)")).1, true);
         assert_eq!(next(Some("REFRESH MATERIALIZED VIEW m")).1, false);
-        assert_eq!(next(None), ("a statement that is not shown to us ran once, 90.0 s each: 100 % of all time".to_owned(), false));
+        assert_eq!(next(None), ("a statement that is not shown to us ran once, 90.0 s: 100 % of all time".to_owned(), false));
     }
 
     #[test]
