@@ -262,7 +262,7 @@ mod tests {
         let facts = trees(server(), seen);
         assert_eq!((facts.trees.len(), facts.waiting), (1, 0));
         let found = findings(&facts);
-        assert_eq!(found[0].says.as_str(), "session 7 (web, app), running for 10m, is in the way");
+        assert_eq!(found[0].says.as_str(), "session 7 (web, app), active for 10m, is in the way");
         assert_eq!(found[0].evidence[0].as_str(), "holds AccessExclusiveLock on public.stock");
     }
 
