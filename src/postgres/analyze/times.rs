@@ -110,7 +110,8 @@ pub fn own(plan: &Plan) -> Own {
         }
         // Rounded up over its loops a part can seem longer than the whole.
         let whole = node.parent.filter(|_| node.relationship != Relationship::InitPlan).and_then(|p| nodes[p.0].wall_ms);
-        let wall = (total * scales[i]).min(whole.unwrap_or(f64::INFINITY));
+        // No server writes a negative time, but a file may hold one.
+        let wall = (total * scales[i]).min(whole.unwrap_or(f64::INFINITY)).max(0.0);
         nodes[i].wall_ms = Some(wall);
         nodes[i].own_ms = Some((own[i].max(0.0) * scales[i]).min(wall));
     }
@@ -355,6 +356,13 @@ mod tests {
             seen += 1;
         }
         assert_eq!(seen, 30);
+    }
+
+    #[test]
+    fn a_file_with_a_negative_time_has_no_negative_own_time() {
+        let text = r#"[{"Plan": {"Node Type": "Result", "Actual Loops": 1, "Actual Total Time": -1, "Actual Rows": 1}}]"#;
+        let plan = crate::postgres::decode::plan::plan(text, &crate::text::Redactor::default()).expect("a plan");
+        assert_eq!(own(&plan).nodes[0].own_ms, Some(0.0));
     }
 
     #[test]
