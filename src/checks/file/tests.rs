@@ -35,7 +35,7 @@ checks:
   - {name: g, sql: SELECT count(*) FROM shop_order WHERE state = 'stuck', unit: count, fail: value > 10}
   - {name: h, logs: backend, level: error, since: 10m, fail: rate > 1/s}
   - {name: i, logs: [backend], value: duration_ms, unit: ms, by: path, fail: p95 > 800ms}
-  - {name: j, kubernetes: backend, want: version == ${TAG}}
+  - {name: j, kubernetes: backend, want: "version == ${TAG}"}
   - {name: k, http: "https://${HOST}/api/", want: [status == 200, "$.status == ok", header content-type =~ json], fail: time > 2s}
   - {name: l, http: https://x.example.org/admin, reachable: false}
   - {name: m, tcp: "db:5432"}
@@ -105,7 +105,7 @@ fn what_is_wrong_is_said_with_its_place() {
         assert_eq!(wrong(text), says, "{text}");
     }
     // All of them at once.
-    let error = one("checks:\n  - {queue: mail, fail: oldest > 5, warn: nope > 1}\n  - {tcp: x}").err().expect("wrong");
+    let error = one("checks:\n  - {queue: mail, fail: oldest > 5, warn: nope > 1}\n  - {tcp: x}").expect_err("wrong");
     assert_eq!(error.hints().len(), 2);
 }
 

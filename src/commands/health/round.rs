@@ -96,7 +96,8 @@ impl Rounds {
         let all: Vec<Args> = each.chain(self.args.selector.clone().map(|labels| alone(Vec::new(), Some(labels)))).collect();
         let mut left = Plan::default();
         for args in &all {
-            match plan(&Planner { args, manners: self.manners.clone(), proxies: planner.proxies.clone(), now: planner.now }, session).await {
+            match plan(&Planner { args, manners: self.manners.clone(), proxies: planner.proxies.clone(), now: planner.now }, session).await
+            {
                 Ok(plan) => {
                     left.targets.extend(plan.targets);
                     left.pods.extend(plan.pods);

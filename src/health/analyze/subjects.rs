@@ -149,6 +149,7 @@ mod tests {
                 names: Vec::new(),
                 issuer: "lab".into(),
                 self_signed: false,
+                signer_unknown: false,
                 not_before: None,
                 not_after: now.checked_add(jiff::SignedDuration::from_hours(hours)).ok(),
                 refused: None,

@@ -189,7 +189,7 @@ mod tests {
             let mut whole = Vec::new();
             for (i, end) in at.iter().enumerate() {
                 let tag = if i + 1 == at.len() { "F" } else { "P" };
-                let raw = Bytes::from(format!("2026-11-21T15:34:13Z stdout {tag} {}", &text[from..*end]));
+                let raw = Bytes::from(format!("2026-11-21T15:34:13Z stdout {tag} {}", text.get(from..*end).unwrap_or_default()));
                 whole.extend(line(&raw).and_then(|l| joined.push(l)));
                 from = *end;
             }
