@@ -3,7 +3,7 @@
 use super::{alone, came_out, of};
 use lab::{
     ports,
-    web::{Act, Nginx, Pki, Scripted, answer},
+    web::{Act, Nginx, Authority, Scripted, answer},
 };
 use std::time::Duration;
 
@@ -111,7 +111,7 @@ fn faults_are_told_apart_and_what_must_not_answer_does_not() {
 
 #[test]
 fn certificates_that_are_good_refused_and_soon_over() {
-    let pki = Pki::new("check").unwrap();
+    let pki = Authority::new("check").unwrap();
     let (expired, soon) = (pki.sign("expired", &["127.0.0.1"], -30..-1).unwrap(), pki.sign("soon", &["127.0.0.1"], -30..2).unwrap());
     let (a, b) = (ports::free().unwrap(), ports::free().unwrap());
     let block = |port: u16, signed: &lab::web::Signed| {

@@ -14,7 +14,7 @@ use std::{
 #[test]
 fn nothing_runs_before_the_file_is_right() {
     let ran = alone("checks:\n  - {command: [touch, ran], fail: status > x}\n  - {queue: mail, fail: oldest > 5}\n", "").run().ends(2);
-    ran.warns(&["checks.yaml:2:33: status: x is no whole number: 1000", "also checks.yaml:3:24: oldest: 5 is no duration"]);
+    ran.warns(&["checks.yaml:2:35: status: x is no whole number: 1000", "also checks.yaml:3:25: oldest: 5 is no duration"]);
     alone("checks: []\n", "").run().ends(2).warns(&["there is no check in it"]);
     alone("checks:\n  - {tcp: '127.0.0.1:${PORT}'}\n", "").run().ends(2).warns(&["checks.yaml:2:11: the variable PORT is not set"]);
     alone("checks:\n  - {name: a, command: ['true']}\n", "--only b").run().ends(2).warns(&["no check is named or tagged b", "there are a"]);
