@@ -64,7 +64,7 @@ fn the_status_says_the_worst() {
 #[test]
 fn several_reports_each_to_its_file_and_one_to_stdout() {
     let words = "--report junit=j.xml --report prometheus=p.prom --report ndjson=l.json --report summary=s.md --report github";
-    let ran = alone(ONE_OF_EACH, words).piped_into("cat; cat j.xml p.prom l.json s.md").run().ends(1);
+    let ran = alone(ONE_OF_EACH, words).piped_into("{ cat; cat j.xml p.prom l.json s.md; }").run().ends(1);
     ran.shows(&[
         "::error file=checks.yaml,line=4,col=5,title=bad failed::false ended with status 1",
         "<testsuite name=\"obsctl check lab\" tests=\"5\" failures=\"1\" errors=\"1\" skipped=\"1\"",
