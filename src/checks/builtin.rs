@@ -81,6 +81,17 @@ const SESSIONS: &[&str] = &["idle-in-transaction", "long-running-statement", "ma
 const BLOCKED: &[&str] = &["blocked-by-lock"];
 const LAG: &[&str] = &["replica-paused", "replica-lags", "replica-receives-nothing", "recovery-conflicts"];
 
+/// The findings that a check of a kind is about: those of a broker are found together, and each is somebody's.
+pub fn judged_by(kind: &CheckKind) -> JudgedBy {
+    match kind {
+        CheckKind::Redis => JudgedBy::Codes(REDIS),
+        CheckKind::Workers => JudgedBy::Codes(WORKERS),
+        CheckKind::Beat => JudgedBy::Codes(BEAT),
+        CheckKind::Queue(_) => JudgedBy::Others(NOT_QUEUE),
+        _ => JudgedBy::All,
+    }
+}
+
 /// The checks for what there is.
 pub fn runbook(has: &Estate) -> Vec<CheckSpec> {
     let mut all = Vec::new();
@@ -94,16 +105,16 @@ pub fn runbook(has: &Estate) -> Vec<CheckSpec> {
         all.push(check("release", JudgedBy::Codes(RELEASE), CheckRoute::Notify, "one everywhere"));
     }
     if has.broker {
-        let check = |name: &str, kind, judged_by, route, needs: &[&str]| {
+        let check = |name: &str, kind, route, needs: &[&str]| {
             let needs = needs.iter().map(|n| (*n).to_owned()).collect();
-            CheckSpec { judged_by, route, needs, ..CheckSpec::new(name, kind) }
+            CheckSpec { route, needs, ..CheckSpec::new(name, kind) }
         };
-        all.push(check("redis", CheckKind::Redis, JudgedBy::Codes(REDIS), CheckRoute::Page, &[]));
-        all.push(check("workers", CheckKind::Workers, JudgedBy::Codes(WORKERS), CheckRoute::Page, &["redis"]));
-        let beat = check("beat", CheckKind::Beat, JudgedBy::Codes(BEAT), CheckRoute::Page, &["redis"]);
+        all.push(check("redis", CheckKind::Redis, CheckRoute::Page, &[]));
+        all.push(check("workers", CheckKind::Workers, CheckRoute::Page, &["redis"]));
+        let beat = check("beat", CheckKind::Beat, CheckRoute::Page, &["redis"]);
         // Without stored schedules there is another beat, or none.
         all.push(CheckSpec { on_no_data: OnNoData::Ok, ..beat });
-        all.push(check("queues", CheckKind::Queue(Vec::new()), JudgedBy::Others(NOT_QUEUE), CheckRoute::Page, &["redis"]));
+        all.push(check("queues", CheckKind::Queue(Vec::new()), CheckRoute::Page, &["redis"]));
     }
     for (i, database) in has.databases.iter().enumerate() {
         let name = |what: &str| if i == 0 { what.to_owned() } else { format!("{database} {what}") };

@@ -1,6 +1,7 @@
 //! One check, as a file or the built-in runbook writes it.
 
 use super::{
+    builtin,
     kind::CheckKind,
     model::{CheckPlace, CheckRoute},
     threshold::Threshold,
@@ -83,10 +84,11 @@ pub enum OnNoData {
 impl CheckSpec {
     /// A check without thresholds.
     pub fn new(name: impl Into<String>, kind: CheckKind) -> Self {
+        let judged_by = builtin::judged_by(&kind);
         Self {
             name: name.into(),
             kind,
-            judged_by: JudgedBy::All,
+            judged_by,
             aim: None,
             warn: Vec::new(),
             fail: Vec::new(),

@@ -3,7 +3,7 @@
 use super::{alone, came_out, of};
 use lab::{
     ports,
-    web::{Act, Authority, Nginx, Scripted, answer},
+    web::{Act, Nginx, Authority, Scripted, answer},
 };
 use std::time::Duration;
 
@@ -102,7 +102,7 @@ fn faults_are_told_apart_and_what_must_not_answer_does_not() {
             ("shut", "ok", ""),
             ("open", "failed", ""),
             ("tcp", "ok", ""),
-            ("tcp refused", "failed", ""),
+            ("tcp refused", "failed", "unreachable"),
             ("tcp shut", "ok", ""),
             ("tcp open", "failed", ""),
         ],
