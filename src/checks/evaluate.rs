@@ -275,7 +275,9 @@ fn judged_figures(spec: &CheckSpec) -> Vec<&'static str> {
         JudgedBy::Others(_) if spec.kind.word() == "kubernetes" => vec!["ready"],
         JudgedBy::Others(_) | JudgedBy::Answering => Vec::new(),
         // That it answers is all that is asked of an address; what else it would have said is not missed.
-        JudgedBy::All if matches!(spec.kind, CheckKind::Http(_) | CheckKind::Tcp(_) | CheckKind::Tls(_) | CheckKind::Command(_)) => Vec::new(),
+        JudgedBy::All if matches!(spec.kind, CheckKind::Http(_) | CheckKind::Tcp(_) | CheckKind::Tls(_) | CheckKind::Command(_)) => {
+            Vec::new()
+        }
         // Asked for everything: whatever is missing is missed, but for what the file did not name.
         JudgedBy::All => spec.kind.figures().iter().map(|f| f.name).filter(|name| *name != "slow").collect(),
     }

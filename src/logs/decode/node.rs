@@ -34,14 +34,14 @@ impl NodeFile {
     }
 
     /// Its place among the files of the container: by life, then by rotation; the one that is being written comes last.
-    pub fn place(&self) -> Place {
-        Place { life: self.life, current: self.stamp.is_none(), stamp: self.stamp.clone().unwrap_or_default() }
+    pub fn place(&self) -> NodePlace {
+        NodePlace { life: self.life, current: self.stamp.is_none(), stamp: self.stamp.clone().unwrap_or_default() }
     }
 }
 
 /// Where a file stands in the order of writing. It stays the same when the file is compressed; a rotation gives it another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct NodePlace {
     life: u32,
     current: bool,
     stamp: String,

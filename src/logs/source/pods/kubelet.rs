@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Kind, Result},
     kubernetes::model::State,
     logs::{
-        decode::node::{self, NodeFile, Parts, Place},
+        decode::node::{self, NodeFile, NodePlace, Parts},
         flow::split::Splitter,
         source::{LogLine, Piece},
     },
@@ -70,7 +70,7 @@ struct Shelf {
     folder: Safe,
     path: String,
     /// The last file that was read to its end.
-    after: Option<Place>,
+    after: Option<NodePlace>,
     /// How much of the one after it was read, decompressed.
     at: u64,
     splitter: Splitter,
