@@ -68,7 +68,6 @@ const NOT_QUEUE: &[&str] = &[
     "redis-log",
     "redis-replica",
     "silent-workers",
-    "no-workers",
     "held-by-dead-worker",
     "hoarding",
     "redelivery-overdue",

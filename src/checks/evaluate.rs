@@ -208,6 +208,9 @@ fn weigh(spec: &CheckSpec, seen: &Sighting, result: &mut CheckResult) {
     let names: Vec<&str> = spec.kind.figures().iter().map(|f| f.name).collect();
     let own = |f: &&Figure| names.contains(&f.name.as_str()) && ours(Some(&f.of).filter(|of| !of.is_empty()));
     result.figures = seen.figures.iter().filter(own).cloned().collect();
+    // What it is about comes first.
+    let judged = judged_figures(spec);
+    result.figures.sort_by_key(|f| !judged.contains(&f.name.as_str()));
     let counted = seen.findings.iter().filter(|f| spec.judged_by.counts(f.finding.code) && ours(f.of.as_ref()));
     let mut found: Vec<_> = counted.filter(|f| f.finding.severity > Severity::Info).collect();
     found.sort_by_key(|f| std::cmp::Reverse(f.finding.severity));
@@ -227,7 +230,10 @@ fn weigh(spec: &CheckSpec, seen: &Sighting, result: &mut CheckResult) {
         };
         result.evidence.clone_from(&worst.finding.evidence);
         result.evidence.extend(found.iter().skip(1).map(|f| f.finding.says.clone()));
-        result.evidence.extend(seen.evidence.iter().cloned());
+        // What a finding rests on itself says more than what stood around it.
+        if result.evidence.is_empty() {
+            result.evidence.clone_from(&seen.evidence);
+        }
         result.next.clone_from(&worst.finding.next);
         if let Some(of) = &worst.of {
             result.figures.sort_by_key(|f| f.of != *of);
@@ -240,7 +246,6 @@ fn weigh(spec: &CheckSpec, seen: &Sighting, result: &mut CheckResult) {
         return;
     }
     // What the analysis could not look at is no "well".
-    let judged = judged_figures(spec);
     let mut missed = seen.missing.iter().filter(|m| judged.contains(&m.figure));
     if let Some(missing) = missed.clone().find(|m| !m.partly) {
         result.status = if missing.why == Unanswered::NoData { no_data(spec.on_no_data) } else { CheckStatus::Unknown };
@@ -275,7 +280,9 @@ fn judged_figures(spec: &CheckSpec) -> Vec<&'static str> {
         JudgedBy::Others(_) if spec.kind.word() == "kubernetes" => vec!["ready"],
         JudgedBy::Others(_) | JudgedBy::Answering => Vec::new(),
         // That it answers is all that is asked of an address; what else it would have said is not missed.
-        JudgedBy::All if matches!(spec.kind, CheckKind::Http(_) | CheckKind::Tcp(_) | CheckKind::Tls(_) | CheckKind::Command(_)) => Vec::new(),
+        JudgedBy::All if matches!(spec.kind, CheckKind::Http(_) | CheckKind::Tcp(_) | CheckKind::Tls(_) | CheckKind::Command(_)) => {
+            Vec::new()
+        }
         // Asked for everything: whatever is missing is missed, but for what the file did not name.
         JudgedBy::All => spec.kind.figures().iter().map(|f| f.name).filter(|name| *name != "slow").collect(),
     }

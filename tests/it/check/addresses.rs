@@ -3,7 +3,7 @@
 use super::{alone, came_out, of};
 use lab::{
     ports,
-    web::{Act, Nginx, Authority, Scripted, answer},
+    web::{Act, Authority, Nginx, Scripted, answer},
 };
 use std::time::Duration;
 
