@@ -105,7 +105,7 @@ fn what_is_wrong_is_said_with_its_place() {
         assert_eq!(wrong(text), says, "{text}");
     }
     // All of them at once.
-    let error = one("checks:\n  - {queue: mail, fail: oldest > 5, warn: nope > 1}\n  - {tcp: x}").err().expect("wrong");
+    let error = one("checks:\n  - {queue: mail, fail: oldest > 5, warn: nope > 1}\n  - {tcp: x}").expect_err("wrong");
     assert_eq!(error.hints().len(), 2);
 }
 

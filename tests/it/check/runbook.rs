@@ -40,6 +40,7 @@ fn the_sandbox_is_well_and_one_harm_at_a_time_is_named_first() {
     at(&sandbox, "check first.yaml").file("first.yaml", &first.out).run().ends(0);
 
     let traffic = sandbox.traffic();
+    let mut told = Vec::new();
     for (harm, check) in
         [("orphan-queue", "queues"), ("lock-pileup", "blocked"), ("eviction", "redis"), ("lost-worker", "workers"), ("dead-beat", "beat")]
     {
@@ -53,7 +54,8 @@ fn the_sandbox_is_well_and_one_harm_at_a_time_is_named_first() {
                 Err(ran.out)
             }
         });
-        println!("{harm}: {first_line}");
+        told.push(format!("{harm}: {first_line}"));
         harmed.restore().unwrap();
     }
+    assert_eq!(told.len(), 5, "{told:#?}");
 }
