@@ -68,7 +68,6 @@ const NOT_QUEUE: &[&str] = &[
     "redis-log",
     "redis-replica",
     "silent-workers",
-    "no-workers",
     "held-by-dead-worker",
     "hoarding",
     "redelivery-overdue",
@@ -98,11 +97,11 @@ pub fn runbook(has: &Estate) -> Vec<CheckSpec> {
     if has.cluster {
         let pods = || CheckKind::Kubernetes(ClusterAsk { targets: Vec::new(), since: WINDOW, reason: None });
         let check = |name: &str, judged_by, route, aim| CheckSpec { judged_by, route, aim: Some(aim), ..CheckSpec::new(name, pods()) };
-        all.push(check("events", JudgedBy::Codes(EVENTS), CheckRoute::Notify, "no eviction, no failed job, no node in trouble"));
-        all.push(check("restarts", JudgedBy::Codes(RESTARTS), CheckRoute::Page, "no OOM kill, fewer than 3 restarts in 30m"));
         all.push(check("rollout", JudgedBy::Codes(ROLLOUT), CheckRoute::Page, "none is stuck"));
+        all.push(check("restarts", JudgedBy::Codes(RESTARTS), CheckRoute::Page, "no OOM kill, fewer than 3 restarts in 30m"));
         all.push(check("pods", JudgedBy::Others(NOT_PODS), CheckRoute::Page, "all of them ready"));
         all.push(check("release", JudgedBy::Codes(RELEASE), CheckRoute::Notify, "one everywhere"));
+        all.push(check("events", JudgedBy::Codes(EVENTS), CheckRoute::Notify, "no eviction, no failed job, no node in trouble"));
     }
     if has.broker {
         let check = |name: &str, kind, route, needs: &[&str]| {

@@ -208,6 +208,9 @@ fn weigh(spec: &CheckSpec, seen: &Sighting, result: &mut CheckResult) {
     let names: Vec<&str> = spec.kind.figures().iter().map(|f| f.name).collect();
     let own = |f: &&Figure| names.contains(&f.name.as_str()) && ours(Some(&f.of).filter(|of| !of.is_empty()));
     result.figures = seen.figures.iter().filter(own).cloned().collect();
+    // What it is about comes first.
+    let judged = judged_figures(spec);
+    result.figures.sort_by_key(|f| !judged.contains(&f.name.as_str()));
     let counted = seen.findings.iter().filter(|f| spec.judged_by.counts(f.finding.code) && ours(f.of.as_ref()));
     let mut found: Vec<_> = counted.filter(|f| f.finding.severity > Severity::Info).collect();
     found.sort_by_key(|f| std::cmp::Reverse(f.finding.severity));
@@ -227,7 +230,10 @@ fn weigh(spec: &CheckSpec, seen: &Sighting, result: &mut CheckResult) {
         };
         result.evidence.clone_from(&worst.finding.evidence);
         result.evidence.extend(found.iter().skip(1).map(|f| f.finding.says.clone()));
-        result.evidence.extend(seen.evidence.iter().cloned());
+        // What a finding rests on itself says more than what stood around it.
+        if result.evidence.is_empty() {
+            result.evidence.clone_from(&seen.evidence);
+        }
         result.next.clone_from(&worst.finding.next);
         if let Some(of) = &worst.of {
             result.figures.sort_by_key(|f| f.of != *of);
@@ -240,7 +246,6 @@ fn weigh(spec: &CheckSpec, seen: &Sighting, result: &mut CheckResult) {
         return;
     }
     // What the analysis could not look at is no "well".
-    let judged = judged_figures(spec);
     let mut missed = seen.missing.iter().filter(|m| judged.contains(&m.figure));
     if let Some(missing) = missed.clone().find(|m| !m.partly) {
         result.status = if missing.why == Unanswered::NoData { no_data(spec.on_no_data) } else { CheckStatus::Unknown };

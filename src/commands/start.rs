@@ -46,7 +46,7 @@ const BUILD: Build = Build {
 pub fn version(_: &VersionArgs, global: &Global, out: &mut Out) -> Result<ExitStatus> {
     if global.output == crate::cli::Output::Human {
         let commit = BUILD.commit.map(|commit| safe!(" ({})", Safe::from(commit))).unwrap_or_default();
-        out.line(&Line::plain(safe!("obsctl {}{}", Safe::from(BUILD.version), commit)))?;
+        out.line(&Line::plain(safe!("{} {}{}", Safe::from("obsctl"), Safe::from(BUILD.version), commit)))?;
     } else {
         out.object(&BUILD)?;
     }
@@ -61,7 +61,7 @@ pub fn run(global: &Global, vars: Vars, out: &mut Out) -> Result<ExitStatus> {
     let mut doc = Doc::default();
     doc.line(
         Line::new()
-            .with(Style::Strong, safe!("obsctl {}", Safe::from(BUILD.version)))
+            .with(Style::Strong, safe!("{} {}", Safe::from("obsctl"), Safe::from(BUILD.version)))
             .with(Style::Dim, "  from a request ID to the cause; it reads, it changes nothing"),
     );
     match setup::inputs(global, vars.clone()).and_then(|inputs| config::load(&inputs)) {

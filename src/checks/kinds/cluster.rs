@@ -22,6 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const PATIENCE: SignedDuration = SignedDuration::from_secs(90);
 /// Restarts in the window from which on it is no accident.
 const MANY: u64 = 3;
+/// A run that ends before this was a short one.
+const SHORT: SignedDuration = SignedDuration::from_mins(10);
 /// Waiting for one of these is waiting in vain.
 const IN_VAIN: [&str; 8] = [
     "CrashLoopBackOff",
@@ -222,7 +224,12 @@ fn of_pod(pod: &Serving, now: Timestamp, from: Timestamp, seen: &mut Sighting) -
     let ends: Vec<_> = recent.collect();
     let oom = ends.iter().filter(|(_, end)| end.reason.as_deref() == Some("OOMKilled")).count() as u64;
     // Of each container the API keeps the last end only; a loop shows in how often it was restarted.
-    let restarts = if ends.is_empty() { 0 } else { u64::from(pod.restarts).max(ends.len() as u64) };
+    // A long run between two ends is no loop, however many there were since the pod was made.
+    let short = |end: &crate::kubernetes::model::End| end.started.zip(end.at).is_some_and(|(from, to)| to.duration_since(from) < SHORT);
+    let restarts = match ends.iter().any(|(_, end)| short(end)) {
+        true => u64::from(pod.restarts).max(ends.len() as u64),
+        false => ends.len() as u64,
+    };
     seen.figures.push(Figure::count("restarts", name.clone(), restarts));
     seen.figures.push(Figure::count("oom", name.clone(), oom));
     let logs = || Hint::Run(safe!("obsctl logs pod/{} --previous", name));

@@ -40,19 +40,22 @@ fn the_sandbox_is_well_and_one_harm_at_a_time_is_named_first() {
     at(&sandbox, "check first.yaml").file("first.yaml", &first.out).run().ends(0);
 
     let traffic = sandbox.traffic();
+    let mut told = Vec::new();
     for (harm, check) in
         [("orphan-queue", "queues"), ("lock-pileup", "blocked"), ("eviction", "redis"), ("lost-worker", "workers"), ("dead-beat", "beat")]
     {
         let harmed = traffic.harm(harm, &[]).unwrap();
-        eventually(SOON * 4, || {
+        let first_line = eventually(SOON * 4, || {
             let ran = at(&sandbox, "check").run();
             let line = ran.out.lines().nth(1).unwrap_or_default().to_owned();
             if ran.status != 0 || line.contains("WARN") {
-                if line.contains(&format!(" {check}: ")) { Ok(()) } else { Err(ran.out) }
+                if line.contains(&format!(" {check}: ")) { Ok(line) } else { Err(ran.out) }
             } else {
                 Err(ran.out)
             }
         });
+        told.push(format!("{harm}: {first_line}"));
         harmed.restore().unwrap();
     }
+    assert_eq!(told.len(), 5, "{told:#?}");
 }
