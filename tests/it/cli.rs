@@ -224,7 +224,9 @@ fn show_sensitive_shows_them_and_stays_safe_for_the_terminal() {
     let seen = Desk::at_fixtures().run("logs shop-a/*.log --show-sensitive");
     expect(&seen, 0, "Tr0ub4dor-and-3", "");
     assert_clean(&seen);
-    assert!(seen.out.contains("\\x1b[31;1mCRM WARNING"), "what was written is still to be read");
+    assert!(seen.out.contains("CRM WARNING"), "what was written is still to be read");
+    let raw = Desk::at_fixtures().run("logs shop-a/*.log --show-sensitive --raw");
+    assert!(raw.out.contains("\\x1b[31;1mCRM WARNING"), "and what coloured it, as it is");
 }
 
 #[test]
