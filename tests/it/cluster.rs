@@ -11,7 +11,9 @@ mod reach;
 mod records;
 mod requests;
 mod rights;
+mod rotated;
 mod standard;
+mod stories;
 mod targets;
 
 use crate::support::{Obsctl, SOON, obsctl};

@@ -20,6 +20,12 @@ pub fn entry(head: &[u8], zone: &TimeZone) -> Entry {
     text::entry(head, zone)
 }
 
+/// Whether the time that a line carries says its zone: then it is the same moment wherever it is read.
+pub fn names_its_zone(head: &[u8]) -> bool {
+    let written = |hours| entry(head, &TimeZone::fixed(jiff::tz::offset(hours))).written;
+    written(0) == written(1)
+}
+
 /// The traceback of a record: of its JSON field, or of the lines that follow it.
 pub fn traceback(record: &Record, entry: &Entry) -> Option<String> {
     const NAMES: [&str; 6] = ["exception", "exc_info", "traceback", "stack_trace", "exc_text", "stack"];

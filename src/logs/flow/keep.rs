@@ -5,6 +5,7 @@ use crate::logs::{
     model::{Entry, Level, Record, Shape},
     query::{Needles, Query},
 };
+use super::clock::{ClockFault, PodClock};
 use crate::text::Safe;
 use aho_corasick::AhoCorasick;
 use std::{
@@ -14,7 +15,10 @@ use std::{
 
 /// What was seen on the way, per app: for the coverage and for what an absence means.
 #[derive(Clone, Debug, Default)]
-pub struct Seen(BTreeMap<Safe, SeenApp>);
+pub struct Seen {
+    apps: BTreeMap<Safe, SeenApp>,
+    clocks: BTreeMap<Safe, PodClock>,
+}
 
 /// What was seen of one app.
 #[derive(Clone, Debug, Default)]
@@ -30,8 +34,11 @@ struct SeenApp {
 impl Seen {
     /// Adds what another origin saw.
     pub fn join(&mut self, other: Self) {
-        for (app, seen) in other.0 {
-            let known = self.0.entry(app).or_default();
+        for (tag, clock) in other.clocks {
+            self.clocks.entry(tag).or_default().join(clock);
+        }
+        for (app, seen) in other.apps {
+            let known = self.apps.entry(app).or_default();
             known.records += seen.records;
             known.names_ids |= seen.names_ids;
             known.serves |= seen.serves;
@@ -40,19 +47,23 @@ impl Seen {
     }
     /// Records in all.
     pub fn records(&self) -> u64 {
-        self.0.values().map(|s| s.records).sum()
+        self.apps.values().map(|s| s.records).sum()
     }
     /// Whether any record carries one of the ID fields.
     pub fn names_ids(&self) -> bool {
-        self.0.values().any(|s| s.names_ids)
+        self.apps.values().any(|s| s.names_ids)
     }
     /// The apps that serve requests without logging their IDs: nothing can be said about a request there.
     pub fn serve_without_ids(&self) -> Vec<Safe> {
-        self.0.iter().filter(|(_, s)| s.serves && !s.names_ids).map(|(app, _)| app.clone()).collect()
+        self.apps.iter().filter(|(_, s)| s.serves && !s.names_ids).map(|(app, _)| app.clone()).collect()
     }
     /// The mildest level seen.
     pub fn mildest(&self) -> Option<Level> {
-        self.0.values().filter_map(|s| s.mildest).min()
+        self.apps.values().filter_map(|s| s.mildest).min()
+    }
+    /// What the pods' own times say beside the runtime's, where that is worth a word.
+    pub fn clocks(&self) -> impl Iterator<Item = (&Safe, ClockFault)> {
+        self.clocks.iter().filter_map(|(tag, clock)| Some((tag, clock.fault()?)))
     }
 }
 
@@ -72,6 +83,8 @@ pub struct Keeper {
     after: usize,
     newest: VecDeque<Record>,
     seen: SeenApp,
+    clock: PodClock,
+    tag: Option<Safe>,
 }
 
 impl Keeper {
@@ -79,7 +92,7 @@ impl Keeper {
     pub fn new(query: Arc<Query>, id_fields: Arc<[String]>) -> Self {
         let needles = query.needles();
         let telling = AhoCorasick::new(id_fields.iter().map(String::as_str).chain(SERVES)).ok();
-        Self { query, needles, id_fields, telling, before: VecDeque::new(), after: 0, newest: VecDeque::new(), seen: SeenApp::default() }
+        Self { query, needles, id_fields, telling, before: VecDeque::new(), after: 0, newest: VecDeque::new(), seen: SeenApp::default(), clock: PodClock::default(), tag: None }
     }
 
     /// Takes a record; `out` gets those that are kept, at once or, under `--tail`, at `finish`.
@@ -163,11 +176,20 @@ impl Keeper {
 
     /// What was seen, as that of this app.
     pub fn seen(&self, app: Safe) -> Seen {
-        Seen(BTreeMap::from([(app, self.seen.clone())]))
+        let clocks = self.tag.iter().map(|tag| (tag.clone(), self.clock.clone())).collect();
+        Seen { apps: BTreeMap::from([(app, self.seen.clone())]), clocks }
     }
 
     fn sample(&mut self, record: &Record) {
         let entry = self.decode(record);
+        // Only the runtime's time is another clock's; a file's is the application's own.
+        if record.origin.namespace.is_some()
+            && let (Some(at), Some(written)) = (record.at, entry.written)
+            && entry.shape != Shape::Access
+        {
+            self.tag.get_or_insert_with(|| record.origin.tag());
+            self.clock.see(at, written, || decode::names_its_zone(&record.head));
+        }
         self.seen.serves |= entry.shape == Shape::Access || (entry.field("path").is_some() && entry.field("status_code").is_some());
         self.seen.names_ids |= self.id_fields.iter().any(|f| entry.field(f).is_some());
         self.seen.mildest = [self.seen.mildest, entry.level].into_iter().flatten().min();

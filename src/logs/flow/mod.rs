@@ -1,6 +1,7 @@
 //! Synchronous, stateful, no I/O: bytes to lines (`split`), lines to records (`group`), records to hits (`keep`), a broken
 //! stream to the next one (`resume`), many streams to one (`merge`).
 
+pub mod clock;
 pub mod group;
 pub mod keep;
 pub mod merge;

@@ -5,4 +5,4 @@ mod records;
 mod request;
 
 pub use records::{RecordStyle, RecordView, record_lines, says};
-pub use request::{coverage, request};
+pub use request::{coverage, request, requests, unsteady};

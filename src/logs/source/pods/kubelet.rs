@@ -57,6 +57,8 @@ enum Fault {
 impl Fault {
     fn of(error: &Error) -> Self {
         match error.kind() {
+            // The API server's own words; a file that is gone is the kubelet's.
+            Kind::NotFound if error.what_happened().contains("nodes \"") => Self::Broken("there is no such node any more".into()),
             Kind::NotFound => Self::Moved,
             Kind::Denied | Kind::Auth => Self::Refused,
             _ => Self::Broken(error.what_happened().clone()),

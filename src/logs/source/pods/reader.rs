@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
         let part = part(&self.lane.origin);
         // The server counts lines, and before any other condition; we count records that are wanted.
         let tail = self.query.tail.filter(|_| !self.query.filters() && self.query.until.is_none());
-        let tail = tail.map(|n| if n == 0 || self.query.follow { n } else { n.saturating_add(LONGEST_RECORD) });
+        let tail = tail.map(|n| if n == 0 || self.query.follow { n } else { n.saturating_add(LONGEST_RECORD) }).or(self.query.back);
         let mut first = Request { previous: self.query.previous, follow: self.query.follow, since: self.query.since, tail };
         if self.query.rotated {
             match self.files(&part).await {
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
                 // What the files gave is not asked for again.
                 Files::Api => first.since = self.last.at.or(first.since),
             }
-        } else if self.query.newest {
+        } else if self.query.newest && !self.query.follow {
             match self.newest(first).await {
                 Newest::Whole => return self.coverage.searched.push(part),
                 Newest::Over => return,
@@ -292,11 +292,11 @@ impl<'a> Reader<'a> {
                     *suspect = None;
                     let from = line.len() - rest.len();
                     let text = line.slice(from..);
-                    if self.until.as_mut().is_some_and(|u| u.is_at(at, &text)) {
-                        break;
-                    }
                     if self.oldest.is_none() {
                         self.oldest = Some(at);
+                    }
+                    if self.until.as_mut().is_some_and(|u| u.is_at(at, &text)) {
+                        break;
                     }
                     if self.last.admit(Some(at), &text, resumed) {
                         lines.push(LogLine { at: Some(at), text });
