@@ -25,6 +25,9 @@ pub struct Args {
     /// Go on as new lines come, and with pods that come later
     #[arg(short = 'f', long)]
     pub follow: bool,
+    /// Followed records in order of time (each held for 0.3 s; late ones are marked) or as they arrive
+    #[arg(long, value_name = "ORDER", value_enum, default_value_t, hide_default_value = true)]
+    pub order: Order,
     /// The newest N records of each container, counted after filtering (-1: all)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub tail: Option<i64>,
@@ -76,6 +79,16 @@ pub struct Args {
     /// The most to read from a cluster (files are read whole)
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = bytes)]
     pub max_bytes: u64,
+}
+
+/// In which order followed records are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Order {
+    /// By the time at which the node took them.
+    #[default]
+    Time,
+    /// As they come.
+    Arrival,
 }
 
 fn level(text: &str) -> Result<Level, String> {

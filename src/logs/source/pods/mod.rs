@@ -1,7 +1,10 @@
 //! Containers of pods, through the pod log API. A stream that ends is not believed: the container's state is asked before a follow gives up.
-#![expect(clippy::disallowed_methods, reason = "a list of pods is asked again after a pause")]
 
+mod follow;
+mod now;
 mod reader;
+mod stream;
+mod watch;
 
 use super::{Budget, Lane, Lanes, LogSource, Piece};
 use crate::{
@@ -17,20 +20,18 @@ use crate::{
     safe,
     text::Safe,
 };
-use futures_util::{
-    future::{BoxFuture, FutureExt},
-    stream::{self, BoxStream, StreamExt},
-};
+use futures_util::future::{BoxFuture, FutureExt};
 use jiff::{Timestamp, tz::TimeZone};
+use follow::Follower;
 use reader::Reader;
 use std::{
+    collections::HashSet,
     sync::{Arc, Mutex},
-    time::Duration,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
-/// How often new pods are looked for while following.
-const LOOK: Duration = Duration::from_secs(2);
+/// So many lines one record may have where only the newest records are asked for.
+const LONGEST_RECORD: u64 = 200;
 
 /// The pods that were asked for.
 pub struct Pods {
@@ -47,6 +48,10 @@ pub struct Pods {
     /// The zone of times without one, per app.
     pub zones: Vec<(String, TimeZone)>,
     known: Mutex<Vec<Known>>,
+    /// Rings when something about the pods has changed.
+    bell: Notify,
+    /// What has been said to wait.
+    waiting: Mutex<HashSet<Safe>>,
 }
 
 #[derive(Clone)]
@@ -65,7 +70,7 @@ impl Pods {
         container: Option<String>,
         zones: Vec<(String, TimeZone)>,
     ) -> Self {
-        Self { cluster, scope, targets, apps, container, zones, known: Mutex::new(Vec::new()) }
+        Self { cluster, scope, targets, apps, container, zones, known: Mutex::new(Vec::new()), bell: Notify::new(), waiting: Mutex::default() }
     }
 
     /// Adds the containers that are new; gives their lanes and what cannot be read.
@@ -118,21 +123,6 @@ impl Pods {
 
     async fn choose(&self) -> Result<Vec<Chosen>> {
         collect::choose(&self.cluster, &self.scope, &self.targets, &self.apps).await
-    }
-
-    /// The containers of new pods, as they come; looks as long as somebody asks for the next one.
-    fn later(self: Arc<Self>, query: Arc<Query>) -> BoxStream<'static, Lane> {
-        let looks = stream::unfold((self, query), |(pods, query)| async move {
-            loop {
-                tokio::time::sleep(LOOK).await;
-                // A list that fails now may work next time; the streams themselves say what they lose.
-                if let Ok(chosen) = pods.choose().await {
-                    let lanes = pods.admit(chosen, &query).0;
-                    return Some((stream::iter(lanes), (pods, query)));
-                }
-            }
-        });
-        looks.flatten().boxed()
     }
 
     fn ask(&self, known: &Known, request: &Request) -> Ask {
@@ -215,9 +205,16 @@ impl LogSource for Pods {
         .boxed()
     }
 
+    fn recalls(&self) -> bool {
+        true
+    }
+
     fn read(self: Arc<Self>, lane: Lane, query: Arc<Query>, budget: Arc<Budget>, out: mpsc::Sender<Piece>) -> BoxFuture<'static, Coverage> {
         async move {
             let Some(known) = self.known(lane.key) else { return Coverage::default() };
+            if query.follow {
+                return Follower::new(&self, &known, &lane, &query, &out).run().await;
+            }
             Reader::new(&self, &known, &lane, &query, &budget, &out).read().await
         }
         .boxed()
