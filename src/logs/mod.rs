@@ -3,6 +3,8 @@
 
 pub mod decode;
 pub mod flow;
+mod follow;
+pub mod mark;
 pub mod model;
 pub mod query;
 pub mod read;

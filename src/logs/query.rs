@@ -36,6 +36,8 @@ pub struct Query {
     pub until: Option<Timestamp>,
     /// Whether to go on when the end is reached.
     pub follow: bool,
+    /// Whether followed records come as they arrive, and not in order of time.
+    pub arrival: bool,
     /// At most so many records per container, the newest, counted after filtering.
     pub tail: Option<u64>,
     /// The container that ran before, as kubectl's `--previous`.

@@ -37,6 +37,9 @@ pub struct Args {
     /// Go on as new lines come, and with pods that come later
     #[arg(short = 'f', long)]
     pub follow: bool,
+    /// Followed records in order of time (each held for 0.3 s; late ones are marked) or as they arrive
+    #[arg(long, value_name = "ORDER", value_enum, default_value_t, hide_default_value = true)]
+    pub order: Order,
     /// The newest N records of each container, counted after filtering (-1: all)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub tail: Option<i64>,
@@ -102,6 +105,16 @@ pub enum Around {
 fn around(text: &str) -> Result<Around, String> {
     let time = || crate::text::units::parse_duration(text).map(Around::Time);
     text.parse().map(Around::Records).ok().or_else(time).ok_or_else(|| "a number of records (5) or a time (5s)".into())
+}
+
+/// In which order followed records are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Order {
+    /// By the time at which the node took them.
+    #[default]
+    Time,
+    /// As they come.
+    Arrival,
 }
 
 fn level(text: &str) -> Result<Level, String> {

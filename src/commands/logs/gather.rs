@@ -7,6 +7,7 @@ use crate::{
     logs::{
         decode,
         flow::keep::Seen,
+        mark::Mark,
         model::Record,
         query::{Predicate, Query},
         read::{self, Sink},
@@ -55,6 +56,9 @@ impl Sink for Gather<'_> {
         if let Some(enough) = &self.first {
             enough.cancel();
         }
+    }
+    fn mark(&mut self, _mark: Mark) -> Result<()> {
+        Ok(())
     }
     fn note(&mut self, text: Safe) {
         self.out.note(&Line::new().with(Style::Dim, safe!("── {}", text)));

@@ -5,6 +5,7 @@ use crate::{
     answer::Hint,
     error::{Error, Kind, Result},
     logs::{
+        mark::Mark,
         model::Record,
         query::{Query, Spans},
         read::{self, Sink},
@@ -32,6 +33,9 @@ impl Sink for Moments<'_> {
         if self.at.len() >= 2 * MOST.pow(2) {
             self.at.drain(..MOST.pow(2));
         }
+        Ok(())
+    }
+    fn mark(&mut self, _mark: Mark) -> Result<()> {
         Ok(())
     }
     fn note(&mut self, text: Safe) {

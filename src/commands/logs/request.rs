@@ -7,6 +7,7 @@ use crate::{
     exit::{ExitStatus, Outcome},
     kubernetes::collect::{self, Scope},
     logs::{
+        mark::Mark,
         model::Record,
         read::{self, Sink},
         request::{self, ManyRequests, RequestFacts, Story},
@@ -90,6 +91,9 @@ impl Sink for Found<'_> {
             Some(_) => {}
             None => self.without += 1,
         }
+        Ok(())
+    }
+    fn mark(&mut self, _mark: Mark) -> Result<()> {
         Ok(())
     }
     fn note(&mut self, text: Safe) {

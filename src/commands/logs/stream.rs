@@ -7,6 +7,7 @@ use crate::{
     exit::{ExitStatus, Outcome},
     logs::{
         decode,
+        mark::Mark,
         model::Record,
         read::{self, Sink},
         request,
@@ -27,22 +28,46 @@ struct Printer<'a> {
     first: bool,
 }
 
+impl Printer<'_> {
+    fn show(&mut self, record: &Record, late: bool) -> Result<()> {
+        let entry = decode::entry(&record.head, &self.zone);
+        if self.out.format == Format::Human {
+            let style = view::RecordStyle { late, ..self.style };
+            for line in view::record_lines(record, &entry, &self.redact, &self.out.look, style) {
+                self.out.line(&line)?;
+            }
+            return Ok(());
+        }
+        let view = RecordView { late, ..RecordView::of(record, &entry, &self.redact) };
+        self.object(&view)
+    }
+
+    fn object(&mut self, object: &impl serde::Serialize) -> Result<()> {
+        if self.out.format == Format::Json {
+            // One object, written as it grows: memory stays bounded.
+            self.out.text(&if std::mem::take(&mut self.first) { Safe::EMPTY } else { ",".into() })?;
+        }
+        self.out.object(object)
+    }
+}
+
 impl Sink for Printer<'_> {
     fn record(&mut self, record: Record) -> Result<()> {
-        let entry = decode::entry(&record.head, &self.zone);
+        self.show(&record, false)
+    }
+    fn late(&mut self, record: Record) -> Result<()> {
+        self.show(&record, true)
+    }
+    fn mark(&mut self, mark: Mark) -> Result<()> {
         match self.out.format {
-            Format::Human => {
-                for line in view::record_lines(&record, &entry, &self.redact, &self.out.look, self.style) {
-                    self.out.line(&line)?;
-                }
+            // The lines as they were written, and nothing else, is what was asked for.
+            Format::Human if self.style.raw => {
+                self.out.flush()?;
+                self.note(safe!("{}: {}", mark.origin.tag(), mark.what.says()));
                 Ok(())
             }
-            Format::Ndjson => self.out.object(&RecordView::of(&record, &entry, &self.redact)),
-            Format::Json => {
-                // One object, written as it grows: memory stays bounded.
-                self.out.text(&if std::mem::take(&mut self.first) { Safe::EMPTY } else { ",".into() })?;
-                self.out.object(&RecordView::of(&record, &entry, &self.redact))
-            }
+            Format::Human => self.out.line(&view::mark_line(&mark, &self.out.look, self.style)),
+            Format::Json | Format::Ndjson => self.object(&view::MarkView::of(&mark)),
         }
     }
     fn note(&mut self, text: Safe) {
@@ -78,7 +103,7 @@ pub(super) async fn run(resolved: Resolved<'_>, out: &mut Out) -> Result<ExitSta
         out.text(&"{\"kind\":\"logs.records\",\"version\":1,\"records\":[".into())?;
     }
     let redact = args.request_id.iter().fold(session.redact.clone(), |r, id| r.keeping(id.as_bytes()));
-    let style = view::RecordStyle { raw: args.raw, timestamps: args.timestamps, namespaces: args.all_namespaces };
+    let style = view::RecordStyle { raw: args.raw, timestamps: args.timestamps, namespaces: args.all_namespaces, late: false };
     let mut printer = Printer { out, redact, style, zone: resolved.zone(), first: true };
     let result = read::read(&resolved.sources, &resolved.reading(query), &mut printer).await?;
     let status = status(filters, result.records, &result.coverage, args.strict, session);

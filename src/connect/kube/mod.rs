@@ -42,6 +42,8 @@ const LARGEST: usize = 256 << 20;
 const POLITE: usize = 16;
 /// The form of a list without what its objects hold. Nothing else is accepted: a server that does not know it refuses.
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+/// The same for a watch.
+const CHANGES: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 /// How many objects one page of a list holds.
 const PAGE: u32 = 500;
 
@@ -71,18 +73,39 @@ pub struct Ask {
     pub needs: Permission,
     /// Whether the names, labels and times of the objects are all that is asked for: nothing that a Secret holds leaves the server.
     pub metadata_only: bool,
+    /// The same for a watch.
+    pub changes_only: bool,
+}
+
+/// An answer that is no stream, and how long to wait before asking again where the server says so.
+#[derive(Debug)]
+pub struct Later {
+    /// What went wrong.
+    pub error: Error,
+    /// How long.
+    pub after: Option<Duration>,
+}
+
+/// The innermost cause of a broken stream.
+pub fn cause(error: &kube::Error) -> String {
+    fault::root_cause(error)
 }
 
 impl Ask {
     /// A request with its verb, resource and namespace (none: the whole cluster).
     pub fn new(doing: Safe, path: String, verb: &'static str, resource: impl Into<Safe>, namespace: Option<&str>) -> Self {
         let scope = namespace.map_or_else(|| "the cluster".into(), |n| safe!("namespace {}", Safe::name(n)));
-        Self { doing, path, needs: Permission { verb: verb.into(), resource: resource.into(), scope }, metadata_only: false }
+        Self { doing, path, needs: Permission { verb: verb.into(), resource: resource.into(), scope }, metadata_only: false, changes_only: false }
     }
 
     /// The same, for nothing but names, labels and times.
     pub fn metadata_only(self) -> Self {
         Self { metadata_only: true, ..self }
+    }
+
+    /// A watch, for nothing but that something changed.
+    pub fn changes_only(self) -> Self {
+        Self { changes_only: true, ..self }
     }
 }
 
@@ -170,11 +193,20 @@ impl Cluster {
     /// # Errors
     /// As `get`; `Kind::Usage` with the server's words for 400 (waiting to start, ambiguous container).
     pub async fn open(&self, ask: &Ask) -> Result<Body> {
-        let response = self.send(ask, &ask.path, FIRST_BYTE).await?;
+        self.open_or_later(ask).await.map_err(|later| later.error)
+    }
+
+    /// The same, with the pause that a server wants before it is asked again.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub async fn open_or_later(&self, ask: &Ask) -> Result<Body, Later> {
+        let response = self.send(ask, &ask.path, FIRST_BYTE).await.map_err(|error| Later { error, after: None })?;
         if response.status().is_success() {
             return Ok(response.into_body());
         }
-        Err(self.refused(ask, response).await)
+        let after = retry_after(&response).map(Duration::from_secs);
+        Err(Later { error: self.refused(ask, response).await, after })
     }
 
     /// One request with its answer read whole, repeated when the server says "later".
@@ -217,6 +249,8 @@ impl Cluster {
         let mut request = Request::get(path);
         if ask.metadata_only {
             request = request.header(http::header::ACCEPT, METADATA);
+        } else if ask.changes_only {
+            request = request.header(http::header::ACCEPT, CHANGES);
         }
         let request = request.body(Body::empty()).map_err(|_| Error::new(Kind::Bug, ask.doing.clone()).what("the path is no URI"))?;
         match tokio::time::timeout(within, self.client.send(request)).await {
@@ -253,12 +287,16 @@ impl Cluster {
 /// How long to wait before asking again, where asking again makes sense.
 fn later(response: &Response<Body>) -> Option<Duration> {
     let status = response.status();
-    let asked = response.headers().get(http::header::RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    let asked = retry_after(response);
     match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some(Duration::from_secs(asked.unwrap_or(1).min(5))),
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Some(Duration::from_millis(500)),
         _ => None,
     }
+}
+
+fn retry_after(response: &Response<Body>) -> Option<u64> {
+    response.headers().get(http::header::RETRY_AFTER)?.to_str().ok()?.parse().ok()
 }
 
 /// Percent-encodes a value for a query or a path segment.

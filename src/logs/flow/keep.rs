@@ -82,6 +82,8 @@ pub struct Keeper {
     before: VecDeque<Record>,
     after: usize,
     newest: VecDeque<Record>,
+    /// Whether the newest records are still to be chosen.
+    choosing: bool,
     seen: SeenApp,
     clock: PodClock,
     tag: Option<Safe>,
@@ -91,8 +93,21 @@ impl Keeper {
     /// For one origin.
     pub fn new(query: Arc<Query>, id_fields: Arc<[String]>) -> Self {
         let needles = query.needles();
+        let choosing = query.tail.is_some() && !query.follow;
         let telling = AhoCorasick::new(id_fields.iter().map(String::as_str).chain(SERVES)).ok();
-        Self { query, needles, id_fields, telling, before: VecDeque::new(), after: 0, newest: VecDeque::new(), seen: SeenApp::default(), clock: PodClock::default(), tag: None }
+        Self {
+            query,
+            needles,
+            id_fields,
+            telling,
+            before: VecDeque::new(),
+            after: 0,
+            newest: VecDeque::new(),
+            choosing,
+            seen: SeenApp::default(),
+            clock: PodClock::default(),
+            tag: None,
+        }
     }
 
     /// Takes a record; `out` gets those that are kept, at once or, under `--tail`, at `finish`.
@@ -139,13 +154,24 @@ impl Keeper {
         }
     }
 
+    /// Under `--follow` too, what is there already is narrowed by `--tail` first.
+    pub fn recalls(&mut self) {
+        self.choosing = self.query.tail.is_some();
+    }
+
+    /// All that was there already has come: the newest of it; from now on everything is kept.
+    pub fn caught_up(&mut self, out: &mut impl FnMut(Record)) {
+        self.choosing = false;
+        self.finish(out);
+    }
+
     /// The newest ones, under `--tail`.
     pub fn finish(&mut self, out: &mut impl FnMut(Record)) {
         self.newest.drain(..).for_each(out);
     }
 
     fn emit(&mut self, record: Record, out: &mut impl FnMut(Record)) {
-        let Some(tail) = self.query.tail.filter(|_| !self.query.follow) else {
+        let Some(tail) = self.query.tail.filter(|_| self.choosing) else {
             out(record);
             return;
         };

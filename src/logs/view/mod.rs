@@ -1,8 +1,10 @@
 //! How log records and requests look: lines for streams, a screen for a request, objects for machines. Everything of the application goes
 //! through the redactor here.
 
+mod marks;
 mod records;
 mod request;
 
+pub use marks::{MarkView, mark_line};
 pub use records::{RecordStyle, RecordView, record_lines, says};
 pub use request::{coverage, request, requests, unsteady};

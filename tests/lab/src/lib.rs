@@ -43,6 +43,7 @@ pub use celery::{Celery, Pool, Publish, Version, Worker, WorkerOptions};
 pub use cluster::access::{Rule, rule};
 pub use cluster::handle::Cluster;
 pub use cluster::namespace::Namespace;
+pub use cluster::proxy::{ApiFault, ApiProxy};
 pub use failure::{Failure, Result};
 pub use hand::{Lab, get};
 pub use postgres::{Major, PgBouncer, PgSession, PostgresOptions, PostgresServer};

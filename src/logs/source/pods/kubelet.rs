@@ -180,6 +180,9 @@ impl Reader<'_> {
                 if !self.hand_on_lines(rest).await {
                     return Ok(Ended::Unheard);
                 }
+                if let Some(before) = self.known.container.before.as_ref().filter(|_| file.life + 1 == self.known.container.restarts && !self.query.previous) {
+                    self.mark_restart(before).await;
+                }
             }
             if self.query.previous {
                 break;
@@ -381,14 +384,13 @@ impl Reader<'_> {
     }
 
     async fn hand_on_lines(&mut self, whole: Vec<(Timestamp, Bytes)>) -> bool {
-        let mut lines = Vec::with_capacity(whole.len());
+        let mut known = Vec::with_capacity(whole.len());
         for (at, text) in whole {
             self.oldest.get_or_insert(at);
             // Remembered, so that the API can go on where the files had to be left.
-            if self.last.admit(Some(at), &text, false) {
-                lines.push(LogLine { at: Some(at), text });
-            }
+            self.resume.line(at, text, &mut known);
         }
+        let lines: Vec<LogLine> = known.into_iter().map(|(at, text)| LogLine { at: Some(at), text }).collect();
         lines.is_empty() || self.out.send(Piece::Lines(lines)).await.is_ok()
     }
 
