@@ -73,8 +73,14 @@ struct Shelf {
     path: String,
     /// The last file that was read to its end.
     after: Option<Place>,
-    /// How much of the one after it was read, decompressed.
+    /// The file that is being read, and how much of it was, decompressed.
+    reading: Option<Place>,
     at: u64,
+    /// The files that were there in the beginning. What is written later belongs to the next question.
+    expected: Vec<Place>,
+    /// The last of them that will be written no more: the file after it was the newest in the beginning, and is the last to be read.
+    settled: Option<Place>,
+    lost: bool,
     splitter: Splitter,
     parts: Parts,
 }
@@ -152,6 +158,7 @@ impl Reader<'_> {
             let turn = self.pods.cluster.turn().await;
             let files = self.list(shelf).await?;
             let Some(file) = files.into_iter().find(|f| Some(f.place()) > shelf.after) else { break };
+            self.place(shelf, &file);
             let (body, from) = self.open(shelf, &file).await?;
             if file.stamp.is_none() {
                 // The kubelet has opened the file now. If a rotation came between the listing and this moment, it may be another one
@@ -184,11 +191,31 @@ impl Reader<'_> {
                     self.mark_restart(before).await;
                 }
             }
-            if self.query.previous {
+            if self.query.previous && file.stamp.is_none() || shelf.after > shelf.settled {
                 break;
             }
         }
+        if shelf.lost {
+            let part = super::part(&self.lane.origin);
+            let says = safe!("older files of its log were deleted while it was read");
+            self.coverage.miss(Missing { part, why: Why::Unreachable(says), hint: None });
+        }
         Ok(Ended::Whole)
+    }
+
+    /// Turns to a file: goes on in it where it is the one that was being read, though it may have been renamed since.
+    fn place(&self, shelf: &mut Shelf, file: &NodeFile) {
+        let place = file.place();
+        let same = shelf.reading.as_ref().is_some_and(|reading| *reading == place || reading.renamed_to(&place));
+        // What stood between the last file that was read and this one is gone; the newest of the beginning was renamed only.
+        let newest = shelf.expected.last().cloned();
+        shelf.lost |= shelf.expected.iter().any(|p| Some(p) > shelf.after.as_ref() && *p < place && Some(p) != newest.as_ref());
+        if !same {
+            shelf.lost |= shelf.at > 0;
+            shelf.at = 0;
+            shelf.splitter = Splitter::default();
+        }
+        shelf.reading = Some(place);
     }
 
     /// The container's folder. Its pod's UID is part of the name; a static pod's folder bears the UID that the kubelet gave it, so the
@@ -240,6 +267,8 @@ impl Reader<'_> {
     /// Leaves out the files that end before what was asked for, and says so when the first one that is left does not reach back far enough.
     async fn begin(&mut self, shelf: &mut Shelf) -> Result<(), Fault> {
         let files = self.list(shelf).await?;
+        shelf.expected = files.iter().map(NodeFile::place).collect();
+        shelf.settled = files.iter().rev().find(|f| f.stamp.is_some() || Some(f.life) < files.last().map(|l| l.life)).map(NodeFile::place);
         let Some(first) = files.first() else { return Ok(()) };
         let mut oldest = self.first_line(shelf, first).await?;
         if let Some(since) = self.query.since
@@ -249,6 +278,7 @@ impl Reader<'_> {
                 let begins = self.first_line(shelf, file).await?;
                 if begins.is_some_and(|at| at < since) {
                     shelf.after = files.get(i - 1).map(NodeFile::place);
+                    shelf.expected.drain(..i);
                     break;
                 }
             }
