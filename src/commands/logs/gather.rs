@@ -150,8 +150,7 @@ impl Told {
             facts.asked = Safe::name(&story.asked);
             facts.task = story.task().map(Safe::name);
             let rotated = resolved.query.rotated;
-            let findings =
-                request::findings(&facts, &self.coverage, &self.seen, &resolved.fields, self.dropped, &story.trace, rotated);
+            let findings = request::findings(&facts, &self.coverage, &self.seen, &resolved.fields, self.dropped, &story.trace, rotated);
             told.push((facts, findings));
         }
         Ok(told)

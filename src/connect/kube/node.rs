@@ -40,7 +40,8 @@ impl Cluster {
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": {"verb": verb, "resource": resource, "subresource": subresource, "name": name.unwrap_or_default()}},
         });
-        let request = Request::post(REVIEW).header(header::CONTENT_TYPE, "application/json").body(Body::from(what.to_string().into_bytes()));
+        let request =
+            Request::post(REVIEW).header(header::CONTENT_TYPE, "application/json").body(Body::from(what.to_string().into_bytes()));
         let request = request.map_err(|_| Error::new(Kind::Bug, ask.doing.clone()).what("the path is no URI"))?;
         let response = self.within(&ask, UNARY, request).await?;
         if !response.status().is_success() {

@@ -56,7 +56,11 @@ impl Place {
 
 /// The names of a folder, from the page that the kubelet makes of it (Go's file server: a link for each).
 pub fn names(page: &str) -> Vec<String> {
-    page.split("<a href=\"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(name, _)| name.trim_end_matches('/').to_owned()).collect()
+    page.split("<a href=\"")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('"'))
+        .map(|(name, _)| name.trim_end_matches('/').to_owned())
+        .collect()
 }
 
 /// The log files of a container's folder in the order in which they were written, each once: while the kubelet compresses one, it lies
@@ -168,7 +172,15 @@ mod tests {
 
     #[test]
     fn parts_of_both_streams_are_joined_with_the_time_of_the_first() {
-        let whole = parts(&["1Z stdout P ab", "2Z stderr P x", "3Z stdout P cd", "4Z stdout F ef", "5Z stderr F y z", "6Z stdout F ", "7Z stdout P cut"]);
+        let whole = parts(&[
+            "1Z stdout P ab",
+            "2Z stderr P x",
+            "3Z stdout P cd",
+            "4Z stdout F ef",
+            "5Z stderr F y z",
+            "6Z stdout F ",
+            "7Z stdout P cut",
+        ]);
         assert_eq!(whole, ["1 abcdef", "2 xy z", "6 ", "7 cut"]);
         assert_eq!(parts(&["1Z stdout F:tag x", "2Z nowhere F x", "3Z stdout Q x", "4Z stdout", "rubbish"]), ["1 x"]);
     }

@@ -1,11 +1,11 @@
 //! Records to hits for one origin: needles first, then the question itself, then the neighbourhood (`around`) and the newest (`tail`).
 
+use super::clock::{ClockFault, PodClock};
 use crate::logs::{
     decode,
     model::{Entry, Level, Record, Shape},
     query::{Needles, Query},
 };
-use super::clock::{ClockFault, PodClock};
 use crate::text::Safe;
 use aho_corasick::AhoCorasick;
 use std::{

@@ -71,23 +71,40 @@ pub fn clocks(seen: &Seen) -> Vec<Finding> {
         ClockFault::Skewed(ms) if ms > 0 => Finding::new(
             "clock-skew",
             Severity::Info,
-            safe!("the clock of {} is {} ahead of its node's: its own times are wrong by that, the order here is the node's", pod, length(ms)),
+            safe!(
+                "the clock of {} is {} ahead of its node's: its own times are wrong by that, the order here is the node's",
+                pod,
+                length(ms)
+            ),
         ),
         ClockFault::Skewed(ms) => Finding::new(
             "clock-skew",
             Severity::Info,
-            safe!("the clock of {} is {} behind its node's, or every line of it waits that long; the order here is the node's", pod, length(ms)),
+            safe!(
+                "the clock of {} is {} behind its node's, or every line of it waits that long; the order here is the node's",
+                pod,
+                length(ms)
+            ),
         ),
         ClockFault::OtherZone(ms) => Finding::new(
             "other-zone",
             Severity::Info,
-            safe!("{} writes times without a zone that are {} {} of the zone assumed here", pod, length(ms), if ms > 0 { "ahead" } else { "behind" }),
+            safe!(
+                "{} writes times without a zone that are {} {} of the zone assumed here",
+                pod,
+                length(ms),
+                if ms > 0 { "ahead" } else { "behind" }
+            ),
         )
         .next(Hint::Set("timezone: of the app or the environment, in the configuration".into())),
         ClockFault::HeldBack(ms) => Finding::new(
             "held-back",
             Severity::Info,
-            safe!("lines of {} reach the node up to {} after they were written: its stdout is buffered, so they stand too late here", pod, length(ms)),
+            safe!(
+                "lines of {} reach the node up to {} after they were written: its stdout is buffered, so they stand too late here",
+                pod,
+                length(ms)
+            ),
         )
         .next(Hint::Set("PYTHONUNBUFFERED=1 in the pod".into())),
     };

@@ -163,7 +163,10 @@ fn without_the_right_the_api_is_read_and_nobody_is_told_to_grant_it() {
     let beside = obsctl(&kubeconfig, "logs po/chatty --raw --tail -1 -i line").run().ends(0);
     assert_eq!(ran.out, beside.out);
     // Whoever has it may use it, whatever else they may do.
-    let strong = chatty.ns.cluster().kubeconfig_for(&format!("strong-{}", chatty.ns.name()), &[rule("get", "nodes/proxy,pods"), rule("list", "pods")]);
+    let strong = chatty
+        .ns
+        .cluster()
+        .kubeconfig_for(&format!("strong-{}", chatty.ns.name()), &[rule("get", "nodes/proxy,pods"), rule("list", "pods")]);
     let ran = eventually(SOON, || {
         let ran = obsctl(&strong, "logs po/chatty --rotated --raw --tail -1 --namespace").arg(chatty.ns.name()).run();
         if ran.out.is_empty() { Err(ran.err) } else { Ok(ran) }
@@ -277,14 +280,18 @@ fn serve(mut client: TcpStream, port: u16, harm: Harm, asked: &Mutex<Vec<String>
         asked.iter().filter(|a| a.contains(".log") && a.contains("/proxy/") && !a.ends_with("-4095")).count()
     };
     let refusal = |code: u16, message: &str| {
-        let body = format!("{{\"kind\": \"Status\", \"apiVersion\": \"v1\", \"status\": \"Failure\", \"message\": \"{message}\", \"code\": {code}}}");
+        let body = format!(
+            "{{\"kind\": \"Status\", \"apiVersion\": \"v1\", \"status\": \"Failure\", \"message\": \"{message}\", \"code\": {code}}}"
+        );
         format!("HTTP/1.1 {code} No\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
     };
     let refused = match harm {
         Harm::Refuse if file && whole && before > 1 => Some(refusal(403, "nodes is forbidden")),
         Harm::NoNode if path.contains("/proxy/") => Some(refusal(404, "nodes \\\"node-1\\\" not found")),
         Harm::NotReady if path.contains("/proxy/") => Some(refusal(503, "error trying to reach service: dial tcp: connection refused")),
-        Harm::NoLogs if path.contains("/proxy/") => Some("HTTP/1.1 404 No\r\nContent-Length: 19\r\nConnection: close\r\n\r\n404 page not found\n".to_owned()),
+        Harm::NoLogs if path.contains("/proxy/") => {
+            Some("HTTP/1.1 404 No\r\nContent-Length: 19\r\nConnection: close\r\n\r\n404 page not found\n".to_owned())
+        }
         _ => None,
     };
     if let Some(answer) = refused {
@@ -310,7 +317,8 @@ fn serve(mut client: TcpStream, port: u16, harm: Harm, asked: &Mutex<Vec<String>
         let half = (answer.len() - end) / 2;
         if harm == Harm::CutGz {
             let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-            let kept: Vec<&str> = head.lines().filter(|l| !l.is_empty() && !l.to_ascii_lowercase().starts_with("content-length:")).collect();
+            let kept: Vec<&str> =
+                head.lines().filter(|l| !l.is_empty() && !l.to_ascii_lowercase().starts_with("content-length:")).collect();
             let mut shorter = format!("{}\r\nContent-Length: {half}\r\n\r\n", kept.join("\r\n")).into_bytes();
             shorter.extend_from_slice(&answer[end..end + half]);
             answer = shorter;
@@ -368,11 +376,7 @@ fn a_stream_that_breaks_off_goes_on_where_it_was() {
 fn a_node_that_cannot_be_asked_is_said_and_the_api_is_read() {
     let chatty = chatty();
     let api = admin(&chatty.ns, "logs po/calm --raw --tail -1").run().ends(0).out;
-    for (harm, says) in [
-        (Harm::NoNode, "no such node"),
-        (Harm::NotReady, "connection refused"),
-        (Harm::NoLogs, "serves no log files"),
-    ] {
+    for (harm, says) in [(Harm::NoNode, "no such node"), (Harm::NotReady, "connection refused"), (Harm::NoLogs, "serves no log files")] {
         let ran = Between::with(&chatty.ns, harm).logs("po/calm --rotated --raw --tail -1").ends(0).warns(&[says]);
         assert_eq!(ran.out, api, "{harm:?}");
         assert!(ran.took < Duration::from_secs(30), "{harm:?}: {:?}", ran.took);

@@ -12,7 +12,11 @@ fn several_ids_are_told_one_after_the_other() {
     let ran = ran.shows(&["2 requests", "twin-1234-b", "found-1111-2222", "mail_sent", "2 logs read in full"]);
     assert!(ran.out.find("twin-1234-b") < ran.out.find("POST /api/orders/"), "{}", ran.out);
     // What one of them lacks is not hidden by the other.
-    shared.obsctl("logs api worker -r found-1111 -r nowhere-1").run().ends(1).shows(&["no record carries the request ID nowhere-1", "mail_sent"]);
+    shared
+        .obsctl("logs api worker -r found-1111 -r nowhere-1")
+        .run()
+        .ends(1)
+        .shows(&["no record carries the request ID nowhere-1", "mail_sent"]);
     let answer = shared.obsctl("logs api worker -r twin-1234-b -r found-1111 -o json").run().ends(0).json();
     assert_eq!((&answer["kind"], &answer["version"]), (&"logs.requests".into(), &1.into()), "{answer}");
     let requests = answer["facts"]["requests"].as_array().unwrap();
@@ -97,9 +101,8 @@ echo '{"event": "unrelated", "task_id": "other"}'
 exec sleep 3600"#;
 
 fn two(ns: &Namespace) {
-    let containers = [("web", WEB), ("worker", WORKER)].map(|(name, script)| {
-        super::container(name, script).replacen('{', "{volumeMounts: [{name: go, mountPath: /go}], ", 1)
-    });
+    let containers = [("web", WEB), ("worker", WORKER)]
+        .map(|(name, script)| super::container(name, script).replacen('{', "{volumeMounts: [{name: go, mountPath: /go}], ", 1));
     ns.apply(&pod("shop", "volumes: [{name: go, emptyDir: {}}]", &containers));
     ns.wait("pod/shop", "condition=Ready", SOON);
 }
@@ -146,11 +149,12 @@ fn python(name: &str, env: &str, script: &str) -> String {
 #[test]
 fn a_clock_that_is_wrong_is_named_and_the_order_is_the_node_s() {
     let ns = lab::get().cluster().namespace("clocks");
+    // Not `time.sleep`: its clock is one that libfaketime cannot turn.
     let script = |lines: usize, flush: &str| {
         format!(
-            "import json, time, datetime\nfor i in range({lines}):\n    now = datetime.datetime.now(datetime.timezone.utc).isoformat()\n    \
-             print(json.dumps({{'event': 'tick', 'timestamp': now, 'request_id': 'skew-123456', 'n': i}}), flush={flush})\n    time.sleep(0.3)\n\
-             print('', flush=True)\ntime.sleep(3600)"
+            "import json, select, datetime\nfor i in range({lines}):\n    now = datetime.datetime.now(datetime.timezone.utc).isoformat()\n    \
+             print(json.dumps({{'event': 'tick', 'timestamp': now, 'request_id': 'skew-123456', 'n': i}}), flush={flush})\n    select.select([], [], [], 0.3)\n\
+             print('', flush=True)\nselect.select([], [], [], 3600)"
         )
     };
     let ahead = "{name: LD_PRELOAD, value: /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1}, {name: FAKETIME, value: \"+3m\"}, \
@@ -190,7 +194,9 @@ fn a_recent_request_comes_before_all_else_was_read() {
     ns.apply(&simple("web", script));
     wrote(&ns, "web", "new-123456");
     ns.wait("pod/web", "condition=Ready", SOON);
-    for (id, lines) in [("new-123456", 1), ("old-5999-123", 2), ("old-5998-123", 1), ("old-3500-123", 2), ("old-0-123", 2), ("old-4998-123", 2)] {
+    for (id, lines) in
+        [("new-123456", 1), ("old-5999-123", 2), ("old-5998-123", 1), ("old-3500-123", 2), ("old-0-123", 2), ("old-4998-123", 2)]
+    {
         let answer = admin(&ns, &format!("logs -r {id} -o json")).run().ends(0).json();
         let events = answer["facts"]["attempts"][0]["events"].as_array().unwrap();
         assert_eq!(events.len(), 1, "{id}: {answer}");

@@ -96,8 +96,11 @@ impl Reader<'_> {
                 return Files::Api;
             }
             Err(says) => {
-                self.say_once(safe!("--rotated: whether you may get nodes/proxy could not be asked ({}); only what the API gives is read", says))
-                    .await;
+                self.say_once(safe!(
+                    "--rotated: whether you may get nodes/proxy could not be asked ({}); only what the API gives is read",
+                    says
+                ))
+                .await;
                 return Files::Api;
             }
         }
@@ -187,7 +190,9 @@ impl Reader<'_> {
                 if !self.hand_on_lines(rest).await {
                     return Ok(Ended::Unheard);
                 }
-                if let Some(before) = self.known.container.before.as_ref().filter(|_| file.life + 1 == self.known.container.restarts && !self.query.previous) {
+                if let Some(before) =
+                    self.known.container.before.as_ref().filter(|_| file.life + 1 == self.known.container.restarts && !self.query.previous)
+                {
                     self.mark_restart(before).await;
                 }
             }

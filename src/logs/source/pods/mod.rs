@@ -22,9 +22,9 @@ use crate::{
     safe,
     text::Safe,
 };
+use follow::Follower;
 use futures_util::future::{BoxFuture, FutureExt};
 use jiff::{Timestamp, tz::TimeZone};
-use follow::Follower;
 use reader::{Ended, Reader};
 use std::{
     collections::{HashMap, HashSet},

@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn a_window_begins_with_a_record() {
-        let lines = |texts: &[&'static str]| texts.iter().map(|t| LogLine { at: Some(at(1)), text: Bytes::from_static(t.as_bytes()) }).collect();
+        let lines =
+            |texts: &[&'static str]| texts.iter().map(|t| LogLine { at: Some(at(1)), text: Bytes::from_static(t.as_bytes()) }).collect();
         let kept = |texts: &[&'static str]| {
             from_a_beginning(lines(texts)).into_iter().map(|l| String::from_utf8_lossy(&l.text).into_owned()).collect::<Vec<_>>()
         };
