@@ -4,6 +4,7 @@
 mod alone;
 mod crowd;
 mod errors;
+mod exact;
 mod follow;
 mod health;
 mod queue;
@@ -12,6 +13,7 @@ mod records;
 mod requests;
 mod rights;
 mod standard;
+mod stitch;
 mod targets;
 
 use crate::support::{Obsctl, SOON, obsctl};

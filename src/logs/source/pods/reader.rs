@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
                 if !self.one(Request { previous: true, ..first }, &part).await {
                     return;
                 }
-                self.mark(before.at, Happened::ended(before.code, before.reason.clone())).await;
+                self.mark(before.at.max(self.resume.since()), Happened::ended(before.code, before.reason)).await;
                 let started = if let State::Running(at) = &self.known.container.state { *at } else { None };
                 self.mark(started, Happened::Restarted { restarts: self.known.container.restarts }).await;
                 self.first_before = self.resume.first().cloned();
@@ -111,13 +111,14 @@ impl<'a> Reader<'a> {
             && !self.query.previous
             && end.code != 0
         {
-            self.mark(end.at, Happened::ended(end.code, end.reason.clone())).await;
+            self.mark(end.at.max(self.resume.since()), Happened::ended(end.code, end.reason.clone())).await;
         }
         if let (Some(waits), Some(before)) = (self.known.container.waits_for(), &self.known.container.before)
             && !self.query.previous
         {
-            self.mark(before.at, Happened::ended(before.code, before.reason.clone())).await;
-            self.mark(None, Happened::BackOff { says: waits.clone() }).await;
+            let at = before.at.max(self.resume.since());
+            self.mark(at, Happened::ended(before.code, before.reason.clone())).await;
+            self.mark(at, Happened::BackOff { says: waits.clone() }).await;
         }
         self.rotated(&part).await;
         self.coverage.searched.push(part);
