@@ -36,7 +36,10 @@ pub async fn of(cluster: &Cluster, pod: &Pod) -> Result<Option<Standing>> {
         let waits = status.state?.waiting?;
         let says = match waits.message {
             // The pod's own name and ID at the end say nothing new.
-            Some(message) => cluster.redactor().safe(message.split(" container=").next().unwrap_or_default().as_bytes()),
+            Some(message) => match message.split_once(" container=") {
+                Some((says, _)) => safe!("{} container", cluster.redactor().safe(says.as_bytes())),
+                None => cluster.redactor().safe(message.as_bytes()).clipped(200),
+            },
             None => Safe::name(waits.reason?),
         };
         Some((status.name, says))

@@ -349,6 +349,8 @@ async fn lane_task(
         items: Vec::new(),
         marks: Vec::new(),
         recalling: source.recalls() && query.tail.is_some(),
+        quiet: query.filters(),
+        told: false,
         caught: false,
     };
     let (send, pieces) = mpsc::channel::<Piece>(8);
@@ -365,6 +367,10 @@ struct Sieve {
     /// Marks among the newest records, which are not chosen yet.
     marks: Vec<Mark>,
     recalling: bool,
+    /// Whether what happened among the lines is no answer.
+    quiet: bool,
+    /// Whether that is to be told.
+    told: bool,
     /// Whether all that was there already has come, but for the record that is still open.
     caught: bool,
 }
@@ -389,7 +395,9 @@ impl Sieve {
                 Ok(Some(Piece::Caught)) => self.caught = true,
                 Ok(Some(Piece::Mark(mark))) => {
                     self.finish();
-                    if self.recalling { self.marks.push(mark) } else { self.items.push(Item::Mark(mark)) }
+                    if self.quiet && !mark.is_gap() {
+                        // Of what was there already, only some lines were asked for.
+                    } else if self.recalling { self.marks.push(mark) } else { self.items.push(Item::Mark(mark)) }
                 }
                 Ok(Some(Piece::Lines(lines))) => {
                     for line in lines {
@@ -401,15 +409,15 @@ impl Sieve {
             }
             if self.caught && !self.grouper.pending() {
                 self.caught_up();
-                note = Some(Sent::Caught);
             }
+            let caught = std::mem::take(&mut self.told);
             if !self.items.is_empty() && out.send((lane, Sent::Items(std::mem::take(&mut self.items)))).await.is_err() {
                 return;
             }
-            if let Some(note) = note
-                && out.send((lane, note)).await.is_err()
-            {
-                return;
+            for aside in note.into_iter().chain(caught.then_some(Sent::Caught)) {
+                if out.send((lane, aside)).await.is_err() {
+                    return;
+                }
             }
         }
         self.finish();
@@ -433,6 +441,8 @@ impl Sieve {
 
     /// Only now it is known which records are the newest; what happened among them keeps its place.
     fn caught_up(&mut self) {
+        self.told = std::mem::take(&mut self.caught);
+        self.quiet = false;
         if !std::mem::take(&mut self.recalling) {
             self.keeper.caught_up(&mut |record| self.items.push(Item::Record(record)));
             return;
@@ -440,7 +450,7 @@ impl Sieve {
         let mut marks = std::mem::take(&mut self.marks).into_iter().peekable();
         let items = &mut self.items;
         self.keeper.caught_up(&mut |record| {
-            while let Some(mark) = marks.next_if(|mark| mark.at <= record.at) {
+            while let Some(mark) = marks.next_if(|mark| mark.at < record.at) {
                 items.push(Item::Mark(mark));
             }
             items.push(Item::Record(record));

@@ -17,6 +17,13 @@ pub struct Mark {
     pub what: Happened,
 }
 
+impl Mark {
+    /// Whether lines may be missing here.
+    pub fn is_gap(&self) -> bool {
+        matches!(self.what, Happened::Gap { .. })
+    }
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]

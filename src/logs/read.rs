@@ -307,6 +307,8 @@ async fn backfill(
             one = sent.recv() => match one {
                 None => break,
                 Some((_, Sent::Note(text))) => sink.note(text),
+                // Who asks for some lines is told of those that may be missing; what else happened there is no answer.
+                Some((_, Sent::Mark(mark))) if reading.query.filters() && !mark.is_gap() => {}
                 Some((_, Sent::Mark(mark))) => marks.push(mark),
                 Some((lane, Sent::Kept(record))) => {
                     sink.early(&record);

@@ -4,6 +4,7 @@
 mod alone;
 mod crowd;
 mod errors;
+mod exact;
 mod follow;
 mod health;
 mod queue;
@@ -13,6 +14,7 @@ mod requests;
 mod rights;
 mod rotated;
 mod standard;
+mod stitch;
 mod stories;
 mod targets;
 

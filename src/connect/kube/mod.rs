@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "waits as long as the server said before a request is repeated")]
 
 mod client;
+mod credentials;
 mod fault;
 mod kubeconfig;
 mod node;
@@ -10,6 +11,7 @@ mod proxy;
 mod stream;
 
 pub(super) use client::basic_auth;
+use credentials::Credentials;
 pub use kubeconfig::{Contexts, KubeAsk};
 pub(super) use proxy::bypasses;
 
@@ -22,7 +24,6 @@ use crate::{
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use kube::{
-    Client,
     client::Body,
     core::{ListMeta, Status},
 };
@@ -49,7 +50,7 @@ const PAGE: u32 = 500;
 
 /// A connected cluster.
 pub struct Cluster {
-    client: Client,
+    credentials: Credentials,
     redact: Redactor,
     /// The context's name; none inside a pod.
     pub context: Option<Safe>,
@@ -135,7 +136,7 @@ impl Cluster {
         let client = client::build(&loaded.config)?;
         let namespace = ask.namespace.clone().unwrap_or_else(|| loaded.config.default_namespace.clone());
         Ok(Self {
-            client,
+            credentials: Credentials::new(client, ask.clone()),
             redact,
             context: loaded.context,
             namespace,
@@ -252,6 +253,15 @@ impl Cluster {
     }
 
     async fn send(&self, ask: &Ask, path: &str, within: Duration) -> Result<Response<Body>> {
+        let response = self.send_once(ask, path, within).await?;
+        // A token that expired in the middle: the kubeconfig and its plugin are asked for another, once.
+        if response.status() == StatusCode::UNAUTHORIZED && self.credentials.renew(self).await {
+            return self.send_once(ask, path, within).await;
+        }
+        Ok(response)
+    }
+
+    async fn send_once(&self, ask: &Ask, path: &str, within: Duration) -> Result<Response<Body>> {
         let mut request = Request::get(path);
         if ask.metadata_only {
             request = request.header(http::header::ACCEPT, METADATA);
@@ -259,7 +269,7 @@ impl Cluster {
             request = request.header(http::header::ACCEPT, CHANGES);
         }
         let request = request.body(Body::empty()).map_err(|_| Error::new(Kind::Bug, ask.doing.clone()).what("the path is no URI"))?;
-        match tokio::time::timeout(within, self.client.send(request)).await {
+        match tokio::time::timeout(within, self.credentials.client().send(request)).await {
             Err(_) => Err(self.late(ask, within).0),
             Ok(Err(e)) => Err(fault::of_transport(&e, ask, self)),
             Ok(Ok(response)) => Ok(response),

@@ -1,7 +1,8 @@
 /* A container that numbers its lines: writer RATE LENGTH COUNT [FIRST]
  *
  * RATE lines per second (0: as fast as they are taken), each LENGTH bytes long with its end, COUNT of them (0: for ever), numbered from
- * FIRST (1). When COUNT lines are written it says so and waits; a line is `line <N> ` and filling. SIGTERM ends it with 0, SIGUSR1 with 7. */
+ * FIRST (1). When COUNT lines are written it says so and waits; a line is `line <N> ` and filling. SIGTERM ends it with 0, SIGUSR1 with 7, and it
+ * says goodbye: whoever has that has everything. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,8 +33,10 @@ static double now(void) {
 }
 
 static void leave(void) {
-    if (stopped)
+    if (stopped) {
+        out("writer ends\n", 12);
         _exit(stopped == SIGUSR1 ? 7 : 0);
+    }
 }
 
 int main(int words, char **word) {

@@ -9,12 +9,13 @@
 //! - [`holder`]: the process that owns the servers, spoken to in the words of [`protocol`]
 //! - [`sandbox`]: a small real production with faults planted on purpose
 //! - [`demo`]: the main job as a story; [`latency`]: a network that is far away, on the command line
-//! - [`bench`]: what obsctl costs a broker
+//! - [`bench`]: what obsctl costs a broker; [`bench_follow`]: what following many pods costs, and what is lost
 //! - [`hand`]: what a test takes it by ([`get`]); [`warm`]: one that outlives the tests
 //!
 //! Nothing here is faked and nothing leaves the machine.
 
 pub mod bench;
+pub mod bench_follow;
 pub mod celery;
 pub mod cluster;
 pub mod demo;

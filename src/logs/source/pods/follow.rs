@@ -4,13 +4,12 @@
 
 use super::{Known, Pods, Request, now::Now, part, stream::Ended};
 use crate::{
-    answer::{Coverage, Missing, Part, Why},
-    connect::kube::Later,
+    answer::{Coverage, Part},
     error::{Error, Kind},
     kubernetes::model::{Container, End, State},
     logs::{
         flow::resume::{Lost, Resume},
-        mark::{Happened, Mark},
+        mark::Happened,
         query::Query,
         source::{Lane, Piece},
     },
@@ -24,7 +23,7 @@ use tokio::sync::mpsc;
 
 /// The first and the longest pause before a stream is asked for again.
 const SOON: Duration = Duration::from_millis(250);
-const SLOW: Duration = Duration::from_secs(5);
+pub(super) const SLOW: Duration = Duration::from_secs(5);
 /// How long the cluster may take to say that a container was restarted.
 const STATUS_LAG: u32 = 10;
 /// How often a log that ends by itself is asked for before the rest is given up as lost.
@@ -55,28 +54,41 @@ pub(super) struct Follower<'a> {
     pub(super) from: Option<Timestamp>,
     /// Whether nothing of this container was handed on yet, so that its first line tells nothing about whose it is.
     pub(super) untold: bool,
+    /// Whether a reading is part of another one, which has the turn.
+    pub(super) nested: bool,
     /// Whether lines are only remembered.
     pub(super) silently: bool,
     /// Whether anything new came.
     pub(super) moved: bool,
-    lane: &'a Lane,
-    part: Part,
+    pub(super) lane: &'a Lane,
+    pub(super) part: Part,
     /// The ID of the container that is read.
     pub(super) on: Option<String>,
     restarts: u32,
-    /// Whether its end has been said.
+    /// Whether its end has been said, and when it was.
     ended: bool,
+    ended_at: Option<Timestamp>,
     /// What was known before the stream of now began.
     before: Resume,
     /// The trouble that was said last.
-    trouble: Option<Safe>,
-    worked: bool,
+    pub(super) trouble: Option<Safe>,
+    pub(super) worked: bool,
     /// Whether the stream before ended in order.
     clean: bool,
     /// Whether a search did not find the known line.
     absent: bool,
     /// Whether the log that was asked for turned out to be another container's.
     overtaken: bool,
+}
+
+/// How far a log that ends by itself was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    Whole,
+    /// Not now: what has become of the container is to be asked first.
+    Partly,
+    /// Nobody listens, or it was refused before anything was read.
+    Stop,
 }
 
 /// What to do with the lines behind a place where some may be lost.
@@ -100,6 +112,7 @@ impl<'a> Follower<'a> {
             resume: Resume::default(),
             from: query.since,
             untold: true,
+            nested: false,
             silently: false,
             moved: false,
             lane,
@@ -107,6 +120,7 @@ impl<'a> Follower<'a> {
             on: known.container.id.clone(),
             restarts: known.container.restarts,
             ended: false,
+            ended_at: None,
             before: Resume::default(),
             trouble: None,
             worked: false,
@@ -134,27 +148,29 @@ impl<'a> Follower<'a> {
         let before = container.before.clone().filter(|_| container.waits_for().is_none());
         if let Some(before) = before.filter(|end| self.reaches(end.at)) {
             let request = Request { previous: true, since: self.query.since, tail: self.lines(), ..Request::default() };
-            if self.query.tail != Some(0) && !self.whole(request, Way::RestBefore).await {
+            if self.query.tail != Some(0) && self.whole(request, Way::RestBefore).await == Read::Stop {
                 return false;
             }
-            self.resume = Resume::default();
             self.overtaken = false;
             let started = match &container.state {
                 State::Running(started) => *started,
                 _ => None,
             };
-            if !self.mark(before.at, Happened::ended(before.code, before.reason.clone())).await
+            if !self.over(Some(before)).await
                 || !self.mark(started, Happened::Restarted { restarts: container.restarts }).await
             {
                 return false;
             }
+            self.resume = Resume::default();
+            self.ended = false;
         }
         // Of nothing at all the newest lines are still needed: to know where to go on.
         self.silently = self.query.tail == Some(0);
         let request = Request { since: self.query.since, tail: self.lines(), ..Request::default() };
+        // What is not whole by then comes with the stream that goes on.
         let read = self.whole(request, Way::Rest).await;
         self.silently = false;
-        read
+        read != Read::Stop
     }
 
     /// The server counts lines, and before any other condition; records that are wanted are what counts here.
@@ -166,10 +182,10 @@ impl<'a> Follower<'a> {
         self.query.since.is_none_or(|since| at.is_none_or(|at| at >= since))
     }
 
-    /// One log to its end, over as many streams as that takes; false when nobody listens, or when it was refused before anything was read.
-    async fn whole(&mut self, first: Request, way: Way) -> bool {
+    /// One log to its end, over as many streams as that takes.
+    async fn whole(&mut self, first: Request, way: Way) -> Read {
         let mut pause = SOON;
-        for attempt in 1.. {
+        for _ in 0..TRIES {
             self.before = self.resume.clone();
             self.resume.again();
             let request = match self.resume.since() {
@@ -177,31 +193,34 @@ impl<'a> Follower<'a> {
                 None => first,
             };
             let later = match self.pour(request, way).await {
-                Ended::Whole => return true,
-                Ended::Unheard => return false,
-                Ended::Broken(_) if self.overtaken => return true,
+                Ended::Whole => return Read::Whole,
+                Ended::Unheard => return Read::Stop,
+                Ended::Broken(_) if self.overtaken => return Read::Partly,
                 Ended::Broken(how) => {
                     self.troubled(safe!("{}; connecting again", how)).await;
                     None
                 }
-                // There was none before after all, or it is gone: its end has been said or will be.
-                Ended::Refused(later) if first.previous && no_such(&later.error) => return true,
-                Ended::Refused(later) if no_such(&later.error) && attempt > 1 => match self.now().await {
-                    Now::Gone | Now::Another(_) => return true,
+                Ended::Refused(later) if first.previous && no_such(&later.error) => {
+                    // There was none before after all; or the rest of it is gone.
+                    let known = self.resume.since();
+                    let why = "its log was removed before it was read to the end";
+                    if known.is_some() && !self.clean && !self.gap(known, None, why.into()).await {
+                        return Read::Stop;
+                    }
+                    return Read::Whole;
+                }
+                Ended::Refused(later) if no_such(&later.error) => match self.now().await {
+                    Now::Gone | Now::Another(_) => return Read::Partly,
                     _ => later.after,
                 },
                 Ended::Refused(later) => match self.refused(later).await {
                     Some(after) => after,
-                    None => return false,
+                    None => return Read::Stop,
                 },
             };
-            if attempt >= TRIES && self.worked {
-                // The rounds that follow go on with it.
-                return true;
-            }
             self.rest(&mut pause, later).await;
         }
-        true
+        Read::Partly
     }
 
     /// One followed stream and what comes of its end; false when there will be no more.
@@ -239,18 +258,20 @@ impl<'a> Follower<'a> {
                     return false;
                 }
                 Now::Over(end) => {
-                    let read = self.whole(Request::default(), Way::Rest).await;
-                    if !read || self.on != on {
-                        return read;
+                    match self.whole(Request::default(), Way::Rest).await {
+                        Read::Stop => return false,
+                        Read::Whole if self.on == on => {}
+                        _ => continue,
                     }
                     self.over(end.clone()).await;
                     self.note(end.map_or_else(|| "ended".into(), |e| safe!("ended with exit code {}", e.code))).await;
                     return false;
                 }
                 Now::Between(end, _) => {
-                    let read = self.whole(Request::default(), Way::Rest).await;
-                    if !read || self.on != on {
-                        return read;
+                    match self.whole(Request::default(), Way::Rest).await {
+                        Read::Stop => return false,
+                        Read::Whole if self.on == on => {}
+                        _ => continue,
                     }
                     return self.over(end).await && self.between().await;
                 }
@@ -282,7 +303,7 @@ impl<'a> Follower<'a> {
                 }
                 Now::Between(_, Some(says)) if said.is_none() => {
                     said = Some(says.clone());
-                    if !self.mark(None, Happened::BackOff { says }).await {
+                    if !self.mark(self.ended_at, Happened::BackOff { says }).await {
                         return false;
                     }
                 }
@@ -311,12 +332,13 @@ impl<'a> Follower<'a> {
                 self.begin(next.before.as_ref().and_then(|end| end.id.clone()), next.restarts.saturating_sub(1));
             }
             if next.before.is_some() && !self.ended {
-                if !self.whole(Request { previous: true, ..Request::default() }, Way::RestBefore).await {
-                    return false;
-                }
-                if self.overtaken {
-                    if let Now::Another(newer) = self.now().await {
-                        next = *newer;
+                match self.whole(Request { previous: true, ..Request::default() }, Way::RestBefore).await {
+                    Read::Whole => {}
+                    Read::Stop => return false,
+                    Read::Partly => {
+                        if let Now::Another(newer) = self.now().await {
+                            next = *newer;
+                        }
                         continue;
                     }
                 }
@@ -327,6 +349,10 @@ impl<'a> Follower<'a> {
             break;
         }
         self.overtaken = false;
+        if next.before.is_some() && !self.ended {
+            self.gap(self.resume.since(), None, "the rest of its log could not be read".into()).await;
+            self.over(next.before.clone()).await;
+        }
         let started = match &next.state {
             State::Running(at) => *at,
             State::Terminated(end) => end.started,
@@ -350,7 +376,9 @@ impl<'a> Follower<'a> {
         match end {
             Some(end) if !self.ended => {
                 self.ended = true;
-                self.mark(end.at, Happened::ended(end.code, end.reason)).await
+                // The cluster gives whole seconds: the last line of that second was before.
+                self.ended_at = end.at.max(self.resume.since());
+                self.mark(self.ended_at, Happened::ended(end.code, end.reason)).await
             }
             _ => !self.out.is_closed(),
         }
@@ -405,18 +433,23 @@ impl<'a> Follower<'a> {
 
     /// Whether what is known stands in the log of the container before: then its rest comes first, and what is read now is the next one's.
     async fn taken_over(&mut self) -> bool {
-        let newer = std::mem::replace(&mut self.resume, self.before.clone());
+        let known = self.before.clone();
+        let newer = std::mem::replace(&mut self.resume, known.clone());
         self.resume.again();
         let request = Request { previous: true, since: self.resume.since(), ..Request::default() };
-        (self.silently, self.absent) = (true, false);
+        (self.silently, self.absent, self.nested) = (true, false, true);
         let ended = self.pour(request, Way::Search).await;
         self.silently = false;
         if !matches!(ended, Ended::Whole) || self.absent {
             self.resume = newer;
+            self.nested = false;
             return false;
         }
-        self.resume = self.before.clone();
-        self.whole(Request { previous: true, ..Request::default() }, Way::RestBefore).await;
+        self.resume = known;
+        if self.whole(Request { previous: true, ..Request::default() }, Way::RestBefore).await != Read::Whole {
+            self.gap(self.resume.since(), None, "the rest of its log could not be read".into()).await;
+        }
+        self.nested = false;
         // The cluster learns of it a moment later than the node.
         for _ in 0..STATUS_LAG {
             if let Now::Another(next) = self.now().await {
@@ -431,59 +464,6 @@ impl<'a> Follower<'a> {
         self.resume = newer;
         self.untold = false;
         true
-    }
-
-    async fn gap(&mut self, after: Option<Timestamp>, before: Option<Timestamp>, why: Safe) -> bool {
-        self.mark(after, Happened::Gap { after, before, why }).await
-    }
-
-    async fn mark(&self, at: Option<Timestamp>, what: Happened) -> bool {
-        self.out.send(Piece::Mark(Mark { at, origin: self.lane.origin.clone(), what })).await.is_ok()
-    }
-
-    async fn note(&self, text: Safe) {
-        let _ = self.out.send(Piece::Note(safe!("{}: {}", self.part.name, text))).await;
-    }
-
-    /// Says a trouble, once.
-    async fn troubled(&mut self, text: Safe) {
-        if self.trouble.as_ref() != Some(&text) {
-            self.note(text.clone()).await;
-            self.trouble = Some(text);
-        }
-    }
-
-    /// A stream has begun.
-    pub(super) async fn connected(&mut self) {
-        self.worked = true;
-        if self.trouble.take().is_some() {
-            self.note("connected again".into()).await;
-        }
-    }
-
-    /// An answer that is no stream: how long to wait, or none when asking again makes no sense.
-    async fn refused(&mut self, later: Later) -> Option<Option<Duration>> {
-        let Later { error, after } = later;
-        if !self.worked && matches!(error.kind(), Kind::Denied | Kind::Auth) {
-            self.note(error.what_happened().clone()).await;
-            self.miss(&error);
-            return None;
-        }
-        self.troubled(safe!("waits for a stream: {}", error.what_happened())).await;
-        Some(after.or((error.kind() == Kind::Denied).then_some(SLOW)))
-    }
-
-    fn miss(&mut self, error: &Error) {
-        let why = match error.kind() {
-            Kind::Denied => Why::Refused(crate::answer::Permission {
-                verb: "get".into(),
-                resource: "pods/log".into(),
-                scope: safe!("namespace {}", Safe::name(&self.known.chosen.pod.namespace)),
-            }),
-            Kind::NotFound => Why::Gone,
-            _ => Why::Unreachable(error.what_happened().clone()),
-        };
-        self.coverage.miss(Missing { part: self.part.clone(), why, hint: error.hints().first().cloned() });
     }
 
     /// The pause before the next try; longer each time.

@@ -5,6 +5,7 @@ mod kubelet;
 mod newest;
 mod now;
 mod reader;
+mod say;
 mod stream;
 mod watch;
 
@@ -228,6 +229,8 @@ impl LogSource for Pods {
             // Every question begins anew; only what is found later under one question is compared with what is known.
             self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
             let (open, coverage) = self.admit(chosen, &query);
+            // The follow itself says what waits in the beginning.
+            self.waiting(&coverage.missing);
             let later = query.follow.then(|| self.later(query));
             Ok(Lanes { open, later, coverage })
         }

@@ -142,7 +142,7 @@ impl<'a> Reader<'a> {
             let reaches = since.is_none_or(|since| before.at.is_none_or(|at| at >= since));
             if reaches {
                 let until = self.until.take();
-                if !self.one(Request { previous: true, tail: None, ..first }, &part).await {
+                if !self.one(Request { previous: true, ..first }, &part).await {
                     return;
                 }
                 self.until = until;
@@ -162,7 +162,7 @@ impl<'a> Reader<'a> {
 
     /// That the container ran before, how it ended, and that it was started again.
     pub(super) async fn mark_restart(&self, before: &End) {
-        self.mark(before.at, Happened::ended(before.code, before.reason.clone())).await;
+        self.mark(before.at.max(self.resume.since()), Happened::ended(before.code, before.reason.clone())).await;
         let started = if let State::Running(at) = &self.known.container.state { *at } else { None };
         self.mark(started, Happened::Restarted { restarts: self.known.container.restarts }).await;
     }
@@ -173,13 +173,14 @@ impl<'a> Reader<'a> {
             && !self.query.previous
             && end.code != 0
         {
-            self.mark(end.at, Happened::ended(end.code, end.reason.clone())).await;
+            self.mark(end.at.max(self.resume.since()), Happened::ended(end.code, end.reason.clone())).await;
         }
         if let (Some(waits), Some(before)) = (self.known.container.waits_for(), &self.known.container.before)
             && !self.query.previous
         {
-            self.mark(before.at, Happened::ended(before.code, before.reason.clone())).await;
-            self.mark(None, Happened::BackOff { says: waits.clone() }).await;
+            let at = before.at.max(self.resume.since());
+            self.mark(at, Happened::ended(before.code, before.reason.clone())).await;
+            self.mark(at, Happened::BackOff { says: waits.clone() }).await;
         }
     }
 

@@ -72,7 +72,7 @@ impl Lag {
 impl Follower<'_> {
     /// Asks for a log and hands on what is new in it, until it ends.
     pub(super) async fn pour(&mut self, request: Request, way: Way) -> Ended {
-        let _turn = if request.follow { None } else { self.pods.cluster.turn().await };
+        let _turn = if request.follow || self.nested { None } else { self.pods.cluster.turn().await };
         let ask = self.pods.ask(self.known, &request);
         let body = tokio::select! {
             opened = self.pods.cluster.open_or_later(&ask) => match opened {
@@ -189,7 +189,12 @@ impl Follower<'_> {
     }
 
     fn broke(&self, error: &kube::Error) -> Ended {
-        let how = self.pods.cluster.redactor().safe(crate::connect::kube::cause(error).as_bytes()).clipped(120);
+        let cause = crate::connect::kube::cause(error);
+        // What TLS says of it is written for programmers.
+        let how = match cause.contains("close_notify") {
+            true => "the connection was cut".into(),
+            false => self.pods.cluster.redactor().safe(cause.as_bytes()).clipped(120),
+        };
         Ended::Broken(safe!("the stream broke off: {}", how))
     }
 
