@@ -78,8 +78,10 @@ pub(super) async fn run(resolved: &Resolved<'_>, stories: Vec<Story>, redact: &R
     let (send, heard) = mpsc::channel(4_096);
     let mut ear = Ear(send, Vec::new());
     let enough = reading.cancel.clone();
+    // A source tells its lanes apart by the reading that asked for them: two readings at once need two.
+    let (follows, _) = super::sources(resolved.args, resolved.session).await?;
     // Both at once: what is written while the past is read must not fall between the two.
-    let follows = read::read(&resolved.sources, &reading, &mut ear);
+    let follows = read::read(&follows, &reading, &mut ear);
     let tells = async {
         let told = tell(resolved, stories, redact, &tasks, heard, out).await;
         enough.cancel();

@@ -66,7 +66,11 @@ pub fn findings(
 
 /// Pods whose own times cannot be trusted, and by how much. The order of an answer is the runtime's, so it is not changed by them.
 pub fn clocks(seen: &Seen) -> Vec<Finding> {
-    let length = |ms: i64| units::duration(SignedDuration::from_millis(ms.abs()));
+    // A difference of minutes is known to the second: the delay of a line is part of it.
+    let length = |ms: i64| {
+        let ms = ms.abs();
+        units::duration(SignedDuration::from_millis(if ms < 10_000 { ms } else { (ms + 500) / 1_000 * 1_000 }))
+    };
     let finding = |(pod, fault): (&Safe, ClockFault)| match fault {
         ClockFault::Skewed(ms) if ms > 0 => Finding::new(
             "clock-skew",

@@ -97,13 +97,13 @@ fn lines(ran: &Ran) -> Vec<&str> {
 }
 
 #[track_caller]
-fn same(shown: &[&str], written: &[String]) {
+fn same(shown: &[&str], written: &[String], err: &str) {
     let place = shown.iter().zip(written).position(|(s, w)| s != w);
     let around = |of: &dyn Fn(usize) -> String| place.map(|i| (i.saturating_sub(1)..i + 3).map(of).collect::<Vec<_>>());
     let clip = |text: &str| text.chars().take(70).collect::<String>();
     assert!(
         shown.len() == written.len() && place.is_none(),
-        "{} lines shown, {} written; first difference {place:?}: shown {:?}, written {:?}",
+        "{} lines shown, {} written; first difference {place:?}: shown {:?}, written {:?}\n{err}",
         shown.len(),
         written.len(),
         around(&|i| shown.get(i).map(|l| clip(l)).unwrap_or_default()),
@@ -115,18 +115,18 @@ fn same(shown: &[&str], written: &[String]) {
 fn every_line_that_the_files_hold_once_and_in_order() {
     let chatty = chatty();
     let ran = admin(&chatty.ns, "logs po/chatty --rotated --raw --tail -1").run().ends(0);
-    same(&lines(&ran), &chatty.lines);
+    same(&lines(&ran), &chatty.lines, &ran.err);
     // A file was deleted where the kubelet keeps fewer than were written: then the first line is not the container's first, and that is said.
     let whole = chatty.lines[0].contains("\"11-0\"");
     assert_eq!(ran.err.contains("rotated away"), !whole, "{}", ran.err);
     // The API alone has less, and the coverage says how to get the rest.
-    let ran = admin(&chatty.ns, "logs po/chatty --raw --tail -1 -i line").run().ends(0).warns(&["rotated away", "--rotated"]);
+    let ran = admin(&chatty.ns, "logs po/chatty --raw --tail -1 -i over").run().ends(0).warns(&["rotated away", "--rotated"]);
     assert!(lines(&ran).len() < chatty.lines.len() / 2, "{} lines", lines(&ran).len());
     // Beside others, in order of time.
     let ran = admin(&chatty.ns, "logs --rotated --raw --tail -1").run().ends(0);
     let (calm, of_chatty): (Vec<&str>, Vec<&str>) = lines(&ran).into_iter().partition(|l| l.contains("calm"));
     assert_eq!(calm.len(), 1);
-    same(&of_chatty, &chatty.lines);
+    same(&of_chatty, &chatty.lines, &ran.err);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_request_in_a_rotated_file_is_found() {
         let over = chatty.lines.iter().position(|l| l.contains("life 1 is over")).unwrap();
         chatty.lines[..=over].to_vec()
     };
-    same(&lines(&ran), &before);
+    same(&lines(&ran), &before, &ran.err);
 }
 
 #[test]
@@ -155,12 +155,12 @@ fn without_the_right_the_api_is_read_and_nobody_is_told_to_grant_it() {
     let chatty = chatty();
     let kubeconfig = chatty.ns.kubeconfig_for("plainreader", &[rule("get,list", "pods"), rule("get", "pods/log")]);
     let ran = eventually(SOON, || {
-        let ran = obsctl(&kubeconfig, "logs po/chatty --rotated --raw --tail -1 -i line").run();
+        let ran = obsctl(&kubeconfig, "logs po/chatty --rotated --raw --tail -1 -i over").run();
         if ran.err.contains("needs list on pods") || ran.err.contains("needs get on pods") { Err(ran.err) } else { Ok(ran) }
     });
     let ran = ran.ends(0).warns(&["you may not get nodes/proxy", "rotated away", "not one to be given for this"]);
     let ran = ran.never_says(&["grant", "kind: Role", "kind: ClusterRole"]);
-    let beside = obsctl(&kubeconfig, "logs po/chatty --raw --tail -1 -i line").run().ends(0);
+    let beside = obsctl(&kubeconfig, "logs po/chatty --raw --tail -1 -i over").run().ends(0);
     assert_eq!(ran.out, beside.out);
     // Whoever has it may use it, whatever else they may do.
     let strong = chatty
@@ -171,7 +171,7 @@ fn without_the_right_the_api_is_read_and_nobody_is_told_to_grant_it() {
         let ran = obsctl(&strong, "logs po/chatty --rotated --raw --tail -1 --namespace").arg(chatty.ns.name()).run();
         if ran.out.is_empty() { Err(ran.err) } else { Ok(ran) }
     });
-    same(&lines(&ran), &chatty.lines);
+    same(&lines(&ran), &chatty.lines, &ran.err);
     admin(&chatty.ns, "logs chatty --rotated -f").run().ends(2).warns(&["--rotated", "--follow"]);
 }
 
@@ -188,12 +188,18 @@ fn files_that_rotate_while_they_are_read_lose_nothing() {
     });
     for round in 0..6 {
         let ran = admin(&ns, "logs busy --rotated --raw --tail -1").run().ends(0);
-        let numbers: Vec<u64> = lines(&ran).iter().map(|l| l[1..].split('>').next().unwrap().parse().unwrap()).collect();
+        let numbers: Vec<u64> = lines(&ran).iter().map(|l| number(l)).collect();
         let gap = numbers.windows(2).find(|w| w[1] != w[0] + 1);
         // The kubelet deletes the oldest file while it is read: then it says so, and only there a number may be missing.
         assert!(gap.is_none() || ran.err.contains("deleted while"), "round {round}: {gap:?} of {}\n{}", numbers.len(), ran.err);
         assert!(numbers.len() > 10_000, "{}", numbers.len());
     }
+}
+
+/// `<17> xxx…`
+fn number(line: &str) -> u64 {
+    let number = line.strip_prefix('<').and_then(|l| l.split('>').next()?.parse().ok());
+    number.unwrap_or_else(|| panic!("{line:?} is no line that was written"))
 }
 
 /// What the proxy does to an answer.
@@ -367,7 +373,7 @@ fn a_stream_that_breaks_off_goes_on_where_it_was() {
     let chatty = chatty();
     let between = Between::with(&chatty.ns, Harm::Break);
     let ran = between.logs(ALL).ends(0);
-    same(&lines(&ran), &chatty.lines);
+    same(&lines(&ran), &chatty.lines, &ran.err);
     let resumed = between.asked().into_iter().filter(|a| a.contains("bytes=") && !a.ends_with("-4095")).count();
     assert!(resumed > 0, "no answer was taken up in the middle: {:?}", between.asked());
 }

@@ -176,6 +176,8 @@ impl Reader<'_> {
             match ended {
                 Ok(Ended::Whole) => {}
                 Err(Fault::Damaged(says)) => {
+                    // What was cut off in the middle is no line, and none of the next file.
+                    (shelf.splitter, shelf.parts) = (Splitter::default(), Parts::default());
                     (shelf.after, shelf.at) = (Some(file.place()), 0);
                     return Err(Fault::Damaged(says));
                 }
@@ -216,8 +218,10 @@ impl Reader<'_> {
         let newest = shelf.expected.last().cloned();
         shelf.lost |= shelf.expected.iter().any(|p| Some(p) > shelf.after.as_ref() && *p < place && Some(p) != newest.as_ref());
         if !same {
-            shelf.lost |= shelf.at > 0;
-            shelf.at = 0;
+            if shelf.at > 0 {
+                (shelf.lost, shelf.at) = (true, 0);
+                shelf.parts = Parts::default();
+            }
             shelf.splitter = Splitter::default();
         }
         shelf.reading = Some(place);
