@@ -81,7 +81,7 @@ impl Cluster {
     }
 
     async fn within(&self, ask: &Ask, within: Duration, request: Request<Body>) -> Result<Response<Body>> {
-        match tokio::time::timeout(within, self.client.send(request)).await {
+        match tokio::time::timeout(within, self.credentials.client().send(request)).await {
             Err(_) => Err(self.late(ask, within).0),
             Ok(Err(e)) => Err(fault::of_transport(&e, ask, self)),
             Ok(Ok(response)) => Ok(response),
