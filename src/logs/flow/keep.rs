@@ -113,9 +113,9 @@ impl Keeper {
     /// Takes a record; `out` gets those that are kept, at once or, under `--tail`, at `finish`.
     pub fn push(&mut self, mut record: Record, out: &mut impl FnMut(Record)) {
         self.seen.records += 1;
-        // "These logs carry no request ID" must be true of every record, so until one is seen each that may name one is looked at.
-        let telling =
-            !(self.seen.names_ids && self.seen.serves) && self.telling.as_ref().is_some_and(|words| words.is_match(&record.head[..]));
+        // "These logs carry no request ID" must be true of every record, so until one is seen each that may name one is looked at. Once one
+        // is seen, whether they also tell of requests decides nothing.
+        let telling = !self.seen.names_ids && self.telling.as_ref().is_some_and(|words| words.is_match(&record.head[..]));
         if telling || self.seen.records <= 20 || self.seen.records.is_multiple_of(SAMPLE) {
             self.sample(&record);
         }
