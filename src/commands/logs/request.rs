@@ -120,9 +120,11 @@ pub(super) async fn answer(
         Some(reason) => ExitStatus::of(&Ok(reason), false),
         None => ExitStatus::of(&Ok(Outcome::Answered(verdict)), false),
     };
-    let sources = match resolved.session.env.kube.is_some() && resolved.place.files.is_none() {
-        true => vec![resolved.session.cluster().await?.provenance()],
-        false => Vec::new(),
+    // Where everything was stopped, the cluster is asked for no more; it was read all the same.
+    let at_cluster = resolved.session.env.kube.is_some() && resolved.place.files.is_none();
+    let sources = match at_cluster.then_some(resolved.session.cluster()) {
+        Some(cluster) => cluster.await.ok().map(|c| c.provenance()).into_iter().collect(),
+        None => Vec::new(),
     };
     findings.extend(request::clocks(&told.seen));
     let (place, tracebacks, coverage) = (&resolved.place, resolved.args.tracebacks, told.coverage);
