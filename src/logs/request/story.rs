@@ -42,7 +42,8 @@ impl Story {
     }
 
     fn begin(asked: &str, base: &Query, wanted: Predicate, turned: bool) -> Self {
-        let mut question = base.clone();
+        // Its own readings have an end, also where somebody follows beside them.
+        let mut question = Query { follow: false, ..base.clone() };
         question.want.push(wanted);
         Self { asked: asked.to_owned(), trace: Trace::default(), question: Some(question), task: None, request: None, turned }
     }
