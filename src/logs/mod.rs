@@ -4,6 +4,8 @@
 pub mod analyze;
 pub mod decode;
 pub mod flow;
+mod follow;
+pub mod mark;
 pub mod model;
 pub mod query;
 pub mod read;

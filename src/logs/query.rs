@@ -4,7 +4,7 @@ use super::model::{Entry, Level, Record};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use memchr::memmem;
 use regex::bytes::Regex;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 /// The fields that carry a request's ID where nothing else is configured. The first is the one to recommend.
 pub const REQUEST_ID_FIELDS: [&str; 14] = [
@@ -36,6 +36,8 @@ pub struct Query {
     pub until: Option<Timestamp>,
     /// Whether to go on when the end is reached.
     pub follow: bool,
+    /// Whether followed records come as they arrive, and not in order of time.
+    pub arrival: bool,
     /// At most so many records per container, the newest, counted after filtering.
     pub tail: Option<u64>,
     /// The container that ran before, as kubectl's `--previous`.
@@ -106,6 +108,29 @@ pub enum Predicate {
     Line(Test),
     /// One of these.
     Any(Vec<Predicate>),
+    /// The lines of tasks that become known while the reading goes on.
+    Tasks(Arc<KnownTasks>),
+}
+
+/// Tasks whose IDs are learnt from the very lines that are read. Only ever grows.
+#[derive(Debug, Default)]
+pub struct KnownTasks(RwLock<Vec<String>>);
+
+impl KnownTasks {
+    /// Adds those that are new.
+    pub fn learn(&self, ids: impl IntoIterator<Item = String>) {
+        let mut known = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for id in ids {
+            if !known.contains(&id) {
+                known.push(id);
+            }
+        }
+    }
+
+    fn pass(&self, record: &Record, entry: &Entry) -> bool {
+        let known = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.iter().any(|id| memmem::find(&record.head, id.as_bytes()).is_some() && Predicate::task(id).passes(record, entry))
+    }
 }
 
 /// A test of a value.
@@ -148,6 +173,22 @@ impl Predicate {
         Self::Field { names: fields.clone(), is: Test::Prefix(id.to_owned()) }
     }
 
+    /// What belongs to an ID, by prefix: a request's or a trace's in any of these fields, or a task's.
+    pub fn subject(fields: &Arc<[String]>, id: &str) -> Self {
+        let names: Arc<[String]> = TASK_ID_FIELDS.map(str::to_owned).into();
+        let mut any = vec![Self::request_id(fields, id), Self::Field { names, is: Test::Prefix(id.to_owned()) }];
+        // Celery's own lines name a task as `name[id]`; its IDs are UUIDs.
+        if id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
+            any.push(Self::Line(Test::Contains(format!("[{id}"))));
+        }
+        Self::Any(any)
+    }
+
+    /// The lines of exactly this request.
+    pub fn request(fields: &Arc<[String]>, id: &str) -> Self {
+        Self::Field { names: fields.clone(), is: Test::Equals(id.to_owned()) }
+    }
+
     /// A task's lines: a field that holds its ID, or a line that names it as Celery's own lines do. The whole ID, so a match is certain.
     pub fn task(id: &str) -> Self {
         let names: Arc<[String]> = TASK_ID_FIELDS.map(str::to_owned).into();
@@ -160,6 +201,7 @@ impl Predicate {
             Self::Level(least) => entry.level.is_some_and(|l| l >= *least),
             Self::Line(is) => is.passes(&record.head) || record.tail.iter().any(|l| is.passes(l)),
             Self::Any(any) => any.iter().any(|p| p.passes(record, entry)),
+            Self::Tasks(tasks) => tasks.pass(record, entry),
         }
     }
 
@@ -167,8 +209,13 @@ impl Predicate {
     fn needles(&self) -> Option<Vec<String>> {
         match self {
             Self::Field { is, .. } | Self::Line(is) => is.needle().map(|n| vec![n]),
-            Self::Level(_) => None,
-            Self::Any(any) => any.iter().map(Self::needles).collect::<Option<Vec<_>>>().map(|v| v.concat()),
+            Self::Level(_) | Self::Tasks(_) => None,
+            Self::Any(any) => {
+                let mut needles = any.iter().map(Self::needles).collect::<Option<Vec<_>>>()?.concat();
+                needles.sort();
+                needles.dedup();
+                Some(needles)
+            }
         }
     }
 }

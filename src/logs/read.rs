@@ -1,6 +1,5 @@
 //! Sources → records in order. Reads all lanes side by side, each through its own grouping and filter, and merges what is kept by time.
 //! The only room of `logs` that starts tasks; it ends all of them before it returns.
-#![expect(clippy::disallowed_methods, reason = "holds followed records for a moment, so that others of the same time can arrive")]
 
 use super::{
     flow::{
@@ -9,6 +8,8 @@ use super::{
         merge::Merge,
         spool::Spool,
     },
+    follow,
+    mark::Mark,
     model::{LogOrigin, Record},
     query::Query,
     source::{Budget, Lane, LogLine, LogSource, Piece},
@@ -18,21 +19,13 @@ use crate::{
     error::Result,
     text::Safe,
 };
-use futures_util::{
-    future::join_all,
-    stream::{BoxStream, StreamExt},
-};
-use std::{collections::VecDeque, sync::Arc, time::Duration};
-use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use futures_util::future::join_all;
+use std::sync::Arc;
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// How much of the kept records stays in memory, all lanes together.
-const MEMORY: usize = 48 << 20;
-/// How long a followed line is held so that others of the same moment can arrive; counted from its arrival, never by a clock elsewhere.
-const HOLD: Duration = Duration::from_millis(300);
-/// How long an open record waits for its traceback while following.
-const OPEN: Duration = Duration::from_millis(150);
-
+pub(super) const MEMORY: usize = 48 << 20;
 /// How many hits of the newest windows are kept until their turn comes, for a reading that is stopped before.
 const MOST_EARLY: usize = 10_000;
 
@@ -67,6 +60,21 @@ pub trait Sink {
     /// # Errors
     /// Whoever reads the answer has gone: ends the reading.
     fn record(&mut self, record: Record) -> Result<()>;
+    /// A record that is older than some that were handed on already.
+    ///
+    /// # Errors
+    /// As `record`.
+    fn late(&mut self, record: Record) -> Result<()> {
+        self.record(record)
+    }
+    /// Something that happened to a stream, in its place.
+    ///
+    /// # Errors
+    /// As `record`.
+    fn mark(&mut self, mark: Mark) -> Result<()> {
+        self.note(crate::safe!("{}: {}", mark.origin.tag(), mark.what.says()));
+        Ok(())
+    }
     /// A hit as soon as it is seen, out of order: for a preview.
     fn early(&mut self, _record: &Record) {}
     /// Something to know in its place.
@@ -90,6 +98,7 @@ enum Sent {
     /// The same in its turn.
     InTurn(Record),
     Note(Safe),
+    Mark(Mark),
 }
 
 /// Reads everything that is asked for and hands it to the sink in order of time.
@@ -111,7 +120,11 @@ pub async fn read(sources: &[Arc<dyn LogSource>], reading: &Reading, sink: &mut 
         lanes.extend(listed.open.into_iter().map(|l| (source.clone(), l)));
         later.extend(listed.later.map(|l| (source.clone(), l)));
     }
-    if reading.query.follow { follow(lanes, later, reading, sink, outcome).await } else { backfill(lanes, reading, sink, outcome).await }
+    if reading.query.follow {
+        follow::follow(lanes, later, reading, sink, outcome).await
+    } else {
+        backfill(lanes, reading, sink, outcome).await
+    }
 }
 
 fn interrupted(mut outcome: ReadOutcome) -> ReadOutcome {
@@ -140,7 +153,7 @@ async fn lane_task(
     let (send, pieces) = mpsc::channel::<Piece>(8);
     let reads = source.read(lane, query, budget, send);
     let mut window = Window { origin, query: judged, id_fields: reading.id_fields.clone(), hits: Vec::new(), seen: Seen::default() };
-    let filter = filter(pieces, &mut grouper, &mut keeper, &mut window, &out, reading.query.follow);
+    let filter = filter(pieces, &mut grouper, &mut keeper, &mut window, &out);
     let (coverage, ()) = futures_util::future::join(reads, filter).await;
     let mut seen = keeper.seen(app);
     seen.join(window.seen);
@@ -154,36 +167,27 @@ async fn filter(
     keeper: &mut Keeper,
     window: &mut Window,
     out: &mpsc::Sender<Sent>,
-    follow: bool,
 ) {
     let mut kept = Vec::new();
-    loop {
-        let piece = if follow && grouper.pending() {
-            // Nothing followed in time: the open record is whole.
-            tokio::time::timeout(OPEN, pieces.recv()).await.map_err(|_| ())
-        } else {
-            Ok(pieces.recv().await)
-        };
+    while let Some(piece) = pieces.recv().await {
+        let mut aside = None;
         match piece {
-            Err(()) => {
+            Piece::Note(text) => aside = Some(Sent::Note(text)),
+            Piece::Caught => {}
+            Piece::Mark(mark) => {
                 if let Some(record) = grouper.finish() {
                     keeper.push(record, &mut |r| kept.push(r));
                 }
+                aside = Some(Sent::Mark(mark));
             }
-            Ok(None) => break,
-            Ok(Some(Piece::Note(text))) => {
-                if out.send(Sent::Note(text)).await.is_err() {
-                    return;
-                }
-            }
-            Ok(Some(Piece::Window(lines))) => {
+            Piece::Window(lines) => {
                 for record in window.take(lines) {
                     if out.send(Sent::Early(record)).await.is_err() {
                         return;
                     }
                 }
             }
-            Ok(Some(Piece::Lines(lines))) => {
+            Piece::Lines(lines) => {
                 for line in lines {
                     if let Some(record) = grouper.push(line.at, line.text) {
                         keeper.push(record, &mut |r| kept.push(r));
@@ -192,6 +196,11 @@ async fn filter(
             }
         }
         if !hand_on(&mut kept, out).await {
+            return;
+        }
+        if let Some(aside) = aside
+            && out.send(aside).await.is_err()
+        {
             return;
         }
     }
@@ -284,6 +293,7 @@ async fn backfill(
     let mut tasks = JoinSet::new();
     let (send, mut sent) = mpsc::channel::<(usize, Sent)>(256);
     let mut spools = Vec::with_capacity(lanes.len());
+    let mut marks = Vec::new();
     for (i, (source, lane)) in lanes.into_iter().enumerate() {
         spools.push(Spool::new(lane.origin.clone(), room));
         tasks.spawn(numbered(i, source, lane, reading.clone(), budget.clone(), send.clone()));
@@ -301,6 +311,9 @@ async fn backfill(
             one = sent.recv() => match one {
                 None => break,
                 Some((_, Sent::Note(text))) => sink.note(text),
+                // Who asks for some lines is told of those that may be missing; what else happened there is no answer.
+                Some((_, Sent::Mark(mark))) if reading.query.filters() && !mark.is_gap() => {}
+                Some((_, Sent::Mark(mark))) => marks.push(mark),
                 Some((_, Sent::Kept(record))) if sink.unordered() => {
                     outcome.records += u64::from(!record.nearby);
                     sink.record(record)?;
@@ -341,14 +354,22 @@ async fn backfill(
             merge.push(lane, record);
         }
     }
+    marks.sort_by_key(|mark| mark.at);
+    let mut marks = marks.into_iter().peekable();
     while let Some(lane) = merge.next_lane() {
         if let Some(record) = merge.pop() {
+            while let Some(mark) = marks.next_if(|mark| mark.at < record.at) {
+                sink.mark(mark)?;
+            }
             outcome.records += u64::from(!record.nearby);
             sink.record(record)?;
         }
         if let Some(record) = spools[lane].pop().map_err(spool_error)? {
             merge.push(lane, record);
         }
+    }
+    for mark in marks {
+        sink.mark(mark)?;
     }
     sink.idle()?;
     Ok(outcome)
@@ -364,108 +385,7 @@ async fn collect(tasks: &mut JoinSet<(Coverage, Seen)>, outcome: &mut ReadOutcom
     outcome.coverage.searched.sort();
 }
 
-fn spool_error(e: std::io::Error) -> crate::error::Error {
+pub(super) fn spool_error(e: std::io::Error) -> crate::error::Error {
     crate::error::Error::new(crate::error::Kind::Output, "keeping records in a temporary file until their turn")
         .what(Safe::name(e.to_string()))
-}
-
-/// Follows all lanes, and those that come later, until it is cancelled.
-async fn follow(
-    lanes: Vec<(Arc<dyn LogSource>, Lane)>,
-    later: Vec<(Arc<dyn LogSource>, BoxStream<'static, Lane>)>,
-    reading: &Reading,
-    sink: &mut impl Sink,
-    mut outcome: ReadOutcome,
-) -> Result<ReadOutcome> {
-    let budget = Arc::new(Budget::new(u64::MAX));
-    let mut tasks = JoinSet::new();
-    let (send, mut sent) = mpsc::channel::<(usize, Sent)>(1024);
-    let (announce, mut new_lanes) = mpsc::channel(64);
-    let mut watchers = JoinSet::new();
-    for (source, mut lanes) in later {
-        let announce = announce.clone();
-        watchers.spawn(async move {
-            while let Some(lane) = lanes.next().await {
-                if announce.send((source.clone(), lane)).await.is_err() {
-                    return;
-                }
-            }
-        });
-    }
-    let endless = !watchers.is_empty();
-    drop(announce);
-    let mut count = 0;
-    let mut parts: Vec<Part> = Vec::new();
-    let mut start = |source: Arc<dyn LogSource>, lane: Lane, tasks: &mut JoinSet<(Coverage, Seen)>| {
-        let system = if lane.origin.namespace.is_some() { "kubernetes" } else { "file" };
-        parts.push(Part { system, name: lane.origin.tag() });
-        tasks.spawn(numbered(count, source, lane, reading.clone(), budget.clone(), send.clone()));
-        count += 1;
-    };
-    for (source, lane) in lanes {
-        start(source, lane, &mut tasks);
-    }
-    let mut merge = Merge::default();
-    let mut arrivals: VecDeque<Instant> = VecDeque::new();
-    loop {
-        // Files and finished jobs end; pods that may still come do not, unless they would be refused as well.
-        let refused = outcome.coverage.nothing_read() && outcome.coverage.missing.iter().all(|m| matches!(m.why, Why::Refused(_)));
-        if tasks.is_empty() && (!endless || refused) && merge.next_lane().is_none() && sent.is_empty() {
-            break;
-        }
-        let due = arrivals.front().map(|a| *a + HOLD);
-        tokio::select! {
-            biased;
-            () = reading.cancel.cancelled() => break,
-            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                let now = Instant::now();
-                while arrivals.front().is_some_and(|a| *a + HOLD <= now) {
-                    arrivals.pop_front();
-                    if let Some(record) = merge.pop() {
-                        outcome.records += u64::from(!record.nearby);
-                        sink.record(record)?;
-                    }
-                }
-                sink.idle()?;
-            }
-            Some((source, lane)) = new_lanes.recv(), if endless => {
-                sink.note(crate::safe!("{}: joined", lane.origin.tag()));
-                start(source, lane, &mut tasks);
-            }
-            one = sent.recv() => match one {
-                Some((_, Sent::Note(text))) => sink.note(text),
-                Some((_, Sent::Early(_))) => {}
-                Some((lane, Sent::Kept(record) | Sent::InTurn(record))) => {
-                    merge.push(lane, record);
-                    arrivals.push_back(Instant::now());
-                }
-                None => break,
-            },
-            Some(ended) = tasks.join_next() => {
-                if let Ok((coverage, seen)) = ended {
-                    outcome.coverage.join(coverage);
-                    outcome.seen.join(seen);
-                }
-            }
-        }
-    }
-    while let Some(record) = merge.pop() {
-        outcome.records += u64::from(!record.nearby);
-        sink.record(record)?;
-    }
-    sink.idle()?;
-    drop(sent);
-    tasks.abort_all();
-    watchers.abort_all();
-    collect(&mut tasks, &mut outcome).await;
-    let Coverage { searched, missing, .. } = &mut outcome.coverage;
-    // What was followed until now ended with us, not by itself: it has said nothing about its reading.
-    for part in parts {
-        if !searched.contains(&part) && !missing.iter().any(|m| m.part == part && !matches!(m.why, Why::NotStarted(_))) {
-            searched.push(part);
-        }
-    }
-    // What waited in the beginning and was read later.
-    missing.retain(|m| !(matches!(m.why, Why::NotStarted(_)) && searched.contains(&m.part)));
-    Ok(outcome)
 }

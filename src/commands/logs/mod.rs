@@ -3,6 +3,9 @@
 mod args;
 mod ask;
 mod figures;
+mod gather;
+mod live;
+mod neighbourhood;
 mod request;
 mod stream;
 
@@ -15,7 +18,8 @@ use crate::{
     exit::ExitStatus,
     kubernetes::collect::{AppName, Scope},
     logs::{
-        query::REQUEST_ID_FIELDS,
+        query::{Query, REQUEST_ID_FIELDS},
+        read::Reading,
         source::{
             LogSource,
             files::{Files, Named},
@@ -27,7 +31,37 @@ use crate::{
     session::Session,
     text::Safe,
 };
+use jiff::tz::TimeZone;
 use std::sync::Arc;
+
+/// What was resolved before the first log is read.
+#[derive(Clone)]
+struct Resolved<'a> {
+    args: &'a Args,
+    query: Query,
+    /// The fields that carry request IDs.
+    fields: Arc<[String]>,
+    sources: Vec<Arc<dyn LogSource>>,
+    place: Where,
+    session: &'a Session,
+}
+
+impl Resolved<'_> {
+    /// One reading of everything.
+    fn reading(&self, query: Query) -> Reading {
+        Reading {
+            query: Arc::new(query),
+            id_fields: self.fields.clone(),
+            max_bytes: self.args.max_bytes,
+            cancel: self.session.stop.token(),
+        }
+    }
+
+    /// The zone of times that are written without one.
+    fn zone(&self) -> TimeZone {
+        self.session.env.timezone.clone().unwrap_or(TimeZone::UTC)
+    }
+}
 
 /// Runs the command.
 ///
@@ -41,10 +75,14 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
     for warning in &session.env.warnings {
         out.note(&crate::report::Line::plain(safe!("warning: {}", warning)));
     }
-    match &args.request_id {
-        _ if args.figures.wanted() => figures::run(&args, query, fields, sources, place, session, out).await,
-        Some(id) if !args.follow => request::run(id, &args, query, fields, sources, place, session, out).await,
-        _ => stream::run(&args, query, fields, sources, place, session, out).await,
+    let resolved = Resolved { args: &args, query, fields, sources, place, session };
+    if args.figures.wanted() {
+        return figures::run(resolved, out).await;
+    }
+    match (args.requests, args.request_id.is_empty() || args.around.is_some()) {
+        (true, _) => request::of_records(resolved, out).await,
+        (false, false) => request::run(&resolved, out).await,
+        (false, true) => stream::run(resolved, out).await,
     }
 }
 

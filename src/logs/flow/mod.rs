@@ -1,7 +1,9 @@
 //! Synchronous, stateful, no I/O: bytes to lines (`split`), lines to records (`group`), records to hits (`keep`), a broken
-//! stream to the next one (`resume`), many streams to one (`merge`).
+//! stream to the next one (`resume`), many streams to one (`merge`, and `hold` while they go on).
 
+pub mod clock;
 pub mod group;
+pub mod hold;
 pub mod keep;
 pub mod merge;
 pub mod resume;

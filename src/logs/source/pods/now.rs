@@ -1,0 +1,53 @@
+//! What became of a container whose stream ended.
+
+use super::follow::Follower;
+use crate::{
+    kubernetes::{
+        model::{Container, End, Role, State},
+        standing::{self, Standing},
+    },
+    text::Safe,
+};
+
+/// What became of the container.
+pub(super) enum Now {
+    /// It writes, or will.
+    Running,
+    /// It ended, and nothing follows.
+    Over(Option<End>),
+    /// It ended; the next one waits.
+    Between(Option<End>, Option<Safe>),
+    /// Another one has taken its place.
+    Another(Box<Container>),
+    /// The pod is gone.
+    Gone,
+    /// Could not be found out.
+    Unknown,
+}
+
+impl Follower<'_> {
+    /// What became of the container that is read.
+    pub(super) async fn now(&self) -> Now {
+        let pod = &self.known.chosen.pod;
+        let Standing { pod: now, waiting } = match standing::of(&self.pods.cluster, pod).await {
+            Ok(Some(standing)) if standing.pod.uid == pod.uid => standing,
+            Ok(_) => return Now::Gone,
+            Err(_) => return Now::Unknown,
+        };
+        let Some(container) = now.containers.iter().find(|c| c.name == self.known.container.name) else { return Now::Gone };
+        let says = waiting.into_iter().find(|(name, _)| *name == container.name).map(|(_, says)| says);
+        if container.id.is_some() && container.id != self.on && self.on.is_some() {
+            return Now::Another(Box::new(container.clone()));
+        }
+        let for_good = now.deleting
+            || matches!(now.phase.as_str(), "Succeeded" | "Failed")
+            || matches!(container.role, Role::Ephemeral)
+            || matches!((&container.state, container.role), (State::Terminated(end), Role::Init) if end.code == 0);
+        match &container.state {
+            State::Terminated(end) if for_good => Now::Over(Some(end.clone())),
+            State::Terminated(end) => Now::Between(Some(end.clone()), says),
+            State::Waiting(_) if self.on.is_some() => Now::Between(container.before.clone(), says),
+            State::Waiting(_) | State::Running(_) => Now::Running,
+        }
+    }
+}
