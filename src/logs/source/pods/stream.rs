@@ -32,6 +32,9 @@ const SETTLED: Duration = Duration::from_secs(3);
 const STUCK: Duration = Duration::from_secs(10);
 /// A reading that was so far behind when the log jumped may have missed a whole file.
 const BEHIND: i128 = 3_000_000_000;
+/// Lines that come so close together are handed on together, up to so many.
+const TOGETHER: Duration = Duration::from_millis(20);
+const MANY: usize = 512;
 /// What counts as a jump.
 const JUMP: i128 = 1_000_000_000;
 
@@ -130,7 +133,7 @@ impl Follower<'_> {
         self.said(&lines)
     }
 
-    /// A log that goes on.
+    /// A log that goes on. The node sends each line as it comes; what comes within a moment is handed on together.
     async fn live(&mut self, mut body: Body) -> Ended {
         let begun = Instant::now();
         let mut heard = begun;
@@ -138,54 +141,72 @@ impl Follower<'_> {
         let mut lag = Lag::default();
         let mut settled = false;
         let wake = tokio::time::sleep_until(begun + SETTLED);
-        tokio::pin!(wake);
-        loop {
-            let frame = tokio::select! {
+        let flush = tokio::time::sleep_until(begun);
+        tokio::pin!(wake, flush);
+        let ended = loop {
+            let waiting = !lines.whole.is_empty();
+            tokio::select! {
                 biased;
-                frame = body.frame() => frame,
+                () = &mut flush, if waiting => {}
+                frame = body.frame() => {
+                    match frame {
+                        // A line without its end may be half a line: it comes again, whole.
+                        None => break self.said(&lines),
+                        Some(Err(e)) => break self.broke(&e),
+                        Some(Ok(frame)) => {
+                            let Ok(data) = frame.into_data() else { continue };
+                            self.coverage.bytes += data.len() as u64;
+                            lines.push(&data);
+                        }
+                    }
+                    if !waiting {
+                        heard = Instant::now();
+                        flush.as_mut().reset(heard + TOGETHER);
+                    }
+                    if lines.whole.len() < MANY {
+                        continue;
+                    }
+                }
                 () = self.out.closed() => return Ended::Unheard,
                 () = &mut wake => {
-                    if !settled {
-                        // Whoever writes all the time is asked again when there is a pause.
-                        match heard.elapsed() > Duration::from_secs(1) {
-                            true if self.in_an_old_file().await => {
-                                return Ended::Broken("the node reads on in a file that was rotated away".into());
-                            }
-                            true => settled = true,
-                            false => {}
-                        }
-                    }
-                    if self.resume.holds() && heard.elapsed() >= STUCK {
-                        return Ended::Broken(safe!("the stream stands still for {} s", STUCK.as_secs()));
+                    if let Some(ended) = self.believe(heard, &mut settled).await {
+                        break ended;
                     }
                     if heard.elapsed() >= SILENT {
-                        if self.newer_exists().await {
-                            return Ended::Broken(safe!("the stream is silent for {} s though newer lines exist", SILENT.as_secs()));
-                        }
                         heard = Instant::now();
                     }
                     let next = if settled && !self.resume.holds() { heard + SILENT } else { Instant::now() + SETTLED };
                     wake.as_mut().reset(next);
                     continue;
                 }
-            };
-            heard = Instant::now();
-            match frame {
-                None => break,
-                Some(Ok(frame)) => {
-                    let Ok(data) = frame.into_data() else { continue };
-                    self.coverage.bytes += data.len() as u64;
-                    lines.push(&data);
-                }
-                Some(Err(e)) => return self.broke(&e),
             }
-            let arrived = i128::try_from((heard - begun).as_nanos()).unwrap_or(0);
-            if let Err(ended) = self.take(&mut lines, Way::Live, Some((&mut lag, arrived))).await {
+            if let Err(ended) = self.take(&mut lines, Way::Live, Some((&mut lag, since(begun, heard)))).await {
                 return ended;
             }
+        };
+        match self.take(&mut lines, Way::Live, Some((&mut lag, since(begun, heard)))).await {
+            Ok(()) => ended,
+            Err(ended) => ended,
         }
-        // A line without its end may be half a line: it comes again, whole.
-        self.said(&lines)
+    }
+
+    /// Whether a silence is one of the container: else how the stream has ended.
+    async fn believe(&mut self, heard: Instant, settled: &mut bool) -> Option<Ended> {
+        let silence = heard.elapsed();
+        // Whoever writes all the time is asked again when there is a pause.
+        if !*settled && silence > Duration::from_secs(1) {
+            if self.in_an_old_file().await {
+                return Some(Ended::Broken("the node reads on in a file that was rotated away".into()));
+            }
+            *settled = true;
+        }
+        if self.resume.holds() && silence >= STUCK {
+            return Some(Ended::Broken(safe!("the stream stands still for {} s", STUCK.as_secs())));
+        }
+        if silence >= SILENT && self.newer_exists().await {
+            return Some(Ended::Broken(safe!("the stream is silent for {} s though newer lines exist", SILENT.as_secs())));
+        }
+        None
     }
 
     fn broke(&self, error: &kube::Error) -> Ended {
@@ -278,6 +299,10 @@ impl Follower<'_> {
         let all = http_body_util::Limited::new(body, 8 << 20).collect();
         Some(tokio::time::timeout(STALLED, all).await.ok()?.ok()?.to_bytes())
     }
+}
+
+fn since(begun: Instant, now: Instant) -> i128 {
+    i128::try_from((now - begun).as_nanos()).unwrap_or(0)
 }
 
 /// Chunks to lines with their time stamps.
