@@ -92,6 +92,11 @@ fn through(proxy: &ApiProxy, namespace: &Namespace, words: &str) -> Obsctl {
     obsctl(&proxy.kubeconfig(), "--namespace").arg(namespace.name()).arg_all(words).arg_all("-o ndjson")
 }
 
+/// How often a number has been shown: an object names its text twice.
+pub fn shown(live: &Live, number: u64) -> usize {
+    live.out().matches(&format!("\"line\":\"line <{number}>")).count()
+}
+
 /// Ends a follow that has seen its writer to the end.
 #[track_caller]
 fn ended(mut live: Live) -> Ran {
@@ -120,18 +125,18 @@ fn survives(name: &str, fault: ApiFault, times: usize) -> (Ran, ApiProxy) {
 
 #[test]
 fn a_stream_that_is_cut_in_the_middle_of_a_line() {
-    let (ran, _) = survives("cut", ApiFault::Cut(7_777), 5);
+    let (ran, _) = survives("cut", ApiFault::Cut(47_777), 5);
     ran.warns(&["the stream broke off", "connecting again", "connected again"]);
 }
 
 #[test]
 fn a_stream_that_ends_in_order_in_the_middle_of_a_line() {
-    survives("clean", ApiFault::End(7_777), 5);
+    survives("clean", ApiFault::End(47_777), 5);
 }
 
 #[test]
 fn a_stream_that_stalls() {
-    survives("stall", ApiFault::Stall(9_999, Duration::from_secs(6)), 1);
+    survives("stall", ApiFault::Stall(49_999, Duration::from_secs(6)), 1);
 }
 
 #[test]
@@ -141,7 +146,7 @@ fn a_slow_trickle() {
 
 #[test]
 fn an_error_of_the_node_under_http_200() {
-    let (ran, _) = survives("text", ApiFault::Text(7_777, "failed to create fsnotify watcher: too many open files"), 3);
+    let (ran, _) = survives("text", ApiFault::Text(47_777, "failed to create fsnotify watcher: too many open files"), 3);
     ran.warns(&["the node said: failed to create fsnotify watcher"]);
 }
 
@@ -211,7 +216,7 @@ fn a_token_that_runs_out_is_fetched_again() {
 #[test]
 fn a_stream_that_is_half_open_is_noticed_by_its_silence() {
     let begun = Instant::now();
-    let (ran, _) = survives("half", ApiFault::HalfOpen(7_777), 1);
+    let (ran, _) = survives("half", ApiFault::HalfOpen(47_777), 1);
     ran.warns(&["the stream is silent for 60 s though newer lines exist"]);
     assert!(begun.elapsed() < Duration::from_secs(110), "{:?}", begun.elapsed());
 }
@@ -293,7 +298,7 @@ fn a_container_that_is_restarted_while_nobody_reads() {
     ns.wait("pod/web", restarted, SOON);
     proxy.heal();
     eventually(SOON, || if live.out().contains("\"restarted\"") { Ok(()) } else { Err(format!("{}\n{}", live.err(), live.out().len())) });
-    eventually(SOON, || if live.out().matches("line <200>").count() == 2 { Ok(()) } else { Err(live.err()) });
+    eventually(SOON, || if shown(&live, 200) == 2 { Ok(()) } else { Err(live.err()) });
     live.signal("INT");
     let ran = live.end(Duration::from_secs(10)).ends(130);
     two_lives(&Shown::of(&ran, "web"), 7, "Error");
@@ -325,7 +330,7 @@ fn a_container_that_is_restarted_in_the_middle() {
     live.says("line <500>");
     // It may end before kubectl has its answer.
     let _ = ns.kubectl(&["exec", "web", "--", "kill", "-USR1", "1"]);
-    eventually(SOON, || if live.out().matches("line <300>").count() == 2 { Ok(()) } else { Err(live.err()) });
+    eventually(SOON, || if shown(&live, 300) == 2 { Ok(()) } else { Err(live.err()) });
     live.signal("INT");
     let ran = live.end(Duration::from_secs(10)).ends(130);
     two_lives(&Shown::of(&ran, "web"), 7, "Error");

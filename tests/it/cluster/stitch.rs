@@ -2,7 +2,7 @@
 
 use super::{
     QUICK, admin, container,
-    exact::{Item, Shown, writing},
+    exact::{Item, Shown, shown, writing},
     pod, simple,
     standard::standard,
     wrote,
@@ -103,7 +103,7 @@ fn following_a_job_ends_with_the_job() {
         other => Err(format!("no pod yet: {other:?}")),
     });
     let ran = admin(&ns, "logs job/import -f --tail -1 -o ndjson").start().end(SOON).ends(0);
-    assert_eq!((ran.count("line <1>"), ran.count("line <10>"), ran.count("\"line\"")), (2, 2, 20), "{}\n{}", ran.out, ran.err);
+    assert_eq!((ran.count("\"line\":\"line <1>"), ran.count("\"line\":\"line <10>"), ran.count("\"line\"")), (2, 2, 20), "{}\n{}", ran.out, ran.err);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_pod_that_is_replaced_is_followed_by_the_next_of_its_name() {
     live.says("line <200>");
     ns.kubectl(&["delete", "pod", "web-0"]).unwrap();
     live.says("writer ends");
-    eventually(SOON, || if live.out().matches("line <200>").count() == 2 { Ok(()) } else { Err(live.err()) });
+    eventually(SOON, || if shown(&live, 200) == 2 { Ok(()) } else { Err(live.err()) });
     live.signal("INT");
     let ran = live.end(Duration::from_secs(10)).ends(130);
     let shown = Shown::of(&ran, "web-0");
