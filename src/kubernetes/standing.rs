@@ -56,9 +56,10 @@ pub async fn is_over(cluster: &Cluster, scope: &Scope, kind: WorkloadKind, name:
     let path = format!("/apis/batch/v1/namespaces/{}/jobs/{}", encode(namespace), encode(name));
     let ask = Ask::new(safe!("looking at job/{}", Safe::name(name)), path, "get", "jobs", Some(namespace));
     match cluster.get::<Job>(&ask).await {
-        Ok(job) => Ok(job.status.and_then(|s| s.conditions).is_some_and(|all| {
-            all.iter().any(|c| matches!(c.type_.as_str(), "Complete" | "Failed") && c.status == "True")
-        })),
+        Ok(job) => Ok(job
+            .status
+            .and_then(|s| s.conditions)
+            .is_some_and(|all| all.iter().any(|c| matches!(c.type_.as_str(), "Complete" | "Failed") && c.status == "True"))),
         Err(e) if e.kind() == Kind::NotFound => Ok(true),
         Err(e) => Err(e),
     }

@@ -395,7 +395,11 @@ impl Sieve {
                     self.finish();
                     if self.quiet && !mark.is_gap() {
                         // Of what was there already, only some lines were asked for.
-                    } else if self.recalling { self.marks.push(mark) } else { self.items.push(Item::Mark(mark)) }
+                    } else if self.recalling {
+                        self.marks.push(mark)
+                    } else {
+                        self.items.push(Item::Mark(mark))
+                    }
                 }
                 Ok(Some(Piece::Lines(lines))) => {
                     for line in lines {

@@ -109,7 +109,11 @@ pub async fn read(sources: &[Arc<dyn LogSource>], reading: &Reading, sink: &mut 
         lanes.extend(listed.open.into_iter().map(|l| (source.clone(), l)));
         later.extend(listed.later.map(|l| (source.clone(), l)));
     }
-    if reading.query.follow { follow::follow(lanes, later, reading, sink, outcome).await } else { backfill(lanes, reading, sink, outcome).await }
+    if reading.query.follow {
+        follow::follow(lanes, later, reading, sink, outcome).await
+    } else {
+        backfill(lanes, reading, sink, outcome).await
+    }
 }
 
 fn interrupted(mut outcome: ReadOutcome) -> ReadOutcome {

@@ -95,7 +95,13 @@ impl Ask {
     /// A request with its verb, resource and namespace (none: the whole cluster).
     pub fn new(doing: Safe, path: String, verb: &'static str, resource: impl Into<Safe>, namespace: Option<&str>) -> Self {
         let scope = namespace.map_or_else(|| "the cluster".into(), |n| safe!("namespace {}", Safe::name(n)));
-        Self { doing, path, needs: Permission { verb: verb.into(), resource: resource.into(), scope }, metadata_only: false, changes_only: false }
+        Self {
+            doing,
+            path,
+            needs: Permission { verb: verb.into(), resource: resource.into(), scope },
+            metadata_only: false,
+            changes_only: false,
+        }
     }
 
     /// The same, for nothing but names, labels and times.

@@ -82,7 +82,17 @@ impl Keeper {
         let needles = query.needles();
         let choosing = query.tail.is_some() && !query.follow;
         let telling = AhoCorasick::new(id_fields.iter().map(String::as_str).chain(SERVES)).ok();
-        Self { query, needles, id_fields, telling, before: VecDeque::new(), after: 0, newest: VecDeque::new(), choosing, seen: SeenApp::default() }
+        Self {
+            query,
+            needles,
+            id_fields,
+            telling,
+            before: VecDeque::new(),
+            after: 0,
+            newest: VecDeque::new(),
+            choosing,
+            seen: SeenApp::default(),
+        }
     }
 
     /// Takes a record; `out` gets those that are kept, at once or, under `--tail`, at `finish`.

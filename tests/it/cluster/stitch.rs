@@ -103,15 +103,26 @@ fn following_a_job_ends_with_the_job() {
         other => Err(format!("no pod yet: {other:?}")),
     });
     let ran = admin(&ns, "logs job/import -f --tail -1 -o ndjson").start().end(SOON).ends(0);
-    assert_eq!((ran.count("\"line\":\"line <1>"), ran.count("\"line\":\"line <10>"), ran.count("\"line\"")), (2, 2, 20), "{}\n{}", ran.out, ran.err);
+    assert_eq!(
+        (ran.count("\"line\":\"line <1>"), ran.count("\"line\":\"line <10>"), ran.count("\"line\"")),
+        (2, 2, 20),
+        "{}\n{}",
+        ran.out,
+        ran.err
+    );
 }
 
 #[test]
 fn tail_of_a_follow_counts_records_and_never_begins_in_a_traceback() {
     let ns = lab::get().cluster().namespace("tail");
     let frames = "  File \\\"/app/views.py\\\", line 1, in post\\n    charge()\\n";
-    let record = format!("{{\\\"event\\\": \\\"broken\\\", \\\"n\\\": %d}}\\nTraceback (most recent call last):\\n{}ValueError: no\\n", frames.repeat(60));
-    let script = format!("i=0; while [ $i -lt 12 ]; do i=$((i + 1)); printf \"{record}\" $i; done; while :; do cat /tmp/say 2>/dev/null; usleep 100000; done");
+    let record = format!(
+        "{{\\\"event\\\": \\\"broken\\\", \\\"n\\\": %d}}\\nTraceback (most recent call last):\\n{}ValueError: no\\n",
+        frames.repeat(60)
+    );
+    let script = format!(
+        "i=0; while [ $i -lt 12 ]; do i=$((i + 1)); printf \"{record}\" $i; done; while :; do cat /tmp/say 2>/dev/null; usleep 100000; done"
+    );
     ns.apply(&simple("web", &script));
     wrote(&ns, "web", "\"n\": 12");
     for n in [0, 1, 3] {

@@ -156,9 +156,7 @@ impl<'a> Follower<'a> {
                 State::Running(started) => *started,
                 _ => None,
             };
-            if !self.over(Some(before)).await
-                || !self.mark(started, Happened::Restarted { restarts: container.restarts }).await
-            {
+            if !self.over(Some(before)).await || !self.mark(started, Happened::Restarted { restarts: container.restarts }).await {
                 return false;
             }
             self.resume = Resume::default();

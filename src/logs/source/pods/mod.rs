@@ -21,9 +21,9 @@ use crate::{
     safe,
     text::Safe,
 };
+use follow::Follower;
 use futures_util::future::{BoxFuture, FutureExt};
 use jiff::{Timestamp, tz::TimeZone};
-use follow::Follower;
 use reader::Reader;
 use std::{
     collections::HashSet,
@@ -71,7 +71,17 @@ impl Pods {
         container: Option<String>,
         zones: Vec<(String, TimeZone)>,
     ) -> Self {
-        Self { cluster, scope, targets, apps, container, zones, known: Mutex::new(Vec::new()), bell: Notify::new(), waiting: Mutex::default() }
+        Self {
+            cluster,
+            scope,
+            targets,
+            apps,
+            container,
+            zones,
+            known: Mutex::new(Vec::new()),
+            bell: Notify::new(),
+            waiting: Mutex::default(),
+        }
     }
 
     /// Adds the containers that are new; gives their lanes and what cannot be read.

@@ -74,7 +74,19 @@ impl<'a> Reader<'a> {
         budget: &'a Budget,
         out: &'a mpsc::Sender<Piece>,
     ) -> Self {
-        Self { pods, known, lane, query, budget, out, coverage: Coverage::default(), resume: Resume::default(), first_before: None, repeats: false, oldest: None }
+        Self {
+            pods,
+            known,
+            lane,
+            query,
+            budget,
+            out,
+            coverage: Coverage::default(),
+            resume: Resume::default(),
+            first_before: None,
+            repeats: false,
+            oldest: None,
+        }
     }
 
     /// Reads it to its end; tells what was read and what not.

@@ -222,27 +222,26 @@ impl Shared {
         let (mut passed, mut last) = (0, b'\n');
         let mut stalled = false;
         loop {
-            let most = match fault {
-                Some(ApiFault::Trickle(bytes, pause)) => {
-                    thread::sleep(pause);
-                    bytes
-                }
-                Some(ApiFault::Text(at, _)) if passed >= at && last != b'\n' => 1,
-                Some(ApiFault::Cut(at) | ApiFault::End(at) | ApiFault::HalfOpen(at) | ApiFault::Text(at, _)) if passed >= at => {
-                    return self.ends(client, fault);
-                }
-                Some(ApiFault::Stall(at, pause)) if passed >= at && !stalled => {
-                    stalled = true;
-                    thread::sleep(pause);
-                    buffer.len()
-                }
-                Some(ApiFault::Cut(at) | ApiFault::End(at) | ApiFault::HalfOpen(at) | ApiFault::Text(at, _) | ApiFault::Stall(at, _))
-                    if passed < at =>
-                {
-                    at - passed
-                }
-                _ => buffer.len(),
-            };
+            let most =
+                match fault {
+                    Some(ApiFault::Trickle(bytes, pause)) => {
+                        thread::sleep(pause);
+                        bytes
+                    }
+                    Some(ApiFault::Text(at, _)) if passed >= at && last != b'\n' => 1,
+                    Some(ApiFault::Cut(at) | ApiFault::End(at) | ApiFault::HalfOpen(at) | ApiFault::Text(at, _)) if passed >= at => {
+                        return self.ends(client, fault);
+                    }
+                    Some(ApiFault::Stall(at, pause)) if passed >= at && !stalled => {
+                        stalled = true;
+                        thread::sleep(pause);
+                        buffer.len()
+                    }
+                    Some(
+                        ApiFault::Cut(at) | ApiFault::End(at) | ApiFault::HalfOpen(at) | ApiFault::Text(at, _) | ApiFault::Stall(at, _),
+                    ) if passed < at => at - passed,
+                    _ => buffer.len(),
+                };
             let most = most.min(buffer.len());
             let read = body.read(server, &mut buffer[..most])?;
             if read == 0 {
@@ -358,4 +357,3 @@ fn refuse(client: &mut Client, status: u16, after: Option<u64>) -> std::io::Resu
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
