@@ -125,13 +125,13 @@ fn survives(name: &str, fault: ApiFault, times: usize) -> (Ran, ApiProxy) {
 
 #[test]
 fn a_stream_that_is_cut_in_the_middle_of_a_line() {
-    let (ran, _) = survives("cut", ApiFault::Cut(47_777), 5);
+    let (ran, _) = survives("cut", ApiFault::Cut(47_777), 3);
     ran.warns(&["the stream broke off", "connecting again", "connected again"]);
 }
 
 #[test]
 fn a_stream_that_ends_in_order_in_the_middle_of_a_line() {
-    survives("clean", ApiFault::End(47_777), 5);
+    survives("clean", ApiFault::End(47_777), 3);
 }
 
 #[test]
