@@ -230,7 +230,11 @@ impl<'a> Follower<'a> {
             self.moved = false;
             let request = Request { follow: true, since: self.resume.since().or(self.from), ..Request::default() };
             let ended = self.pour(request, Way::Live).await;
-            self.clean = matches!(ended, Ended::Whole);
+            // That there is no such log any more says nothing about how the last stream ended.
+            self.clean = match &ended {
+                Ended::Refused(later) if no_such(&later.error) => self.clean,
+                ended => matches!(ended, Ended::Whole),
+            };
             let after = match ended {
                 Ended::Unheard => return false,
                 Ended::Whole => None,
@@ -318,6 +322,14 @@ impl<'a> Follower<'a> {
     async fn another(&mut self, mut next: Container) -> bool {
         for _ in 0..TRIES {
             self.overtaken = false;
+            if self.belongs_to(&next).await {
+                // What was read is the log of this one already: the cluster said so later than the node.
+                let (known, why) = (self.resume.clone(), "the container before ended while the reading began: --previous shows its log");
+                self.gap(None, known.first().map(|first| first.0), why.into()).await;
+                self.begin(next.id.clone(), next.restarts);
+                (self.resume, self.untold) = (known, false);
+                return !self.out.is_closed();
+            }
             let mine = next.before.as_ref().is_some_and(|end| end.id.is_some() && end.id == self.on);
             let ended_at = next.before.as_ref().and_then(|end| end.started);
             if !mine && !self.ended {
@@ -358,6 +370,32 @@ impl<'a> Follower<'a> {
         };
         self.begin(next.id.clone(), next.restarts);
         self.mark(started, Happened::Restarted { restarts: next.restarts }).await
+    }
+
+    /// Whether the lines that are known stand in the log of the container that runs now. The IDs alone do not tell: the node restarts a
+    /// container before the cluster says so. Where they stand in the log before, that is the container that was read.
+    async fn belongs_to(&mut self, next: &Container) -> bool {
+        if self.ended || self.resume.since().is_none() {
+            return false;
+        }
+        if self.stands_in(true).await {
+            self.on = next.before.as_ref().and_then(|end| end.id.clone()).or(self.on.take());
+            return false;
+        }
+        self.stands_in(false).await
+    }
+
+    /// Whether the known line stands in the log before, or in that of now.
+    async fn stands_in(&mut self, previous: bool) -> bool {
+        let known = self.resume.clone();
+        self.resume.again();
+        let request = Request { previous, since: self.resume.since(), ..Request::default() };
+        let nested = std::mem::replace(&mut self.nested, true);
+        (self.silently, self.absent) = (true, false);
+        let ended = self.pour(request, Way::Search).await;
+        (self.silently, self.nested) = (false, nested);
+        self.resume = known;
+        matches!(ended, Ended::Whole) && !self.absent
     }
 
     fn begin(&mut self, id: Option<String>, restarts: u32) {
@@ -431,19 +469,12 @@ impl<'a> Follower<'a> {
 
     /// Whether what is known stands in the log of the container before: then its rest comes first, and what is read now is the next one's.
     async fn taken_over(&mut self) -> bool {
-        let known = self.before.clone();
-        let newer = std::mem::replace(&mut self.resume, known.clone());
-        self.resume.again();
-        let request = Request { previous: true, since: self.resume.since(), ..Request::default() };
-        (self.silently, self.absent, self.nested) = (true, false, true);
-        let ended = self.pour(request, Way::Search).await;
-        self.silently = false;
-        if !matches!(ended, Ended::Whole) || self.absent {
+        let newer = std::mem::replace(&mut self.resume, self.before.clone());
+        if !self.stands_in(true).await {
             self.resume = newer;
-            self.nested = false;
             return false;
         }
-        self.resume = known;
+        self.nested = true;
         if self.whole(Request { previous: true, ..Request::default() }, Way::RestBefore).await != Read::Whole {
             self.gap(self.resume.since(), None, "the rest of its log could not be read".into()).await;
         }
