@@ -66,7 +66,7 @@ pub(super) struct Follower<'a> {
     pub(super) on: Option<String>,
     restarts: u32,
     /// Whether its end has been said, and when it was.
-    ended: bool,
+    pub(super) ended: bool,
     ended_at: Option<Timestamp>,
     /// What was known before the stream of now began.
     before: Resume,
@@ -76,7 +76,7 @@ pub(super) struct Follower<'a> {
     /// Whether the stream before ended in order.
     clean: bool,
     /// Whether a search did not find the known line.
-    absent: bool,
+    pub(super) absent: bool,
     /// Whether the log that was asked for turned out to be another container's.
     overtaken: bool,
 }
@@ -370,32 +370,6 @@ impl<'a> Follower<'a> {
         };
         self.begin(next.id.clone(), next.restarts);
         self.mark(started, Happened::Restarted { restarts: next.restarts }).await
-    }
-
-    /// Whether the lines that are known stand in the log of the container that runs now. The IDs alone do not tell: the node restarts a
-    /// container before the cluster says so. Where they stand in the log before, that is the container that was read.
-    async fn belongs_to(&mut self, next: &Container) -> bool {
-        if self.ended || self.resume.since().is_none() {
-            return false;
-        }
-        if self.stands_in(true).await {
-            self.on = next.before.as_ref().and_then(|end| end.id.clone()).or(self.on.take());
-            return false;
-        }
-        self.stands_in(false).await
-    }
-
-    /// Whether the known line stands in the log before, or in that of now.
-    async fn stands_in(&mut self, previous: bool) -> bool {
-        let known = self.resume.clone();
-        self.resume.again();
-        let request = Request { previous, since: self.resume.since(), ..Request::default() };
-        let nested = std::mem::replace(&mut self.nested, true);
-        (self.silently, self.absent) = (true, false);
-        let ended = self.pour(request, Way::Search).await;
-        (self.silently, self.nested) = (false, nested);
-        self.resume = known;
-        matches!(ended, Ended::Whole) && !self.absent
     }
 
     fn begin(&mut self, id: Option<String>, restarts: u32) {
