@@ -40,6 +40,8 @@ const BATCH: usize = 256;
 pub(super) type Sourced = (Arc<dyn LogSource>, Lane);
 /// A source and what joins it.
 pub(super) type Arriving = (Arc<dyn LogSource>, BoxStream<'static, Joining>);
+/// One that has joined.
+type Joined = (Arc<dyn LogSource>, Joining);
 
 /// What stands in the stream.
 enum Item {
@@ -308,7 +310,7 @@ impl Recalled {
 }
 
 /// What joins later, from all sources.
-fn watch(later: Vec<Arriving>) -> (JoinSet<()>, mpsc::Receiver<(Arc<dyn LogSource>, Joining)>) {
+fn watch(later: Vec<Arriving>) -> (JoinSet<()>, mpsc::Receiver<Joined>) {
     let (announce, joining) = mpsc::channel(64);
     let mut watchers = JoinSet::new();
     for (source, mut joining) in later {
