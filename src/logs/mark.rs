@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// Something that happened to a stream.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Mark {
+pub struct StreamMark {
     /// Its place among the records.
     pub at: Option<Timestamp>,
     /// Whose stream.
@@ -17,7 +17,7 @@ pub struct Mark {
     pub what: Happened,
 }
 
-impl Mark {
+impl StreamMark {
     /// Whether lines may be missing here.
     pub fn is_gap(&self) -> bool {
         matches!(self.what, Happened::Gap { .. })

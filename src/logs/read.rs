@@ -9,7 +9,7 @@ use super::{
         spool::Spool,
     },
     follow,
-    mark::Mark,
+    mark::StreamMark,
     model::Record,
     query::Query,
     source::{Budget, Lane, LogSource, Piece},
@@ -68,7 +68,7 @@ pub trait Sink {
     ///
     /// # Errors
     /// As `record`.
-    fn mark(&mut self, mark: Mark) -> Result<()> {
+    fn mark(&mut self, mark: StreamMark) -> Result<()> {
         self.note(crate::safe!("{}: {}", mark.origin.tag(), mark.what.says()));
         Ok(())
     }
@@ -87,7 +87,7 @@ pub trait Sink {
 enum Sent {
     Kept(Record),
     Note(Safe),
-    Mark(Mark),
+    Mark(StreamMark),
 }
 
 /// Reads everything that is asked for and hands it to the sink in order of time.

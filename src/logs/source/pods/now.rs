@@ -2,13 +2,13 @@
 
 use super::{
     Request,
-    follow::{Follower, Way},
-    stream::Ended,
+    follow::{Follower, Purpose},
+    stream::StreamEnd,
 };
 use crate::{
     kubernetes::{
         model::{Container, End, Role, State},
-        standing::{self, Standing},
+        standing::{self, PodStanding},
     },
     text::Safe,
 };
@@ -33,7 +33,7 @@ impl Follower<'_> {
     /// What became of the container that is read.
     pub(super) async fn now(&self) -> Now {
         let pod = &self.known.chosen.pod;
-        let Standing { pod: now, waiting } = match standing::of(&self.pods.cluster, pod).await {
+        let PodStanding { pod: now, waiting } = match standing::of(&self.pods.cluster, pod).await {
             Ok(Some(standing)) if standing.pod.uid == pod.uid => standing,
             Ok(_) => return Now::Gone,
             Err(_) => return Now::Unknown,
@@ -75,9 +75,9 @@ impl Follower<'_> {
         let request = Request { previous, since: self.resume.since(), ..Request::default() };
         let nested = std::mem::replace(&mut self.nested, true);
         (self.silently, self.absent) = (true, false);
-        let ended = self.pour(request, Way::Search).await;
+        let ended = self.pour(request, Purpose::Search).await;
         (self.silently, self.nested) = (false, nested);
         self.resume = known;
-        matches!(ended, Ended::Whole) && !self.absent
+        matches!(ended, StreamEnd::Whole) && !self.absent
     }
 }

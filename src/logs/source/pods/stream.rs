@@ -3,7 +3,7 @@
 
 use super::{
     Request,
-    follow::{Follower, Then, Way},
+    follow::{Follower, Purpose, Then},
 };
 use crate::{
     connect::kube::Later,
@@ -39,7 +39,7 @@ const MANY: usize = 512;
 const JUMP: i128 = 1_000_000_000;
 
 /// How a stream ended.
-pub(super) enum Ended {
+pub(super) enum StreamEnd {
     /// At its end, as far as its sender says.
     Whole,
     /// Nobody listens any more.
@@ -74,44 +74,44 @@ impl Lag {
 
 impl Follower<'_> {
     /// Asks for a log and hands on what is new in it, until it ends.
-    pub(super) async fn pour(&mut self, request: Request, way: Way) -> Ended {
+    pub(super) async fn pour(&mut self, request: Request, way: Purpose) -> StreamEnd {
         let _turn = if request.follow || self.nested { None } else { self.pods.cluster.turn().await };
         let ask = self.pods.ask(self.known, &request);
         let body = tokio::select! {
             opened = self.pods.cluster.open_or_later(&ask) => match opened {
                 Ok(body) => body,
-                Err(later) => return Ended::Refused(later),
+                Err(later) => return StreamEnd::Refused(later),
             },
-            () = self.out.closed() => return Ended::Unheard,
+            () = self.out.closed() => return StreamEnd::Unheard,
         };
         self.connected().await;
         let ended = if request.follow { self.live(body).await } else { self.once(body, way).await };
-        if matches!(ended, Ended::Whole) && !request.follow {
+        if matches!(ended, StreamEnd::Whole) && !request.follow {
             let mut lines = Vec::new();
             let lost = self.resume.finish(&mut lines);
             if let Some(lost) = lost {
                 match self.lost(lost, way).await {
                     Then::GoOn => {}
-                    Then::Stop => return Ended::Unheard,
-                    Then::Drop => return Ended::Broken(Safe::EMPTY),
+                    Then::Stop => return StreamEnd::Unheard,
+                    Then::Drop => return StreamEnd::Broken(Safe::EMPTY),
                 }
             }
             if !self.send(lines).await {
-                return Ended::Unheard;
+                return StreamEnd::Unheard;
             }
         }
         ended
     }
 
     /// A log that ends by itself.
-    async fn once(&mut self, mut body: Body, way: Way) -> Ended {
+    async fn once(&mut self, mut body: Body, way: Purpose) -> StreamEnd {
         let mut lines = Lines::default();
         loop {
             let frame = tokio::select! {
                 frame = tokio::time::timeout(STALLED, body.frame()) => frame,
-                () = self.out.closed() => return Ended::Unheard,
+                () = self.out.closed() => return StreamEnd::Unheard,
             };
-            let Ok(frame) = frame else { return Ended::Broken(safe!("the stream stalled for {} s", STALLED.as_secs())) };
+            let Ok(frame) = frame else { return StreamEnd::Broken(safe!("the stream stalled for {} s", STALLED.as_secs())) };
             match frame {
                 None => break,
                 Some(Ok(frame)) => {
@@ -134,7 +134,7 @@ impl Follower<'_> {
     }
 
     /// A log that goes on. The node sends each line as it comes; what comes within a moment is handed on together.
-    async fn live(&mut self, mut body: Body) -> Ended {
+    async fn live(&mut self, mut body: Body) -> StreamEnd {
         let begun = Instant::now();
         let mut heard = begun;
         let mut lines = Lines::default();
@@ -167,7 +167,7 @@ impl Follower<'_> {
                         continue;
                     }
                 }
-                () = self.out.closed() => return Ended::Unheard,
+                () = self.out.closed() => return StreamEnd::Unheard,
                 () = &mut wake => {
                     if let Some(ended) = self.believe(heard, &mut settled).await {
                         break ended;
@@ -180,62 +180,62 @@ impl Follower<'_> {
                     continue;
                 }
             }
-            if let Err(ended) = self.take(&mut lines, Way::Live, Some((&mut lag, since(begun, heard)))).await {
+            if let Err(ended) = self.take(&mut lines, Purpose::Live, Some((&mut lag, since(begun, heard)))).await {
                 return ended;
             }
         };
-        match self.take(&mut lines, Way::Live, Some((&mut lag, since(begun, heard)))).await {
+        match self.take(&mut lines, Purpose::Live, Some((&mut lag, since(begun, heard)))).await {
             Ok(()) => ended,
             Err(ended) => ended,
         }
     }
 
     /// Whether a silence is one of the container: else how the stream has ended.
-    async fn believe(&mut self, heard: Instant, settled: &mut bool) -> Option<Ended> {
+    async fn believe(&mut self, heard: Instant, settled: &mut bool) -> Option<StreamEnd> {
         let silence = heard.elapsed();
         // Whoever writes all the time is asked again when there is a pause.
         if !*settled && silence > Duration::from_secs(1) {
             if self.in_an_old_file().await {
-                return Some(Ended::Broken("the node reads on in a file that was rotated away".into()));
+                return Some(StreamEnd::Broken("the node reads on in a file that was rotated away".into()));
             }
             *settled = true;
         }
         if self.resume.holds() && silence >= STUCK {
-            return Some(Ended::Broken(safe!("the stream stands still for {} s", STUCK.as_secs())));
+            return Some(StreamEnd::Broken(safe!("the stream stands still for {} s", STUCK.as_secs())));
         }
         if silence >= SILENT && self.newer_exists().await {
-            return Some(Ended::Broken(safe!("the stream is silent for {} s though newer lines exist", SILENT.as_secs())));
+            return Some(StreamEnd::Broken(safe!("the stream is silent for {} s though newer lines exist", SILENT.as_secs())));
         }
         None
     }
 
-    fn broke(&self, error: &kube::Error) -> Ended {
+    fn broke(&self, error: &kube::Error) -> StreamEnd {
         let cause = crate::connect::kube::cause(error);
         // What TLS says of it is written for programmers.
         let how = match cause.contains("close_notify") {
             true => "the connection was cut".into(),
             false => self.pods.cluster.redactor().safe(cause.as_bytes()).clipped(120),
         };
-        Ended::Broken(safe!("the stream broke off: {}", how))
+        StreamEnd::Broken(safe!("the stream broke off: {}", how))
     }
 
     /// Under HTTP 200 an error arrives as a last line without a time stamp.
-    fn said(&self, lines: &Lines) -> Ended {
+    fn said(&self, lines: &Lines) -> StreamEnd {
         match &lines.suspect {
-            Some(text) => Ended::Broken(safe!("the node said: {}", self.pods.cluster.redactor().safe(text).clipped(160))),
-            None => Ended::Whole,
+            Some(text) => StreamEnd::Broken(safe!("the node said: {}", self.pods.cluster.redactor().safe(text).clipped(160))),
+            None => StreamEnd::Whole,
         }
     }
 
     /// Hands on what is new.
-    async fn take(&mut self, lines: &mut Lines, way: Way, mut lag: Option<(&mut Lag, i128)>) -> Result<(), Ended> {
+    async fn take(&mut self, lines: &mut Lines, way: Purpose, mut lag: Option<(&mut Lag, i128)>) -> Result<(), StreamEnd> {
         let mut new = Vec::with_capacity(lines.whole.len());
         for (at, text) in lines.whole.drain(..) {
             let first = self.untold && self.resume.since().is_none();
-            if first && way == Way::Live {
+            if first && way == Purpose::Live {
                 self.untold = false;
                 if !self.first_line().await {
-                    return Err(Ended::Unheard);
+                    return Err(StreamEnd::Unheard);
                 }
             }
             if let Some((lag, arrived)) = &mut lag
@@ -245,19 +245,19 @@ impl Follower<'_> {
             {
                 let ahead = std::mem::take(&mut new);
                 if !self.send(ahead).await || !self.jumped(was, at).await {
-                    return Err(Ended::Unheard);
+                    return Err(StreamEnd::Unheard);
                 }
             }
             if let Some(lost) = self.resume.line(at, text, &mut new) {
                 let held = std::mem::take(&mut new);
                 match self.lost(lost, way).await {
                     Then::GoOn => new = held,
-                    Then::Stop => return Err(Ended::Unheard),
-                    Then::Drop => return Err(Ended::Broken(Safe::EMPTY)),
+                    Then::Stop => return Err(StreamEnd::Unheard),
+                    Then::Drop => return Err(StreamEnd::Broken(Safe::EMPTY)),
                 }
             }
         }
-        if self.send(new).await { Ok(()) } else { Err(Ended::Unheard) }
+        if self.send(new).await { Ok(()) } else { Err(StreamEnd::Unheard) }
     }
 
     async fn send(&mut self, lines: Vec<StampedLine>) -> bool {
