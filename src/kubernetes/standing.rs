@@ -14,7 +14,7 @@ use crate::{
 use k8s_openapi::api::{batch::v1::Job, core::v1};
 
 /// A pod now.
-pub struct PodStanding {
+pub struct PodNow {
     /// The pod.
     pub pod: Pod,
     /// What its containers wait for, in the node's words: `back-off 10s restarting failed container`.
@@ -25,7 +25,7 @@ pub struct PodStanding {
 ///
 /// # Errors
 /// As `Cluster::list`.
-pub async fn of(cluster: &Cluster, pod: &Pod) -> Result<Option<PodStanding>> {
+pub async fn of(cluster: &Cluster, pod: &Pod) -> Result<Option<PodNow>> {
     let path = format!("/api/v1/namespaces/{}/pods?fieldSelector=metadata.name%3D{}", encode(&pod.namespace), encode(&pod.name));
     let ask = Ask::new(safe!("looking at {}", pod.path()), path, "list", "pods", Some(&pod.namespace));
     let raw: Vec<v1::Pod> = cluster.list(&ask).await?;
@@ -44,7 +44,7 @@ pub async fn of(cluster: &Cluster, pod: &Pod) -> Result<Option<PodStanding>> {
         };
         Some((status.name, says))
     });
-    Ok(Some(PodStanding { waiting: waiting.collect(), pod: collect::pod(raw, cluster) }))
+    Ok(Some(PodNow { waiting: waiting.collect(), pod: collect::pod(raw, cluster) }))
 }
 
 /// Whether a job has ended, or is gone; never true of what is no job.

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     kubernetes::{
         model::{Container, End, Role, State},
-        standing::{self, PodStanding},
+        standing::{self, PodNow},
     },
     text::Safe,
 };
@@ -33,7 +33,7 @@ impl Follower<'_> {
     /// What became of the container that is read.
     pub(super) async fn now(&self) -> Now {
         let pod = &self.known.chosen.pod;
-        let PodStanding { pod: now, waiting } = match standing::of(&self.pods.cluster, pod).await {
+        let PodNow { pod: now, waiting } = match standing::of(&self.pods.cluster, pod).await {
             Ok(Some(standing)) if standing.pod.uid == pod.uid => standing,
             Ok(_) => return Now::Gone,
             Err(_) => return Now::Unknown,
