@@ -3,11 +3,11 @@
 
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
-use obsctl::logs::flow::hold::Hold;
+use obsctl::logs::flow::hold::Patient;
 use std::time::Duration;
 
 fuzz_target!(|data: &[u8]| {
-    let mut hold = Hold::new(Duration::from_millis(300));
+    let mut hold = Patient::new(Duration::from_millis(300));
     let (mut now, mut out, mut pushed) = (Duration::ZERO, Vec::new(), 0);
     for (n, step) in data.chunks_exact(3).enumerate() {
         now += Duration::from_millis(u64::from(step[0]));

@@ -14,7 +14,7 @@ use crate::{
 use k8s_openapi::api::{batch::v1::Job, core::v1};
 
 /// A pod now.
-pub struct Standing {
+pub struct PodNow {
     /// The pod.
     pub pod: Pod,
     /// What its containers wait for, in the node's words: `back-off 10s restarting failed container`.
@@ -25,7 +25,7 @@ pub struct Standing {
 ///
 /// # Errors
 /// As `Cluster::list`.
-pub async fn of(cluster: &Cluster, pod: &Pod) -> Result<Option<Standing>> {
+pub async fn of(cluster: &Cluster, pod: &Pod) -> Result<Option<PodNow>> {
     let path = format!("/api/v1/namespaces/{}/pods?fieldSelector=metadata.name%3D{}", encode(&pod.namespace), encode(&pod.name));
     let ask = Ask::new(safe!("looking at {}", pod.path()), path, "list", "pods", Some(&pod.namespace));
     let raw: Vec<v1::Pod> = cluster.list(&ask).await?;
@@ -44,7 +44,7 @@ pub async fn of(cluster: &Cluster, pod: &Pod) -> Result<Option<Standing>> {
         };
         Some((status.name, says))
     });
-    Ok(Some(Standing { waiting: waiting.collect(), pod: collect::pod(raw, cluster) }))
+    Ok(Some(PodNow { waiting: waiting.collect(), pod: collect::pod(raw, cluster) }))
 }
 
 /// Whether a job has ended, or is gone; never true of what is no job.
@@ -56,9 +56,10 @@ pub async fn is_over(cluster: &Cluster, scope: &Scope, kind: WorkloadKind, name:
     let path = format!("/apis/batch/v1/namespaces/{}/jobs/{}", encode(namespace), encode(name));
     let ask = Ask::new(safe!("looking at job/{}", Safe::name(name)), path, "get", "jobs", Some(namespace));
     match cluster.get::<Job>(&ask).await {
-        Ok(job) => Ok(job.status.and_then(|s| s.conditions).is_some_and(|all| {
-            all.iter().any(|c| matches!(c.type_.as_str(), "Complete" | "Failed") && c.status == "True")
-        })),
+        Ok(job) => Ok(job
+            .status
+            .and_then(|s| s.conditions)
+            .is_some_and(|all| all.iter().any(|c| matches!(c.type_.as_str(), "Complete" | "Failed") && c.status == "True"))),
         Err(e) if e.kind() == Kind::NotFound => Ok(true),
         Err(e) => Err(e),
     }

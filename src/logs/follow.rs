@@ -5,12 +5,12 @@
 use super::{
     flow::{
         group::Grouper,
-        hold::Hold,
+        hold::Patient,
         keep::{Keeper, Seen},
         merge::Merge,
         spool::Spool,
     },
-    mark::Mark,
+    mark::StreamMark,
     model::Record,
     query::Query,
     read::{MEMORY, ReadOutcome, Reading, Sink, spool_error},
@@ -37,14 +37,16 @@ const QUIET: Duration = Duration::from_secs(30);
 const BATCH: usize = 256;
 
 /// A source and one of its lanes.
-pub(super) type Sourced = (Arc<dyn LogSource>, Lane);
+pub(super) type SourcedLane = (Arc<dyn LogSource>, Lane);
 /// A source and what joins it.
 pub(super) type Arriving = (Arc<dyn LogSource>, BoxStream<'static, Joining>);
+/// One that has joined.
+type Joined = (Arc<dyn LogSource>, Joining);
 
 /// What stands in the stream.
 enum Item {
     Record(Record),
-    Mark(Mark),
+    Mark(StreamMark),
 }
 
 /// What a lane's task sends.
@@ -58,7 +60,7 @@ enum Sent {
 struct Recalled {
     spool: Spool,
     /// Marks, each behind so many records.
-    marks: Vec<(u64, Mark)>,
+    marks: Vec<(u64, StreamMark)>,
     records: u64,
     given: u64,
 }
@@ -71,7 +73,7 @@ struct Follow<'a, S> {
     send: mpsc::Sender<(usize, Sent)>,
     budget: Arc<Budget>,
     parts: Vec<Part>,
-    hold: Hold<Item>,
+    hold: Patient<Item>,
     begun: Instant,
     recalled: Vec<Recalled>,
     /// Lanes that have not given all that they had already.
@@ -80,7 +82,7 @@ struct Follow<'a, S> {
 
 /// Follows all lanes, and those that come later, until it is cancelled or nothing more can come.
 pub(super) async fn follow(
-    lanes: Vec<Sourced>,
+    lanes: Vec<SourcedLane>,
     later: Vec<Arriving>,
     reading: &Reading,
     sink: &mut impl Sink,
@@ -95,7 +97,7 @@ pub(super) async fn follow(
         send,
         budget: Arc::new(Budget::new(u64::MAX)),
         parts: Vec::new(),
-        hold: Hold::new(HOLD),
+        hold: Patient::new(HOLD),
         begun: Instant::now(),
         recalled: Vec::new(),
         recalling: HashSet::new(),
@@ -308,7 +310,7 @@ impl Recalled {
 }
 
 /// What joins later, from all sources.
-fn watch(later: Vec<Arriving>) -> (JoinSet<()>, mpsc::Receiver<(Arc<dyn LogSource>, Joining)>) {
+fn watch(later: Vec<Arriving>) -> (JoinSet<()>, mpsc::Receiver<Joined>) {
     let (announce, joining) = mpsc::channel(64);
     let mut watchers = JoinSet::new();
     for (source, mut joining) in later {
@@ -365,7 +367,7 @@ struct Sieve {
     keeper: Keeper,
     items: Vec<Item>,
     /// Marks among the newest records, which are not chosen yet.
-    marks: Vec<Mark>,
+    marks: Vec<StreamMark>,
     recalling: bool,
     /// Whether what happened among the lines is no answer.
     quiet: bool,
@@ -397,7 +399,11 @@ impl Sieve {
                     self.finish();
                     if self.quiet && !mark.is_gap() {
                         // Of what was there already, only some lines were asked for.
-                    } else if self.recalling { self.marks.push(mark) } else { self.items.push(Item::Mark(mark)) }
+                    } else if self.recalling {
+                        self.marks.push(mark)
+                    } else {
+                        self.items.push(Item::Mark(mark))
+                    }
                 }
                 Ok(Some(Piece::Lines(lines))) => {
                     for line in lines {

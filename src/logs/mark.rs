@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// Something that happened to a stream.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Mark {
+pub struct StreamMark {
     /// Its place among the records.
     pub at: Option<Timestamp>,
     /// Whose stream.
@@ -17,7 +17,7 @@ pub struct Mark {
     pub what: Happened,
 }
 
-impl Mark {
+impl StreamMark {
     /// Whether lines may be missing here.
     pub fn is_gap(&self) -> bool {
         matches!(self.what, Happened::Gap { .. })
@@ -111,10 +111,7 @@ mod tests {
 
     #[test]
     fn an_end_is_said_with_its_signal_and_reason() {
-        assert_eq!(
-            Happened::ended(137, Some("OOMKilled".into())).says().as_str(),
-            "container ended: exit code 137, SIGKILL (OOMKilled)"
-        );
+        assert_eq!(Happened::ended(137, Some("OOMKilled".into())).says().as_str(), "container ended: exit code 137, SIGKILL (OOMKilled)");
         assert_eq!(Happened::ended(3, None).says().as_str(), "container ended: exit code 3");
         let gap = Happened::Gap { after: Timestamp::from_second(5).ok(), before: None, why: "rotated".into() };
         assert_eq!(gap.says().as_str(), "GAP: lines after 1970-01-01T00:00:05.000Z may be lost: rotated");

@@ -9,7 +9,7 @@ use super::{
         spool::Spool,
     },
     follow,
-    mark::Mark,
+    mark::StreamMark,
     model::{LogOrigin, Record},
     query::Query,
     source::{Budget, Lane, LogLine, LogSource, Piece},
@@ -71,7 +71,7 @@ pub trait Sink {
     ///
     /// # Errors
     /// As `record`.
-    fn mark(&mut self, mark: Mark) -> Result<()> {
+    fn mark(&mut self, mark: StreamMark) -> Result<()> {
         self.note(crate::safe!("{}: {}", mark.origin.tag(), mark.what.says()));
         Ok(())
     }
@@ -98,7 +98,7 @@ enum Sent {
     /// The same in its turn.
     InTurn(Record),
     Note(Safe),
-    Mark(Mark),
+    Mark(StreamMark),
 }
 
 /// Reads everything that is asked for and hands it to the sink in order of time.

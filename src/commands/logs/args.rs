@@ -39,7 +39,7 @@ pub struct Args {
     pub follow: bool,
     /// Followed records in order of time (each held for 0.3 s; late ones are marked) or as they arrive
     #[arg(long, value_name = "ORDER", value_enum, default_value_t, hide_default_value = true)]
-    pub order: Order,
+    pub order: LogOrder,
     /// The newest N records of each container, counted after filtering (-1: all)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub tail: Option<i64>,
@@ -112,7 +112,7 @@ fn around(text: &str) -> Result<Around, String> {
 
 /// In which order followed records are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Order {
+pub enum LogOrder {
     /// By the time at which the node took them.
     #[default]
     Time,

@@ -25,7 +25,7 @@ pub(in crate::commands) fn query(args: &Args, now: &Zoned, fields: &Arc<[String]
         since: moment("--since", args.since.as_deref().or(args.since_time.as_deref()), now)?,
         until: moment("--until", args.until.as_deref(), now)?,
         follow: args.follow,
-        arrival: args.order == super::args::Order::Arrival,
+        arrival: args.order == super::args::LogOrder::Arrival,
         tail: args.tail.and_then(|n| u64::try_from(n).ok()),
         previous: args.previous,
         around: match args.around {

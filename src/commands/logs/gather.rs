@@ -7,7 +7,7 @@ use crate::{
     logs::{
         decode,
         flow::keep::Seen,
-        mark::Mark,
+        mark::StreamMark,
         model::Record,
         query::{Predicate, Query},
         read::{self, Sink},
@@ -57,7 +57,7 @@ impl Sink for Gather<'_> {
             enough.cancel();
         }
     }
-    fn mark(&mut self, _mark: Mark) -> Result<()> {
+    fn mark(&mut self, _mark: StreamMark) -> Result<()> {
         Ok(())
     }
     fn note(&mut self, text: Safe) {

@@ -5,7 +5,7 @@ use crate::{
     answer::Hint,
     error::{Error, Kind, Result},
     logs::{
-        mark::Mark,
+        mark::StreamMark,
         model::Record,
         query::{Query, Spans},
         read::{self, Sink},
@@ -35,7 +35,7 @@ impl Sink for Moments<'_> {
         }
         Ok(())
     }
-    fn mark(&mut self, _mark: Mark) -> Result<()> {
+    fn mark(&mut self, _mark: StreamMark) -> Result<()> {
         Ok(())
     }
     fn note(&mut self, text: Safe) {

@@ -7,7 +7,7 @@ use crate::{
     exit::{ExitStatus, Outcome},
     kubernetes::collect::{self, Scope},
     logs::{
-        mark::Mark,
+        mark::StreamMark,
         model::Record,
         read::{self, Sink},
         request::{self, ManyRequests, RequestFacts, Story},
@@ -93,7 +93,7 @@ impl Sink for Found<'_> {
         }
         Ok(())
     }
-    fn mark(&mut self, _mark: Mark) -> Result<()> {
+    fn mark(&mut self, _mark: StreamMark) -> Result<()> {
         Ok(())
     }
     fn note(&mut self, text: Safe) {

@@ -7,7 +7,7 @@ use crate::{
     exit::{ExitStatus, Outcome},
     logs::{
         decode,
-        mark::Mark,
+        mark::StreamMark,
         model::Record,
         read::{self, Sink},
         request,
@@ -58,7 +58,7 @@ impl Sink for Printer<'_> {
     fn late(&mut self, record: Record) -> Result<()> {
         self.show(&record, true)
     }
-    fn mark(&mut self, mark: Mark) -> Result<()> {
+    fn mark(&mut self, mark: StreamMark) -> Result<()> {
         match self.out.format {
             // The lines as they were written, and nothing else, is what was asked for.
             Format::Human if self.style.raw => {

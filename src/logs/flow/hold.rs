@@ -35,7 +35,7 @@ impl<T> Ord for Waits<T> {
 }
 
 /// Holds items of lanes, numbered from 0, until their turn.
-pub struct Hold<T> {
+pub struct Patient<T> {
     patience: Duration,
     heap: BinaryHeap<Reverse<Waits<T>>>,
     arrivals: VecDeque<(Duration, Key)>,
@@ -44,7 +44,7 @@ pub struct Hold<T> {
     count: u64,
 }
 
-impl<T> Hold<T> {
+impl<T> Patient<T> {
     /// With so much patience after an arrival.
     pub fn new(patience: Duration) -> Self {
         Self { patience, heap: BinaryHeap::new(), arrivals: VecDeque::new(), latest: Vec::new(), released: Timestamp::MIN, count: 0 }
@@ -125,13 +125,13 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    fn drain<T>(hold: &mut Hold<T>, now: u64) -> Vec<(T, bool)> {
+    fn drain<T>(hold: &mut Patient<T>, now: u64) -> Vec<(T, bool)> {
         std::iter::from_fn(|| hold.pop(ms(now))).collect()
     }
 
     #[test]
     fn items_of_one_moment_come_in_order_and_late_ones_say_so() {
-        let mut hold = Hold::new(PATIENCE);
+        let mut hold = Patient::new(PATIENCE);
         hold.push(0, at(1_000), ms(0), "a");
         hold.push(1, at(900), ms(200), "b");
         hold.push(1, at(1_500), ms(250), "c");
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_lane_that_catches_up_keeps_nobody_waiting() {
-        let mut hold = Hold::new(PATIENCE);
+        let mut hold = Patient::new(PATIENCE);
         hold.push(0, at(10_000), ms(0), 0);
         for old in 1..100 {
             hold.push(1, at(old), ms(old as u64), old);
@@ -159,7 +159,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_is_lost_and_each_lane_keeps_its_order(items in proptest::collection::vec((0usize..4, 0i64..2_000, 0u64..50), 0..200)) {
-            let mut hold = Hold::new(PATIENCE);
+            let mut hold = Patient::new(PATIENCE);
             let mut now = 0;
             let mut out = Vec::new();
             for (n, (lane, time, pause)) in items.iter().enumerate() {

@@ -3,7 +3,7 @@
 pub mod files;
 pub mod pods;
 
-use super::{mark::Mark, model::LogOrigin, query::Query};
+use super::{mark::StreamMark, model::LogOrigin, query::Query};
 use crate::{answer::Coverage, error::Result, text::Safe};
 use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
@@ -35,7 +35,7 @@ pub enum Piece {
     /// Something the user should know: a reconnect, an end.
     Note(Safe),
     /// Something that happened to the stream, in its place.
-    Mark(Mark),
+    Mark(StreamMark),
     /// What was there already has been read; what comes now is new.
     Caught,
 }

@@ -3,7 +3,7 @@
 use super::records::{RecordStyle, colour, push_time, tag};
 use crate::{
     logs::{
-        mark::{Happened, Mark},
+        mark::{Happened, StreamMark},
         model::LogOrigin,
     },
     report::{Line, Look, Style},
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 /// Draws a mark as one line.
-pub fn mark_line(mark: &Mark, look: &Look, style: RecordStyle) -> Line {
+pub fn mark_line(mark: &StreamMark, look: &Look, style: RecordStyle) -> Line {
     let mut line = Line::new();
     line.fill(Style::Dim, |b| push_time(b, mark.at, &look.zone, style.timestamps));
     let tag = tag(&mark.origin, style.namespaces);
@@ -47,7 +47,7 @@ pub struct MarkView<'a> {
 
 impl<'a> MarkView<'a> {
     /// Of a mark.
-    pub fn of(mark: &'a Mark) -> Self {
+    pub fn of(mark: &'a StreamMark) -> Self {
         Self { kind: "mark", at: mark.at, origin: &mark.origin, what: &mark.what, says: mark.what.says() }
     }
 }

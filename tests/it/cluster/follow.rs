@@ -153,3 +153,15 @@ fn deployment(name: &str, script: &str) -> String {
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec: {{selector: {{matchLabels: {{app: {name}}}}}, {spec}}}\n"
     )
 }
+
+#[test]
+fn in_order_of_arrival_every_line_comes_too() {
+    let ns = lab::get().cluster().namespace("arrival");
+    ns.apply(&super::exact::writer("web", 100, 90, 300));
+    ns.wait("pod/web", "condition=Ready", SOON);
+    let mut live = admin(&ns, "logs web -f --tail -1 --order arrival -o ndjson").start();
+    live.says("writer is quiet");
+    live.signal("INT");
+    let ran = live.end(Duration::from_secs(5)).ends(130);
+    super::exact::Shown::of(&ran, "web").is_exactly(1, 300);
+}

@@ -2,7 +2,7 @@
 
 use super::{
     QUICK, admin, container,
-    exact::{Item, Shown, writing},
+    exact::{Item, Shown, shown, writing},
     pod, simple,
     standard::standard,
     wrote,
@@ -48,7 +48,9 @@ fn the_last_crash_is_shown_once() {
             let all = lives.len();
             lives.dedup();
             assert!(all > 0 && all == lives.len(), "{words}: {}", ran.out);
-            assert!(objects.iter().any(|o| o["event"] == "ended" && o["exit_code"] == 1), "{words}: {}", ran.out);
+            // Who asks for some lines is not told what else happened.
+            let told = objects.iter().any(|o| o["event"] == "ended" && o["exit_code"] == 1);
+            assert!(told != words.contains("-i"), "{words}: {}", ran.out);
         }
     }
 }
@@ -66,9 +68,9 @@ fn every_life_of_a_crashing_container_is_followed() {
     live.signal("INT");
     let ran = live.end(Duration::from_secs(10)).ends(130);
     let shown = Shown::of(&ran, "web");
-    let numbers = shown.numbers();
-    assert_eq!(numbers, (numbers[0]..=numbers[numbers.len() - 1]).collect::<Vec<_>>(), "{}\n{}", ran.out, ran.err);
-    assert!(shown.marks("gap").is_empty(), "{:?}", shown.marks("gap"));
+    // Which life is the first to be seen, and whether the one before it could be, is a matter of moments.
+    shown.is_accounted_for();
+    assert!(shown.numbers().len() >= 5, "{}\n{}", ran.out, ran.err);
     assert!(shown.marks("ended").iter().all(|mark| mark["exit_code"] == 1), "{}", ran.out);
     let waits = shown.marks("back_off");
     assert!(!waits.is_empty() && waits[0]["says"].as_str().unwrap().contains("back-off"), "{waits:?}");
@@ -103,21 +105,39 @@ fn following_a_job_ends_with_the_job() {
         other => Err(format!("no pod yet: {other:?}")),
     });
     let ran = admin(&ns, "logs job/import -f --tail -1 -o ndjson").start().end(SOON).ends(0);
-    assert_eq!((ran.count("line <1>"), ran.count("line <10>"), ran.count("\"line\"")), (2, 2, 20), "{}\n{}", ran.out, ran.err);
+    assert_eq!(
+        (ran.count("\"line\":\"line <1>"), ran.count("\"line\":\"line <10>"), ran.count("\"line\"")),
+        (2, 2, 20),
+        "{}\n{}",
+        ran.out,
+        ran.err
+    );
 }
 
 #[test]
 fn tail_of_a_follow_counts_records_and_never_begins_in_a_traceback() {
     let ns = lab::get().cluster().namespace("tail");
     let frames = "  File \\\"/app/views.py\\\", line 1, in post\\n    charge()\\n";
-    let record = format!("{{\\\"event\\\": \\\"broken\\\", \\\"n\\\": %d}}\\nTraceback (most recent call last):\\n{}ValueError: no\\n", frames.repeat(60));
-    let script = format!("i=0; while [ $i -lt 12 ]; do i=$((i + 1)); printf \"{record}\" $i; done; while :; do cat /tmp/say 2>/dev/null; usleep 100000; done");
+    let record = format!(
+        "{{\\\"event\\\": \\\"broken\\\", \\\"n\\\": %d}}\\nTraceback (most recent call last):\\n{}ValueError: no\\n",
+        frames.repeat(60)
+    );
+    let script = format!(
+        "i=0; while [ $i -lt 12 ]; do i=$((i + 1)); printf \"{record}\" $i; done; while :; do cat /tmp/say 2>/dev/null; usleep 100000; done"
+    );
     ns.apply(&simple("web", &script));
     wrote(&ns, "web", "\"n\": 12");
-    for n in [0, 1, 3] {
+    for n in [3, 0] {
         let mut live = admin(&ns, "logs web -f -o ndjson").arg_all(&format!("--tail {n}")).start();
-        ns.kubectl(&["exec", "web", "--", "sh", "-c", "echo '{\"event\": \"after\"}' > /tmp/say; usleep 150000; rm /tmp/say"]).unwrap();
-        live.says("\"after\"");
+        if n > 0 {
+            live.says("broken");
+        }
+        // Said until it is heard: nothing tells when a follow of nothing has begun.
+        eventually(SOON, || {
+            let say = "echo '{\"event\": \"after\"}' > /tmp/say; usleep 150000; rm /tmp/say";
+            ns.kubectl(&["exec", "web", "--", "sh", "-c", say]).map_err(|e| e.to_string())?;
+            if live.out().contains("\"after\"") { Ok(()) } else { Err(live.err()) }
+        });
         live.signal("INT");
         let ran = live.end(Duration::from_secs(5)).ends(130);
         let records: Vec<serde_json::Value> = ran.ndjson().into_iter().filter(|o| o["kind"] == "record").collect();
@@ -172,7 +192,7 @@ fn a_pod_that_is_replaced_is_followed_by_the_next_of_its_name() {
     live.says("line <200>");
     ns.kubectl(&["delete", "pod", "web-0"]).unwrap();
     live.says("writer ends");
-    eventually(SOON, || if live.out().matches("line <200>").count() == 2 { Ok(()) } else { Err(live.err()) });
+    eventually(SOON, || if shown(&live, 200) == 2 { Ok(()) } else { Err(live.err()) });
     live.signal("INT");
     let ran = live.end(Duration::from_secs(10)).ends(130);
     let shown = Shown::of(&ran, "web-0");

@@ -29,9 +29,10 @@ pub fn follow(obsctl: &str, rest: &[&str]) -> Result<String> {
     let ours = Client { name: "obsctl logs -f", program: obsctl, peer: false };
     let mut broken = Vec::new();
     let bench = Bench { lab, seconds, pods };
-    for client in [Some(ours), stern(), Some(Client { name: "kubectl logs -f -l", program: lab.cluster().info().kubectl.clone(), peer: true })]
-        .into_iter()
-        .flatten()
+    for client in
+        [Some(ours), stern(), Some(Client { name: "kubectl logs -f -l", program: lab.cluster().info().kubectl.clone(), peer: true })]
+            .into_iter()
+            .flatten()
     {
         let seen = bench.measure(&client)?;
         seen.print(&client);
@@ -130,15 +131,30 @@ impl Bench {
     fn start(&self, client: &Client, ns: &Namespace) -> Result<Child> {
         let pods = self.pods.to_string();
         let words: Vec<&str> = match client.name {
-            "stern" => vec!["--namespace", ns.name(), "writers", "--tail", "-1", "--timestamps", "--color", "never", "--max-log-requests", &pods],
+            "stern" => {
+                vec!["--namespace", ns.name(), "writers", "--tail", "-1", "--timestamps", "--color", "never", "--max-log-requests", &pods]
+            }
             name if name.starts_with("kubectl") => {
-                vec!["--namespace", ns.name(), "logs", "-f", "-l", "app=writers", "--tail=-1", "--timestamps", "--prefix", "--max-log-requests", &pods]
+                vec![
+                    "--namespace",
+                    ns.name(),
+                    "logs",
+                    "-f",
+                    "-l",
+                    "app=writers",
+                    "--tail=-1",
+                    "--timestamps",
+                    "--prefix",
+                    "--max-log-requests",
+                    &pods,
+                ]
             }
             _ => vec!["logs", "deploy/writers", "-f", "--tail", "-1", "--timestamps", "--namespace", ns.name()],
         };
         let mut command = std::process::Command::new(&client.program);
         command.args(words).env("KUBECONFIG", ns.cluster().kubeconfig()).stdin(Stdio::null()).stdout(Stdio::piped());
-        let log = std::fs::File::create(ns.cluster().info().dir.join(format!("bench-{}.log", client.name.replace(' ', "-")))).doing(|| "opening a log")?;
+        let log = std::fs::File::create(ns.cluster().info().dir.join(format!("bench-{}.log", client.name.replace(' ', "-"))))
+            .doing(|| "opening a log")?;
         command.stderr(log).spawn().doing(|| format!("starting {}", client.name))
     }
 }
@@ -263,7 +279,8 @@ impl Seen {
 pub fn build_stern() -> Result<String> {
     let folder = build::cache()?.join("tools/stern");
     std::fs::create_dir_all(&folder).doing(|| "making a folder")?;
-    std::fs::write(folder.join("go.mod"), "module lab.test/stern\n\ngo 1.24\n\nrequire github.com/stern/stern v1.33.1\n").doing(|| "writing go.mod")?;
+    std::fs::write(folder.join("go.mod"), "module lab.test/stern\n\ngo 1.24\n\nrequire github.com/stern/stern v1.33.1\n")
+        .doing(|| "writing go.mod")?;
     let program = build::cache()?.join("tools/bin/stern");
     Start::new("go build", "go")
         .args(["build", "-mod=mod", "-o"])

@@ -2,7 +2,7 @@
 //! what ended is found out from the pod, and what was written meanwhile from the log.
 #![expect(clippy::disallowed_methods, reason = "a stream is opened again after a pause")]
 
-use super::{Known, Pods, Request, now::Now, part, stream::Ended};
+use super::{Known, Pods, Request, now::Now, part, stream::StreamEnd};
 use crate::{
     answer::{Coverage, Part},
     error::{Error, Kind},
@@ -31,7 +31,7 @@ const TRIES: u32 = 6;
 
 /// What a reading is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Purpose {
     /// The stream that goes on.
     Live,
     /// What is there, to its end.
@@ -66,7 +66,7 @@ pub(super) struct Follower<'a> {
     pub(super) on: Option<String>,
     restarts: u32,
     /// Whether its end has been said, and when it was.
-    ended: bool,
+    pub(super) ended: bool,
     ended_at: Option<Timestamp>,
     /// What was known before the stream of now began.
     before: Resume,
@@ -76,7 +76,7 @@ pub(super) struct Follower<'a> {
     /// Whether the stream before ended in order.
     clean: bool,
     /// Whether a search did not find the known line.
-    absent: bool,
+    pub(super) absent: bool,
     /// Whether the log that was asked for turned out to be another container's.
     overtaken: bool,
 }
@@ -148,7 +148,7 @@ impl<'a> Follower<'a> {
         let before = container.before.clone().filter(|_| container.waits_for().is_none());
         if let Some(before) = before.filter(|end| self.reaches(end.at)) {
             let request = Request { previous: true, since: self.query.since, tail: self.lines(), ..Request::default() };
-            if self.query.tail != Some(0) && self.whole(request, Way::RestBefore).await == Read::Stop {
+            if self.query.tail != Some(0) && self.whole(request, Purpose::RestBefore).await == Read::Stop {
                 return false;
             }
             self.overtaken = false;
@@ -156,9 +156,7 @@ impl<'a> Follower<'a> {
                 State::Running(started) => *started,
                 _ => None,
             };
-            if !self.over(Some(before)).await
-                || !self.mark(started, Happened::Restarted { restarts: container.restarts }).await
-            {
+            if !self.over(Some(before)).await || !self.mark(started, Happened::Restarted { restarts: container.restarts }).await {
                 return false;
             }
             self.resume = Resume::default();
@@ -168,7 +166,7 @@ impl<'a> Follower<'a> {
         self.silently = self.query.tail == Some(0);
         let request = Request { since: self.query.since, tail: self.lines(), ..Request::default() };
         // What is not whole by then comes with the stream that goes on.
-        let read = self.whole(request, Way::Rest).await;
+        let read = self.whole(request, Purpose::Rest).await;
         self.silently = false;
         read != Read::Stop
     }
@@ -183,7 +181,7 @@ impl<'a> Follower<'a> {
     }
 
     /// One log to its end, over as many streams as that takes.
-    async fn whole(&mut self, first: Request, way: Way) -> Read {
+    async fn whole(&mut self, first: Request, way: Purpose) -> Read {
         let mut pause = SOON;
         for _ in 0..TRIES {
             self.before = self.resume.clone();
@@ -193,14 +191,14 @@ impl<'a> Follower<'a> {
                 None => first,
             };
             let later = match self.pour(request, way).await {
-                Ended::Whole => return Read::Whole,
-                Ended::Unheard => return Read::Stop,
-                Ended::Broken(_) if self.overtaken => return Read::Partly,
-                Ended::Broken(how) => {
+                StreamEnd::Whole => return Read::Whole,
+                StreamEnd::Unheard => return Read::Stop,
+                StreamEnd::Broken(_) if self.overtaken => return Read::Partly,
+                StreamEnd::Broken(how) => {
                     self.troubled(safe!("{}; connecting again", how)).await;
                     None
                 }
-                Ended::Refused(later) if first.previous && no_such(&later.error) => {
+                StreamEnd::Refused(later) if first.previous && no_such(&later.error) => {
                     // There was none before after all; or the rest of it is gone.
                     let known = self.resume.since();
                     let why = "its log was removed before it was read to the end";
@@ -209,11 +207,11 @@ impl<'a> Follower<'a> {
                     }
                     return Read::Whole;
                 }
-                Ended::Refused(later) if no_such(&later.error) => match self.now().await {
+                StreamEnd::Refused(later) if no_such(&later.error) => match self.now().await {
                     Now::Gone | Now::Another(_) => return Read::Partly,
                     _ => later.after,
                 },
-                Ended::Refused(later) => match self.refused(later).await {
+                StreamEnd::Refused(later) => match self.refused(later).await {
                     Some(after) => after,
                     None => return Read::Stop,
                 },
@@ -231,17 +229,21 @@ impl<'a> Follower<'a> {
             self.resume.again();
             self.moved = false;
             let request = Request { follow: true, since: self.resume.since().or(self.from), ..Request::default() };
-            let ended = self.pour(request, Way::Live).await;
-            self.clean = matches!(ended, Ended::Whole);
+            let ended = self.pour(request, Purpose::Live).await;
+            // That there is no such log any more says nothing about how the last stream ended.
+            self.clean = match &ended {
+                StreamEnd::Refused(later) if no_such(&later.error) => self.clean,
+                ended => matches!(ended, StreamEnd::Whole),
+            };
             let after = match ended {
-                Ended::Unheard => return false,
-                Ended::Whole => None,
-                Ended::Broken(how) => {
+                StreamEnd::Unheard => return false,
+                StreamEnd::Whole => None,
+                StreamEnd::Broken(how) => {
                     self.troubled(safe!("{}; connecting again", how)).await;
                     None
                 }
-                Ended::Refused(later) if no_such(&later.error) => later.after,
-                Ended::Refused(later) => match self.refused(later).await {
+                StreamEnd::Refused(later) if no_such(&later.error) => later.after,
+                StreamEnd::Refused(later) => match self.refused(later).await {
                     Some(after) => after,
                     None => return false,
                 },
@@ -258,7 +260,7 @@ impl<'a> Follower<'a> {
                     return false;
                 }
                 Now::Over(end) => {
-                    match self.whole(Request::default(), Way::Rest).await {
+                    match self.whole(Request::default(), Purpose::Rest).await {
                         Read::Stop => return false,
                         Read::Whole if self.on == on => {}
                         _ => continue,
@@ -268,7 +270,7 @@ impl<'a> Follower<'a> {
                     return false;
                 }
                 Now::Between(end, _) => {
-                    match self.whole(Request::default(), Way::Rest).await {
+                    match self.whole(Request::default(), Purpose::Rest).await {
                         Read::Stop => return false,
                         Read::Whole if self.on == on => {}
                         _ => continue,
@@ -320,6 +322,14 @@ impl<'a> Follower<'a> {
     async fn another(&mut self, mut next: Container) -> bool {
         for _ in 0..TRIES {
             self.overtaken = false;
+            if self.belongs_to(&next).await {
+                // What was read is the log of this one already: the cluster said so later than the node.
+                let (known, why) = (self.resume.clone(), "the container before ended while the reading began: --previous shows its log");
+                self.gap(None, known.first().map(|first| first.0), why.into()).await;
+                self.begin(next.id.clone(), next.restarts);
+                (self.resume, self.untold) = (known, false);
+                return !self.out.is_closed();
+            }
             let mine = next.before.as_ref().is_some_and(|end| end.id.is_some() && end.id == self.on);
             let ended_at = next.before.as_ref().and_then(|end| end.started);
             if !mine && !self.ended {
@@ -332,7 +342,7 @@ impl<'a> Follower<'a> {
                 self.begin(next.before.as_ref().and_then(|end| end.id.clone()), next.restarts.saturating_sub(1));
             }
             if next.before.is_some() && !self.ended {
-                match self.whole(Request { previous: true, ..Request::default() }, Way::RestBefore).await {
+                match self.whole(Request { previous: true, ..Request::default() }, Purpose::RestBefore).await {
                     Read::Whole => {}
                     Read::Stop => return false,
                     Read::Partly => {
@@ -385,19 +395,19 @@ impl<'a> Follower<'a> {
     }
 
     /// The known line did not come again: another container writes by now, or the log was rotated.
-    pub(super) fn lost(&mut self, lost: Lost, way: Way) -> BoxFuture<'_, Then> {
+    pub(super) fn lost(&mut self, lost: Lost, way: Purpose) -> BoxFuture<'_, Then> {
         async move {
             let why = "the log was rotated while it was not read";
             match way {
-                Way::Search => {
+                Purpose::Search => {
                     self.absent = true;
                     return Then::GoOn;
                 }
-                Way::Live | Way::Rest if self.taken_over().await => return Then::GoOn,
+                Purpose::Live | Purpose::Rest if self.taken_over().await => return Then::GoOn,
                 // The stream ended in order, and nothing newer is there: only the rotation came in between.
-                Way::Rest if self.clean && lost.before.is_none() => return Then::GoOn,
-                Way::Live | Way::Rest => {}
-                Way::RestBefore => {
+                Purpose::Rest if self.clean && lost.before.is_none() => return Then::GoOn,
+                Purpose::Live | Purpose::Rest => {}
+                Purpose::RestBefore => {
                     if let Now::Another(next) = self.now().await
                         && next.before.as_ref().is_some_and(|end| end.id != self.on)
                     {
@@ -433,20 +443,13 @@ impl<'a> Follower<'a> {
 
     /// Whether what is known stands in the log of the container before: then its rest comes first, and what is read now is the next one's.
     async fn taken_over(&mut self) -> bool {
-        let known = self.before.clone();
-        let newer = std::mem::replace(&mut self.resume, known.clone());
-        self.resume.again();
-        let request = Request { previous: true, since: self.resume.since(), ..Request::default() };
-        (self.silently, self.absent, self.nested) = (true, false, true);
-        let ended = self.pour(request, Way::Search).await;
-        self.silently = false;
-        if !matches!(ended, Ended::Whole) || self.absent {
+        let newer = std::mem::replace(&mut self.resume, self.before.clone());
+        if !self.stands_in(true).await {
             self.resume = newer;
-            self.nested = false;
             return false;
         }
-        self.resume = known;
-        if self.whole(Request { previous: true, ..Request::default() }, Way::RestBefore).await != Read::Whole {
+        self.nested = true;
+        if self.whole(Request { previous: true, ..Request::default() }, Purpose::RestBefore).await != Read::Whole {
             self.gap(self.resume.since(), None, "the rest of its log could not be read".into()).await;
         }
         self.nested = false;

@@ -1,10 +1,14 @@
-//! What became of a container whose stream ended.
+//! What became of a container whose stream ended, and whose log it was that was read.
 
-use super::follow::Follower;
+use super::{
+    Request,
+    follow::{Follower, Purpose},
+    stream::StreamEnd,
+};
 use crate::{
     kubernetes::{
         model::{Container, End, Role, State},
-        standing::{self, Standing},
+        standing::{self, PodNow},
     },
     text::Safe,
 };
@@ -29,7 +33,7 @@ impl Follower<'_> {
     /// What became of the container that is read.
     pub(super) async fn now(&self) -> Now {
         let pod = &self.known.chosen.pod;
-        let Standing { pod: now, waiting } = match standing::of(&self.pods.cluster, pod).await {
+        let PodNow { pod: now, waiting } = match standing::of(&self.pods.cluster, pod).await {
             Ok(Some(standing)) if standing.pod.uid == pod.uid => standing,
             Ok(_) => return Now::Gone,
             Err(_) => return Now::Unknown,
@@ -49,5 +53,31 @@ impl Follower<'_> {
             State::Waiting(_) if self.on.is_some() => Now::Between(container.before.clone(), says),
             State::Waiting(_) | State::Running(_) => Now::Running,
         }
+    }
+
+    /// Whether the lines that are known stand in the log of the container that runs now. The IDs alone do not tell: the node restarts a
+    /// container before the cluster says so. Where they stand in the log before, that is the container that was read.
+    pub(super) async fn belongs_to(&mut self, next: &Container) -> bool {
+        if self.ended || self.resume.since().is_none() {
+            return false;
+        }
+        if self.stands_in(true).await {
+            self.on = next.before.as_ref().and_then(|end| end.id.clone()).or(self.on.take());
+            return false;
+        }
+        self.stands_in(false).await
+    }
+
+    /// Whether the known line stands in the log before, or in that of now.
+    pub(super) async fn stands_in(&mut self, previous: bool) -> bool {
+        let known = self.resume.clone();
+        self.resume.again();
+        let request = Request { previous, since: self.resume.since(), ..Request::default() };
+        let nested = std::mem::replace(&mut self.nested, true);
+        (self.silently, self.absent) = (true, false);
+        let ended = self.pour(request, Purpose::Search).await;
+        (self.silently, self.nested) = (false, nested);
+        self.resume = known;
+        matches!(ended, StreamEnd::Whole) && !self.absent
     }
 }

@@ -17,7 +17,7 @@ use crate::{
             resume::{Lost, Resume, StampedLine},
             split::Splitter,
         },
-        mark::{Happened, Mark},
+        mark::{Happened, StreamMark},
         query::Query,
         source::{Budget, Lane, LogLine, Piece},
     },
@@ -337,7 +337,7 @@ impl<'a> Reader<'a> {
     }
 
     async fn mark(&self, at: Option<Timestamp>, what: Happened) {
-        let _ = self.out.send(Piece::Mark(Mark { at, origin: self.lane.origin.clone(), what })).await;
+        let _ = self.out.send(Piece::Mark(StreamMark { at, origin: self.lane.origin.clone(), what })).await;
     }
 
     fn refused(&mut self, error: &Error, part: &Part) {

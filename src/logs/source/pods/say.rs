@@ -6,7 +6,7 @@ use crate::{
     connect::kube::Later,
     error::{Error, Kind},
     logs::{
-        mark::{Happened, Mark},
+        mark::{Happened, StreamMark},
         source::Piece,
     },
     safe,
@@ -21,7 +21,7 @@ impl Follower<'_> {
     }
 
     pub(super) async fn mark(&self, at: Option<Timestamp>, what: Happened) -> bool {
-        self.out.send(Piece::Mark(Mark { at, origin: self.lane.origin.clone(), what })).await.is_ok()
+        self.out.send(Piece::Mark(StreamMark { at, origin: self.lane.origin.clone(), what })).await.is_ok()
     }
 
     pub(super) async fn note(&self, text: Safe) {

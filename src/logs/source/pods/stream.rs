@@ -3,7 +3,7 @@
 
 use super::{
     Request,
-    follow::{Follower, Then, Way},
+    follow::{Follower, Purpose, Then},
 };
 use crate::{
     connect::kube::Later,
@@ -32,11 +32,14 @@ const SETTLED: Duration = Duration::from_secs(3);
 const STUCK: Duration = Duration::from_secs(10);
 /// A reading that was so far behind when the log jumped may have missed a whole file.
 const BEHIND: i128 = 3_000_000_000;
+/// Lines that come so close together are handed on together, up to so many.
+const TOGETHER: Duration = Duration::from_millis(20);
+const MANY: usize = 512;
 /// What counts as a jump.
 const JUMP: i128 = 1_000_000_000;
 
 /// How a stream ended.
-pub(super) enum Ended {
+pub(super) enum StreamEnd {
     /// At its end, as far as its sender says.
     Whole,
     /// Nobody listens any more.
@@ -71,44 +74,44 @@ impl Lag {
 
 impl Follower<'_> {
     /// Asks for a log and hands on what is new in it, until it ends.
-    pub(super) async fn pour(&mut self, request: Request, way: Way) -> Ended {
+    pub(super) async fn pour(&mut self, request: Request, way: Purpose) -> StreamEnd {
         let _turn = if request.follow || self.nested { None } else { self.pods.cluster.turn().await };
         let ask = self.pods.ask(self.known, &request);
         let body = tokio::select! {
             opened = self.pods.cluster.open_or_later(&ask) => match opened {
                 Ok(body) => body,
-                Err(later) => return Ended::Refused(later),
+                Err(later) => return StreamEnd::Refused(later),
             },
-            () = self.out.closed() => return Ended::Unheard,
+            () = self.out.closed() => return StreamEnd::Unheard,
         };
         self.connected().await;
         let ended = if request.follow { self.live(body).await } else { self.once(body, way).await };
-        if matches!(ended, Ended::Whole) && !request.follow {
+        if matches!(ended, StreamEnd::Whole) && !request.follow {
             let mut lines = Vec::new();
             let lost = self.resume.finish(&mut lines);
             if let Some(lost) = lost {
                 match self.lost(lost, way).await {
                     Then::GoOn => {}
-                    Then::Stop => return Ended::Unheard,
-                    Then::Drop => return Ended::Broken(Safe::EMPTY),
+                    Then::Stop => return StreamEnd::Unheard,
+                    Then::Drop => return StreamEnd::Broken(Safe::EMPTY),
                 }
             }
             if !self.send(lines).await {
-                return Ended::Unheard;
+                return StreamEnd::Unheard;
             }
         }
         ended
     }
 
     /// A log that ends by itself.
-    async fn once(&mut self, mut body: Body, way: Way) -> Ended {
+    async fn once(&mut self, mut body: Body, way: Purpose) -> StreamEnd {
         let mut lines = Lines::default();
         loop {
             let frame = tokio::select! {
                 frame = tokio::time::timeout(STALLED, body.frame()) => frame,
-                () = self.out.closed() => return Ended::Unheard,
+                () = self.out.closed() => return StreamEnd::Unheard,
             };
-            let Ok(frame) = frame else { return Ended::Broken(safe!("the stream stalled for {} s", STALLED.as_secs())) };
+            let Ok(frame) = frame else { return StreamEnd::Broken(safe!("the stream stalled for {} s", STALLED.as_secs())) };
             match frame {
                 None => break,
                 Some(Ok(frame)) => {
@@ -130,91 +133,109 @@ impl Follower<'_> {
         self.said(&lines)
     }
 
-    /// A log that goes on.
-    async fn live(&mut self, mut body: Body) -> Ended {
+    /// A log that goes on. The node sends each line as it comes; what comes within a moment is handed on together.
+    async fn live(&mut self, mut body: Body) -> StreamEnd {
         let begun = Instant::now();
         let mut heard = begun;
         let mut lines = Lines::default();
         let mut lag = Lag::default();
         let mut settled = false;
         let wake = tokio::time::sleep_until(begun + SETTLED);
-        tokio::pin!(wake);
-        loop {
-            let frame = tokio::select! {
+        let flush = tokio::time::sleep_until(begun);
+        tokio::pin!(wake, flush);
+        let ended = loop {
+            let waiting = !lines.whole.is_empty();
+            tokio::select! {
                 biased;
-                frame = body.frame() => frame,
-                () = self.out.closed() => return Ended::Unheard,
-                () = &mut wake => {
-                    if !settled {
-                        // Whoever writes all the time is asked again when there is a pause.
-                        match heard.elapsed() > Duration::from_secs(1) {
-                            true if self.in_an_old_file().await => {
-                                return Ended::Broken("the node reads on in a file that was rotated away".into());
-                            }
-                            true => settled = true,
-                            false => {}
+                () = &mut flush, if waiting => {}
+                frame = body.frame() => {
+                    match frame {
+                        // A line without its end may be half a line: it comes again, whole.
+                        None => break self.said(&lines),
+                        Some(Err(e)) => break self.broke(&e),
+                        Some(Ok(frame)) => {
+                            let Ok(data) = frame.into_data() else { continue };
+                            self.coverage.bytes += data.len() as u64;
+                            lines.push(&data);
                         }
                     }
-                    if self.resume.holds() && heard.elapsed() >= STUCK {
-                        return Ended::Broken(safe!("the stream stands still for {} s", STUCK.as_secs()));
+                    if !waiting {
+                        heard = Instant::now();
+                        flush.as_mut().reset(heard + TOGETHER);
+                    }
+                    if lines.whole.len() < MANY {
+                        continue;
+                    }
+                }
+                () = self.out.closed() => return StreamEnd::Unheard,
+                () = &mut wake => {
+                    if let Some(ended) = self.believe(heard, &mut settled).await {
+                        break ended;
                     }
                     if heard.elapsed() >= SILENT {
-                        if self.newer_exists().await {
-                            return Ended::Broken(safe!("the stream is silent for {} s though newer lines exist", SILENT.as_secs()));
-                        }
                         heard = Instant::now();
                     }
                     let next = if settled && !self.resume.holds() { heard + SILENT } else { Instant::now() + SETTLED };
                     wake.as_mut().reset(next);
                     continue;
                 }
-            };
-            heard = Instant::now();
-            match frame {
-                None => break,
-                Some(Ok(frame)) => {
-                    let Ok(data) = frame.into_data() else { continue };
-                    self.coverage.bytes += data.len() as u64;
-                    lines.push(&data);
-                }
-                Some(Err(e)) => return self.broke(&e),
             }
-            let arrived = i128::try_from((heard - begun).as_nanos()).unwrap_or(0);
-            if let Err(ended) = self.take(&mut lines, Way::Live, Some((&mut lag, arrived))).await {
+            if let Err(ended) = self.take(&mut lines, Purpose::Live, Some((&mut lag, since(begun, heard)))).await {
                 return ended;
             }
+        };
+        match self.take(&mut lines, Purpose::Live, Some((&mut lag, since(begun, heard)))).await {
+            Ok(()) => ended,
+            Err(ended) => ended,
         }
-        // A line without its end may be half a line: it comes again, whole.
-        self.said(&lines)
     }
 
-    fn broke(&self, error: &kube::Error) -> Ended {
+    /// Whether a silence is one of the container: else how the stream has ended.
+    async fn believe(&mut self, heard: Instant, settled: &mut bool) -> Option<StreamEnd> {
+        let silence = heard.elapsed();
+        // Whoever writes all the time is asked again when there is a pause.
+        if !*settled && silence > Duration::from_secs(1) {
+            if self.in_an_old_file().await {
+                return Some(StreamEnd::Broken("the node reads on in a file that was rotated away".into()));
+            }
+            *settled = true;
+        }
+        if self.resume.holds() && silence >= STUCK {
+            return Some(StreamEnd::Broken(safe!("the stream stands still for {} s", STUCK.as_secs())));
+        }
+        if silence >= SILENT && self.newer_exists().await {
+            return Some(StreamEnd::Broken(safe!("the stream is silent for {} s though newer lines exist", SILENT.as_secs())));
+        }
+        None
+    }
+
+    fn broke(&self, error: &kube::Error) -> StreamEnd {
         let cause = crate::connect::kube::cause(error);
         // What TLS says of it is written for programmers.
         let how = match cause.contains("close_notify") {
             true => "the connection was cut".into(),
             false => self.pods.cluster.redactor().safe(cause.as_bytes()).clipped(120),
         };
-        Ended::Broken(safe!("the stream broke off: {}", how))
+        StreamEnd::Broken(safe!("the stream broke off: {}", how))
     }
 
     /// Under HTTP 200 an error arrives as a last line without a time stamp.
-    fn said(&self, lines: &Lines) -> Ended {
+    fn said(&self, lines: &Lines) -> StreamEnd {
         match &lines.suspect {
-            Some(text) => Ended::Broken(safe!("the node said: {}", self.pods.cluster.redactor().safe(text).clipped(160))),
-            None => Ended::Whole,
+            Some(text) => StreamEnd::Broken(safe!("the node said: {}", self.pods.cluster.redactor().safe(text).clipped(160))),
+            None => StreamEnd::Whole,
         }
     }
 
     /// Hands on what is new.
-    async fn take(&mut self, lines: &mut Lines, way: Way, mut lag: Option<(&mut Lag, i128)>) -> Result<(), Ended> {
+    async fn take(&mut self, lines: &mut Lines, way: Purpose, mut lag: Option<(&mut Lag, i128)>) -> Result<(), StreamEnd> {
         let mut new = Vec::with_capacity(lines.whole.len());
         for (at, text) in lines.whole.drain(..) {
             let first = self.untold && self.resume.since().is_none();
-            if first && way == Way::Live {
+            if first && way == Purpose::Live {
                 self.untold = false;
                 if !self.first_line().await {
-                    return Err(Ended::Unheard);
+                    return Err(StreamEnd::Unheard);
                 }
             }
             if let Some((lag, arrived)) = &mut lag
@@ -224,19 +245,19 @@ impl Follower<'_> {
             {
                 let ahead = std::mem::take(&mut new);
                 if !self.send(ahead).await || !self.jumped(was, at).await {
-                    return Err(Ended::Unheard);
+                    return Err(StreamEnd::Unheard);
                 }
             }
             if let Some(lost) = self.resume.line(at, text, &mut new) {
                 let held = std::mem::take(&mut new);
                 match self.lost(lost, way).await {
                     Then::GoOn => new = held,
-                    Then::Stop => return Err(Ended::Unheard),
-                    Then::Drop => return Err(Ended::Broken(Safe::EMPTY)),
+                    Then::Stop => return Err(StreamEnd::Unheard),
+                    Then::Drop => return Err(StreamEnd::Broken(Safe::EMPTY)),
                 }
             }
         }
-        if self.send(new).await { Ok(()) } else { Err(Ended::Unheard) }
+        if self.send(new).await { Ok(()) } else { Err(StreamEnd::Unheard) }
     }
 
     async fn send(&mut self, lines: Vec<StampedLine>) -> bool {
@@ -278,6 +299,10 @@ impl Follower<'_> {
         let all = http_body_util::Limited::new(body, 8 << 20).collect();
         Some(tokio::time::timeout(STALLED, all).await.ok()?.ok()?.to_bytes())
     }
+}
+
+fn since(begun: Instant, now: Instant) -> i128 {
+    i128::try_from((now - begun).as_nanos()).unwrap_or(0)
 }
 
 /// Chunks to lines with their time stamps.

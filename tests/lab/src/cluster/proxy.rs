@@ -33,7 +33,7 @@ pub enum ApiFault {
     Stall(usize, Duration),
     /// So many bytes at a time, so far apart.
     Trickle(usize, Duration),
-    /// After so many bytes this line comes, and the end in order: how a node's errors arrive.
+    /// After the line in which so many bytes are reached this one comes, and the end in order: how a node's errors arrive.
     Text(usize, &'static str),
     /// The server is not asked: this status, and after how many seconds it may be asked again.
     Status(u16, Option<u64>),
@@ -219,29 +219,29 @@ impl Shared {
     /// The body, chunk by chunk, with its fault.
     fn relay(&self, server: &mut Server, mut body: Body, client: &mut Client, fault: Option<ApiFault>) -> std::io::Result<()> {
         let mut buffer = vec![0; 64 << 10];
-        let mut passed = 0;
+        let (mut passed, mut last) = (0, b'\n');
         let mut stalled = false;
         loop {
-            let most = match fault {
-                Some(ApiFault::Trickle(bytes, pause)) => {
-                    thread::sleep(pause);
-                    bytes
-                }
-                Some(ApiFault::Cut(at) | ApiFault::End(at) | ApiFault::HalfOpen(at) | ApiFault::Text(at, _)) if passed >= at => {
-                    return self.ends(client, fault);
-                }
-                Some(ApiFault::Stall(at, pause)) if passed >= at && !stalled => {
-                    stalled = true;
-                    thread::sleep(pause);
-                    buffer.len()
-                }
-                Some(ApiFault::Cut(at) | ApiFault::End(at) | ApiFault::HalfOpen(at) | ApiFault::Text(at, _) | ApiFault::Stall(at, _))
-                    if passed < at =>
-                {
-                    at - passed
-                }
-                _ => buffer.len(),
-            };
+            let most =
+                match fault {
+                    Some(ApiFault::Trickle(bytes, pause)) => {
+                        thread::sleep(pause);
+                        bytes
+                    }
+                    Some(ApiFault::Text(at, _)) if passed >= at && last != b'\n' => 1,
+                    Some(ApiFault::Cut(at) | ApiFault::End(at) | ApiFault::HalfOpen(at) | ApiFault::Text(at, _)) if passed >= at => {
+                        return self.ends(client, fault);
+                    }
+                    Some(ApiFault::Stall(at, pause)) if passed >= at && !stalled => {
+                        stalled = true;
+                        thread::sleep(pause);
+                        buffer.len()
+                    }
+                    Some(
+                        ApiFault::Cut(at) | ApiFault::End(at) | ApiFault::HalfOpen(at) | ApiFault::Text(at, _) | ApiFault::Stall(at, _),
+                    ) if passed < at => at - passed,
+                    _ => buffer.len(),
+                };
             let most = most.min(buffer.len());
             let read = body.read(server, &mut buffer[..most])?;
             if read == 0 {
@@ -249,6 +249,7 @@ impl Shared {
                 return client.flush();
             }
             passed += read;
+            last = buffer[read - 1];
             client.write_all(format!("{read:x}\r\n").as_bytes())?;
             client.write_all(&buffer[..read])?;
             client.write_all(b"\r\n")?;
@@ -356,4 +357,3 @@ fn refuse(client: &mut Client, status: u16, after: Option<u64>) -> std::io::Resu
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
