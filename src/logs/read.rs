@@ -9,9 +9,9 @@ use super::{
         merge::Merge,
         spool::Spool,
     },
-    model::Record,
+    model::{LogOrigin, Record},
     query::Query,
-    source::{Budget, Lane, LogSource, Piece},
+    source::{Budget, Lane, LogLine, LogSource, Piece},
 };
 use crate::{
     answer::{Coverage, Missing, Part, Why},
@@ -22,12 +22,16 @@ use futures_util::{
     future::join_all,
     stream::{BoxStream, StreamExt},
 };
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How much of the kept records stays in memory, all lanes together.
-const MEMORY: usize = 48 << 20;
+const MEMORY: usize = 16 << 20;
 /// How long a followed line is held so that others of the same moment can arrive; counted from its arrival, never by a clock elsewhere.
 const HOLD: Duration = Duration::from_millis(300);
 /// How long an open record waits for its traceback while following.
@@ -77,7 +81,7 @@ pub trait Sink {
 
 /// What a lane's task sends.
 enum Sent {
-    Kept(Record),
+    Kept(Vec<Record>),
     Note(Safe),
 }
 
@@ -109,98 +113,171 @@ fn interrupted(mut outcome: ReadOutcome) -> ReadOutcome {
     outcome
 }
 
+/// The writers of one lane: mostly one; several where the lane's input names them.
+struct Writers {
+    query: Arc<Query>,
+    id_fields: Arc<[String]>,
+    all: Vec<(Arc<LogOrigin>, Grouper, Keeper)>,
+    /// The places of those beside the first, by the address of their origin, which is kept.
+    known: HashMap<usize, usize>,
+}
+
+impl Writers {
+    fn new(own: Arc<LogOrigin>, query: Arc<Query>, id_fields: Arc<[String]>) -> Self {
+        let mut writers = Self { query, id_fields, all: Vec::new(), known: HashMap::new() };
+        writers.add(own);
+        writers
+    }
+
+    fn add(&mut self, origin: Arc<LogOrigin>) -> usize {
+        let keeper = Keeper::new(self.query.clone(), self.id_fields.clone());
+        self.all.push((origin.clone(), Grouper::new(origin), keeper));
+        self.all.len() - 1
+    }
+
+    fn lines(&mut self, of: Option<Arc<LogOrigin>>, lines: Vec<LogLine>, kept: &mut Vec<Record>) {
+        let at = match of {
+            None => 0,
+            Some(origin) => match self.known.get(&(Arc::as_ptr(&origin) as usize)) {
+                Some(at) => *at,
+                None => {
+                    let address = Arc::as_ptr(&origin) as usize;
+                    let at = self.add(origin);
+                    self.known.insert(address, at);
+                    at
+                }
+            },
+        };
+        let Some((_, grouper, keeper)) = self.all.get_mut(at) else { return };
+        for line in lines {
+            if let Some(record) = grouper.push(line.at, line.text) {
+                keeper.push(record, &mut |r| kept.push(r));
+            }
+        }
+    }
+
+    fn skipped(&mut self, lines: u64) {
+        self.all.iter_mut().take(1).for_each(|(_, _, keeper)| keeper.skipped(lines));
+    }
+
+    fn pending(&self) -> bool {
+        self.all.iter().any(|(_, grouper, _)| grouper.pending())
+    }
+
+    /// Nothing followed in time: the open records are whole.
+    fn close(&mut self, kept: &mut Vec<Record>) {
+        for (_, grouper, keeper) in &mut self.all {
+            if let Some(record) = grouper.finish() {
+                keeper.push(record, &mut |r| kept.push(r));
+            }
+        }
+    }
+
+    fn finish(&mut self, kept: &mut Vec<Record>) {
+        self.close(kept);
+        self.all.iter_mut().for_each(|(_, _, keeper)| keeper.finish(&mut |r| kept.push(r)));
+    }
+
+    fn seen(&self) -> Seen {
+        let mut seen = Seen::default();
+        for (origin, _, keeper) in &self.all {
+            seen.join(keeper.seen(origin.app.clone().unwrap_or_else(|| origin.name.clone())));
+        }
+        seen
+    }
+}
+
+/// Where a lane's task sends to, with its number on everything.
+#[derive(Clone)]
+struct Outlet {
+    number: usize,
+    to: mpsc::Sender<(usize, Sent)>,
+}
+
+impl Outlet {
+    /// False when nobody listens any more.
+    async fn send(&self, sent: Sent) -> bool {
+        self.to.send((self.number, sent)).await.is_ok()
+    }
+
+    async fn hand_on(&self, kept: &mut Vec<Record>) -> bool {
+        kept.is_empty() || self.send(Sent::Kept(std::mem::take(kept))).await
+    }
+}
+
 /// One lane through its grouping and filter; what is kept goes into the channel.
-async fn lane_task(
-    source: Arc<dyn LogSource>,
-    lane: Lane,
-    reading: Reading,
-    budget: Arc<Budget>,
-    out: mpsc::Sender<Sent>,
-) -> (Coverage, Seen) {
+async fn lane_task(source: Arc<dyn LogSource>, lane: Lane, reading: Reading, budget: Arc<Budget>, out: Outlet) -> (Coverage, Seen) {
     let mut query = Query::clone(&reading.query);
     if let Some(zone) = &lane.zone {
         query.zone = Some(zone.clone());
     }
     let query = Arc::new(query);
-    let app = lane.origin.app.clone().unwrap_or_else(|| lane.origin.name.clone());
-    let mut grouper = Grouper::new(lane.origin.clone());
-    let mut keeper = Keeper::new(query.clone(), reading.id_fields.clone());
+    let mut writers = Writers::new(lane.origin.clone(), query.clone(), reading.id_fields.clone());
     let (send, pieces) = mpsc::channel::<Piece>(8);
     let reads = source.read(lane, query, budget, send);
-    let filter = filter(pieces, &mut grouper, &mut keeper, &out, reading.query.follow);
+    let filter = filter(pieces, &mut writers, &out, reading.query.follow);
     let (coverage, ()) = futures_util::future::join(reads, filter).await;
-    (coverage, keeper.seen(app))
+    (coverage, writers.seen())
 }
 
 /// Pieces to kept records. Takes the receiver: dropping it is what ends the source's reading when nobody listens any more.
-async fn filter(mut pieces: mpsc::Receiver<Piece>, grouper: &mut Grouper, keeper: &mut Keeper, out: &mpsc::Sender<Sent>, follow: bool) {
+async fn filter(mut pieces: mpsc::Receiver<Piece>, writers: &mut Writers, out: &Outlet, follow: bool) {
     let mut kept = Vec::new();
     loop {
-        let piece = if follow && grouper.pending() {
-            // Nothing followed in time: the open record is whole.
+        let piece = if follow && writers.pending() {
             tokio::time::timeout(OPEN, pieces.recv()).await.map_err(|_| ())
         } else {
             Ok(pieces.recv().await)
         };
         match piece {
-            Err(()) => {
-                if let Some(record) = grouper.finish() {
-                    keeper.push(record, &mut |r| kept.push(r));
-                }
-            }
+            Err(()) => writers.close(&mut kept),
             Ok(None) => break,
             Ok(Some(Piece::Note(text))) => {
-                if out.send(Sent::Note(text)).await.is_err() {
+                if !out.send(Sent::Note(text)).await {
                     return;
                 }
             }
-            Ok(Some(Piece::Lines(lines))) => {
-                for line in lines {
-                    if let Some(record) = grouper.push(line.at, line.text) {
-                        keeper.push(record, &mut |r| kept.push(r));
-                    }
-                }
-            }
+            Ok(Some(Piece::Lines(lines))) => writers.lines(None, lines, &mut kept),
+            Ok(Some(Piece::Of(origin, lines))) => writers.lines(Some(origin), lines, &mut kept),
+            Ok(Some(Piece::Skipped(lines))) => writers.skipped(lines),
         }
-        if !hand_on(&mut kept, out).await {
+        if !out.hand_on(&mut kept).await {
             return;
         }
     }
-    if let Some(record) = grouper.finish() {
-        keeper.push(record, &mut |r| kept.push(r));
-    }
-    keeper.finish(&mut |r| kept.push(r));
-    hand_on(&mut kept, out).await;
+    writers.finish(&mut kept);
+    out.hand_on(&mut kept).await;
 }
 
-/// A lane's task with its number on everything that it sends.
-async fn numbered(
-    number: usize,
-    source: Arc<dyn LogSource>,
-    lane: Lane,
-    reading: Reading,
-    budget: Arc<Budget>,
-    send: mpsc::Sender<(usize, Sent)>,
-) -> (Coverage, Seen) {
-    let (out, mut of_lane) = mpsc::channel(64);
-    let forward = async move {
-        while let Some(one) = of_lane.recv().await {
-            if send.send((number, one)).await.is_err() {
-                return;
+/// Records until their turn comes, those of each writer by themselves.
+struct Spools {
+    all: Vec<Spool>,
+    /// By the lane and the address of the origin.
+    known: HashMap<(usize, usize), (usize, Arc<LogOrigin>)>,
+    room: usize,
+}
+
+impl Spools {
+    fn push(&mut self, lane: usize, record: Record) -> Result<()> {
+        let key = (lane, Arc::as_ptr(&record.origin) as usize);
+        let at = match self.known.get(&key) {
+            Some((at, _)) => *at,
+            None => {
+                self.all.push(Spool::new(record.origin.clone()));
+                self.known.insert(key, (self.all.len() - 1, record.origin.clone()));
+                self.all.len() - 1
             }
-        }
-    };
-    let (result, ()) = futures_util::future::join(lane_task(source, lane, reading, budget, out), forward).await;
-    result
-}
-
-async fn hand_on(kept: &mut Vec<Record>, out: &mpsc::Sender<Sent>) -> bool {
-    for record in kept.drain(..) {
-        if out.send(Sent::Kept(record)).await.is_err() {
-            return false;
-        }
+        };
+        self.all.get_mut(at).map_or(Ok(()), |spool| spool.push(record, &mut self.room)).map_err(spool_error)
     }
-    true
+
+    /// The first of a spool, into the merge.
+    fn pull(&mut self, at: usize, merge: &mut Merge) -> Result<()> {
+        if let Some(record) = self.all.get_mut(at).map(Spool::pop).transpose().map_err(spool_error)?.flatten() {
+            merge.push(at, record);
+        }
+        Ok(())
+    }
 }
 
 /// Every lane to its end, then all in order of time.
@@ -211,15 +288,16 @@ async fn backfill(
     mut outcome: ReadOutcome,
 ) -> Result<ReadOutcome> {
     let budget = Arc::new(Budget::new(reading.max_bytes));
-    let room = MEMORY / lanes.len().max(1);
+    // With one lane there is nothing to wait for: its records are shown as they come.
+    let only = if let [(_, lane)] = lanes.as_slice() { Some(lane.origin.clone()) } else { None };
     let mut tasks = JoinSet::new();
-    let (send, mut sent) = mpsc::channel::<(usize, Sent)>(256);
-    let mut spools = Vec::with_capacity(lanes.len());
-    for (i, (source, lane)) in lanes.into_iter().enumerate() {
-        spools.push(Spool::new(lane.origin.clone(), room));
-        tasks.spawn(numbered(i, source, lane, reading.clone(), budget.clone(), send.clone()));
+    let (send, mut sent) = mpsc::channel::<(usize, Sent)>(8);
+    for (number, (source, lane)) in lanes.into_iter().enumerate() {
+        let out = Outlet { number, to: send.clone() };
+        tasks.spawn(lane_task(source, lane, reading.clone(), budget.clone(), out));
     }
     drop(send);
+    let mut spools = Spools { all: Vec::new(), known: HashMap::new(), room: MEMORY };
     let mut stopped = false;
     loop {
         tokio::select! {
@@ -231,9 +309,19 @@ async fn backfill(
             one = sent.recv() => match one {
                 None => break,
                 Some((_, Sent::Note(text))) => sink.note(text),
-                Some((lane, Sent::Kept(record))) => {
-                    sink.early(&record);
-                    spools[lane].push(record).map_err(spool_error)?;
+                Some((lane, Sent::Kept(records))) => {
+                    for record in records {
+                        sink.early(&record);
+                        if only.as_ref().is_some_and(|own| Arc::ptr_eq(own, &record.origin)) {
+                            outcome.records += u64::from(!record.nearby);
+                            sink.record(record)?;
+                        } else {
+                            spools.push(lane, record)?;
+                        }
+                    }
+                    if only.is_some() && sent.is_empty() {
+                        sink.idle()?;
+                    }
                 }
             },
         }
@@ -247,19 +335,15 @@ async fn backfill(
         outcome = interrupted(outcome);
     }
     let mut merge = Merge::default();
-    for (lane, spool) in spools.iter_mut().enumerate() {
-        if let Some(record) = spool.pop().map_err(spool_error)? {
-            merge.push(lane, record);
-        }
+    for at in 0..spools.all.len() {
+        spools.pull(at, &mut merge)?;
     }
-    while let Some(lane) = merge.next_lane() {
+    while let Some(at) = merge.next_lane() {
         if let Some(record) = merge.pop() {
             outcome.records += u64::from(!record.nearby);
             sink.record(record)?;
         }
-        if let Some(record) = spools[lane].pop().map_err(spool_error)? {
-            merge.push(lane, record);
-        }
+        spools.pull(at, &mut merge)?;
     }
     sink.idle()?;
     Ok(outcome)
@@ -310,7 +394,8 @@ async fn follow(
     let mut start = |source: Arc<dyn LogSource>, lane: Lane, tasks: &mut JoinSet<(Coverage, Seen)>| {
         let system = if lane.origin.namespace.is_some() { "kubernetes" } else { "file" };
         parts.push(Part { system, name: lane.origin.tag() });
-        tasks.spawn(numbered(count, source, lane, reading.clone(), budget.clone(), send.clone()));
+        let out = Outlet { number: count, to: send.clone() };
+        tasks.spawn(lane_task(source, lane, reading.clone(), budget.clone(), out));
         count += 1;
     };
     for (source, lane) in lanes {
@@ -345,9 +430,11 @@ async fn follow(
             }
             one = sent.recv() => match one {
                 Some((_, Sent::Note(text))) => sink.note(text),
-                Some((lane, Sent::Kept(record))) => {
-                    merge.push(lane, record);
-                    arrivals.push_back(Instant::now());
+                Some((lane, Sent::Kept(records))) => {
+                    for record in records {
+                        merge.push(lane, record);
+                        arrivals.push_back(Instant::now());
+                    }
                 }
                 None => break,
             },

@@ -2,8 +2,9 @@
 
 use crate::logs::{
     decode,
+    flow::needle::Needles,
     model::{Entry, Level, Record, Shape},
-    query::{Needles, Query},
+    query::Query,
 };
 use crate::text::Safe;
 use aho_corasick::AhoCorasick;
@@ -20,6 +21,8 @@ pub struct Seen(BTreeMap<Safe, SeenApp>);
 #[derive(Clone, Debug, Default)]
 struct SeenApp {
     records: u64,
+    /// Lines that were searched and never made to records.
+    skipped: u64,
     /// Whether any record carries one of the ID fields.
     names_ids: bool,
     /// Whether any record tells of a request that was served.
@@ -33,14 +36,19 @@ impl Seen {
         for (app, seen) in other.0 {
             let known = self.0.entry(app).or_default();
             known.records += seen.records;
+            known.skipped += seen.skipped;
             known.names_ids |= seen.names_ids;
             known.serves |= seen.serves;
             known.mildest = [known.mildest, seen.mildest].into_iter().flatten().min();
         }
     }
-    /// Records in all.
+    /// Records in all; a line that was searched and never made to a record counts as one.
     pub fn records(&self) -> u64 {
-        self.0.values().map(|s| s.records).sum()
+        self.0.values().map(|s| s.records + s.skipped).sum()
+    }
+    /// Whether some lines were only searched: then what was counted are lines.
+    pub fn skipped(&self) -> bool {
+        self.0.values().any(|s| s.skipped > 0)
     }
     /// Whether any record carries one of the ID fields.
     pub fn names_ids(&self) -> bool {
@@ -109,6 +117,11 @@ impl Keeper {
             }
             self.before.push_back(record);
         }
+    }
+
+    /// Lines that were searched and hold no hit.
+    pub fn skipped(&mut self, lines: u64) {
+        self.seen.skipped += lines;
     }
 
     /// The newest ones, under `--tail`.

@@ -66,6 +66,7 @@ fn of_open(task: &Task) -> Vec<Hint> {
 fn absent(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: &[String]) -> Finding {
     let names: Vec<Safe> = fields.iter().take(4).map(Safe::name).collect();
     let records = units::count(seen.records());
+    let what: Safe = if seen.skipped() { "lines".into() } else { "records".into() };
     let silent = seen.serve_without_ids();
     if coverage.searched.is_empty() && coverage.missing.is_empty() {
         return Finding::new("nothing-read", Severity::Unknown, safe!("there is nothing to read: no pod is there"));
@@ -85,7 +86,7 @@ fn absent(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: &[Stri
         let says = if seen.names_ids() {
             safe!("{} serves requests, and no record of it carries a request ID: it cannot be found there", Safe::join(&silent, ", "))
         } else {
-            safe!("these logs carry no request ID: none of their {} records has one of its fields", records)
+            safe!("these logs carry no request ID: none of their {} {} has one of its fields", records, what)
         };
         return Finding::new("no-request-id", Severity::Unknown, says)
             .evidence(safe!(
@@ -99,13 +100,13 @@ fn absent(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: &[Stri
         Finding::new(
             "absent",
             Severity::Failed,
-            safe!("no record carries the request ID {}: all {} records were read", facts.asked, records),
+            safe!("no record carries the request ID {}: all {} {} were read", facts.asked, records, what),
         )
     } else {
         Finding::new(
             "absent-incomplete",
             Severity::Unknown,
-            safe!("not found in what could be read ({} records); the rest could not be read, so it may exist", records),
+            safe!("not found in what could be read ({} {}); the rest could not be read, so it may exist", records, what),
         )
     };
     if seen.mildest() >= Some(Level::Warning) {

@@ -29,6 +29,10 @@ pub struct Lane {
 pub enum Piece {
     /// Whole lines, each once.
     Lines(Vec<LogLine>),
+    /// Whole lines of another writer, which the lane's own input names.
+    Of(Arc<LogOrigin>, Vec<LogLine>),
+    /// So many lines were read and cannot be hits.
+    Skipped(u64),
     /// Something the user should know in its place: a reconnect, an end.
     Note(Safe),
 }
