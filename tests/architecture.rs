@@ -62,7 +62,7 @@ const MARKED: &[(&str, &[&str])] = &[
     ("src/connect/redis/mod.rs", METHODS),
     ("src/connect/route.rs", METHODS),
     ("src/logs/read.rs", METHODS),
-    ("src/logs/source/files.rs", METHODS),
+    ("src/logs/source/files/mod.rs", METHODS),
     ("src/logs/source/pods/mod.rs", METHODS),
     ("src/logs/source/pods/reader.rs", METHODS),
     ("src/main.rs", METHODS),

@@ -213,7 +213,7 @@ async fn lane_task(source: Arc<dyn LogSource>, lane: Lane, reading: Reading, bud
     }
     let query = Arc::new(query);
     let mut writers = Writers::new(lane.origin.clone(), query.clone(), reading.id_fields.clone());
-    let (send, pieces) = mpsc::channel::<Piece>(8);
+    let (send, pieces) = mpsc::channel::<Piece>(4);
     let reads = source.read(lane, query, budget, send);
     let filter = filter(pieces, &mut writers, &out, reading.query.follow);
     let (coverage, ()) = futures_util::future::join(reads, filter).await;
@@ -291,7 +291,7 @@ async fn backfill(
     // With one lane there is nothing to wait for: its records are shown as they come.
     let only = if let [(_, lane)] = lanes.as_slice() { Some(lane.origin.clone()) } else { None };
     let mut tasks = JoinSet::new();
-    let (send, mut sent) = mpsc::channel::<(usize, Sent)>(8);
+    let (send, mut sent) = mpsc::channel::<(usize, Sent)>(4);
     for (number, (source, lane)) in lanes.into_iter().enumerate() {
         let out = Outlet { number, to: send.clone() };
         tasks.spawn(lane_task(source, lane, reading.clone(), budget.clone(), out));

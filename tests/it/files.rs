@@ -302,3 +302,19 @@ fn a_pipe_is_shown_as_it_comes_and_a_closed_stdout_ends_it() {
     let seen = desk.bash("yes '{\"event\": \"x\"}' | \"$OBSCTL\" logs - --raw | head -2 | wc -l");
     assert_eq!(seen.out.trim(), "2", "{}", seen.err);
 }
+
+#[test]
+fn ctrl_c_ends_a_search_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("huge.log");
+    append(&log, &line(1, "the first"));
+    // A hole: it takes no room, and longer to read than anybody waits.
+    fs::OpenOptions::new().write(true).open(&log).and_then(|f| f.set_len(1 << 40)).expect("a hole");
+    for ask in ["--level error", "-x nothing"] {
+        let live = obsctl(&fixtures().join("none"), &format!("logs {} {ask}", log.display())).start();
+        eventually(SOON, || if live.err().contains("huge.log") { Ok(()) } else { Err(live.err()) });
+        live.signal("INT");
+        let ran = live.end(Duration::from_secs(5)).ends(130);
+        ran.warns(&["interrupted before its end"]);
+    }
+}

@@ -87,16 +87,32 @@ fn line(text: &[u8], start: usize) -> &[u8] {
     whole.strip_suffix(b"\r").unwrap_or(whole)
 }
 
-/// The first place in a stretch where a record begins for certain, or just a line. `fresh`: the stretch begins with a line. `whole`: its last
-/// line counts though its end is not there.
-pub fn first_start(text: &[u8], fresh: bool, whole: bool, any_line: bool) -> Option<usize> {
-    let mut at = if fresh { 0 } else { memchr::memchr(b'\n', text)? + 1 };
-    if any_line {
-        return (at < text.len()).then_some(at);
-    }
+/// How much of its last line a stretch shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// The stretch is a part of what will be looked at.
+    Part,
+    /// The line goes on behind the stretch; who looks again sees no more of it.
+    Cut,
+    /// All of it, though it has no end.
+    Whole,
+}
+
+/// So much of a line tells what it is.
+const TELLING: usize = 512;
+
+/// The first place in a stretch where a record begins for certain. `fresh`: the stretch begins with a line.
+pub fn first_start(text: &[u8], fresh: bool, sight: Sight) -> Option<usize> {
+    let mut at = first_line(text, fresh)?;
     let mut before = None;
     while at < text.len() {
-        if !whole && text.get(at..).is_some_and(|rest| memchr::memchr(b'\n', rest).is_none()) {
+        let rest = text.get(at..)?;
+        let counts = match sight {
+            Sight::Part => false,
+            Sight::Cut => rest.first() == Some(&b'{') || rest.len() >= TELLING,
+            Sight::Whole => true,
+        };
+        if !counts && memchr::memchr(b'\n', rest).is_none() {
             return None;
         }
         let this = line(text, at);
@@ -107,6 +123,12 @@ pub fn first_start(text: &[u8], fresh: bool, whole: bool, any_line: bool) -> Opt
         at = line_end(text, at);
     }
     None
+}
+
+/// The first place in a stretch where a line begins.
+pub fn first_line(text: &[u8], fresh: bool) -> Option<usize> {
+    let at = if fresh { 0 } else { memchr::memchr(b'\n', text)? + 1 };
+    (at < text.len()).then_some(at)
 }
 
 #[cfg(test)]
@@ -132,10 +154,11 @@ mod tests {
     #[test]
     fn a_stretch_begins_with_a_record() {
         let text = b"rest of a line\n  File \"x\"\n{\"a\": 1}\nplain\nplainer";
-        assert_eq!(first_start(text, false, true, false), Some(26));
-        assert_eq!(first_start(text, false, true, true), Some(15));
-        assert_eq!(first_start(b"plain\nplainer", true, false, false), None);
-        assert_eq!(first_start(b"plain\nplainer", true, true, false), Some(6));
-        assert_eq!(first_start(b"no end", false, true, true), None);
+        assert_eq!(first_start(text, false, Sight::Whole), Some(26));
+        assert_eq!(first_line(text, false), Some(15));
+        assert_eq!(first_start(b"plain\nplainer", true, Sight::Part), None);
+        assert_eq!(first_start(b"plain\nplainer", true, Sight::Cut), None);
+        assert_eq!(first_start(b"plain\nplainer", true, Sight::Whole), Some(6));
+        assert_eq!(first_line(b"no end", false), None);
     }
 }

@@ -2,7 +2,7 @@
 //! never split into lines. No memory map: a file that is cut while it is read would end the process.
 
 use crate::logs::flow::{
-    pick::{Picker, first_start},
+    pick::{Picker, Sight, first_line, first_start},
     split::{LONGEST, Splitter},
 };
 use bytes::Bytes;
@@ -39,7 +39,7 @@ const SIZES: Sizes = Sizes { segment: 1 << 20, peek: 16 << 10, held: 8 << 20, an
 /// So much of a file tells what to search first.
 const SAMPLE: usize = 256 << 10;
 /// So many segments may wait for one before them.
-const AHEAD: u64 = 16;
+const AHEAD: u64 = 8;
 /// More threads find nothing faster: they wait for the memory.
 const MOST_THREADS: usize = 8;
 
@@ -65,7 +65,7 @@ pub(super) struct Segment {
 
 /// What came of a search.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Scanned {
+pub(super) struct FileScan {
     /// How far the file was read.
     pub bytes: u64,
     /// How many lines were cut.
@@ -78,7 +78,7 @@ pub(super) struct Scanned {
 ///
 /// # Errors
 /// The file cannot be read.
-pub(super) fn scan(file: &File, length: u64, form: Form, picker: Picker, emit: &mut dyn FnMut(Segment) -> bool) -> io::Result<Scanned> {
+pub(super) fn scan(file: &File, length: u64, form: Form, picker: Picker, emit: &mut dyn FnMut(Segment) -> bool) -> io::Result<FileScan> {
     scan_by(SIZES, file, length, form, picker, emit)
 }
 
@@ -89,7 +89,7 @@ fn scan_by(
     form: Form,
     mut picker: Picker,
     emit: &mut dyn FnMut(Segment) -> bool,
-) -> io::Result<Scanned> {
+) -> io::Result<FileScan> {
     let mut sample = vec![0; SAMPLE];
     let got = read_at(file, &mut sample, 0)?;
     picker.learn(sample.get(..got).unwrap_or_default());
@@ -127,10 +127,10 @@ fn in_order(
     search: &Search<'_>,
     found: &mpsc::Receiver<(u64, io::Result<Option<Segment>>)>,
     emit: &mut dyn FnMut(Segment) -> bool,
-) -> io::Result<Scanned> {
+) -> io::Result<FileScan> {
     let mut waiting = BTreeMap::new();
     let mut turn = 0;
-    let mut scanned = Scanned::default();
+    let mut scanned = FileScan::default();
     let mut line_from = 0;
     let too_long = |from: u64, until: u64| u64::from(until.saturating_sub(from) > LONGEST as u64);
     for (number, segment) in found {
@@ -242,16 +242,22 @@ impl Search<'_> {
         (from, usize::try_from(self.length.saturating_sub(from)).unwrap_or(size).min(size))
     }
 
-    fn any_line(&self, number: u64) -> bool {
-        self.form == Form::Stretches || number.is_multiple_of(self.sizes.anyway)
-    }
-
-    /// Where the first record of a segment begins: the same for whoever asks, so that each record has one owner.
+    /// Where the first record of a segment begins: the same for whoever asks, so that each record has one owner. `whole`: this is all of it.
     fn first(&self, number: u64, text: &[u8], fresh: bool, whole: bool) -> Option<usize> {
-        let certain = if self.form == Form::Records { first_start(text, fresh, whole, false) } else { None };
+        if number == 0 {
+            return Some(0);
+        }
+        if self.form == Form::Stretches {
+            return first_line(text, fresh);
+        }
+        let (from, size) = self.bounds(number);
+        let sight = match whole {
+            false => Sight::Part,
+            true if from + size as u64 == self.length => Sight::Whole,
+            true => Sight::Cut,
+        };
         // Only who sees the whole segment knows that none of its records begins for certain.
-        certain
-            .or_else(|| first_start(text, fresh, whole, true).filter(|_| self.any_line(number) && (whole || self.form == Form::Stretches)))
+        first_start(text, fresh, sight).or_else(|| first_line(text, fresh).filter(|_| whole && number.is_multiple_of(self.sizes.anyway)))
     }
 
     /// The records that begin in a segment; none when the file has no such bytes any more.
@@ -411,7 +417,7 @@ mod tests {
         out.iter().map(|r| format!("{:?} {:?}", r.head, r.tail)).collect()
     }
 
-    fn scanned(query: &Query, text: &[u8], sizes: Sizes) -> (Vec<Bytes>, Scanned) {
+    fn scanned(query: &Query, text: &[u8], sizes: Sizes) -> (Vec<Bytes>, FileScan) {
         let picker = Picker::new(query.needles(), query.field_names());
         let mut lines = Vec::new();
         let result = scan_by(sizes, &file(text), text.len() as u64, Form::Records, picker, &mut |segment| {
@@ -478,7 +484,7 @@ mod tests {
             let sizes = Sizes { segment, ..SMALL };
             for query in queries() {
                 let (found, result) = scanned(&query, text.as_bytes(), sizes);
-                prop_assert_eq!(result, Scanned { bytes: text.len() as u64, cut: 0, shrunk: false });
+                prop_assert_eq!(result, FileScan { bytes: text.len() as u64, cut: 0, shrunk: false });
                 prop_assert_eq!(kept(&query, found), kept(&query, slowly(text.as_bytes())), "{:?}\n{}", query.want, text);
             }
         }
@@ -492,7 +498,7 @@ mod tests {
         text.extend(std::iter::repeat_n(b'y', LONGEST + 1));
         let query = Query { want: vec![Predicate::Line(Test::Contains("needle".into()))], ..Query::default() };
         let (found, result) = scanned(&query, &text, Sizes { held: 1 << 20, ..SIZES });
-        assert_eq!(result, Scanned { bytes: text.len() as u64, cut: 2, shrunk: false });
+        assert_eq!(result, FileScan { bytes: text.len() as u64, cut: 2, shrunk: false });
         assert!(found.iter().all(|l| l.len() < LONGEST + 100));
         assert_eq!(kept(&query, found), ["b\"{\\\"a\\\": \\\"needle\\\"}\" []", "b\"{\\\"b\\\": \\\"needle\\\"}\" []"]);
     }
