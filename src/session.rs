@@ -4,9 +4,9 @@
 
 use crate::{
     answer::Hint,
-    config::{Address, Broker, Endpoint, Environment, SecretRef, Sourced, Via},
+    config::{Address, Broker, Endpoint, Environment, Results, SecretRef, Sourced, Via},
     connect::{
-        broker::{BrokerLink, Surroundings, may_need_cluster, must_have_cluster},
+        broker::{BrokerLink, ResultBackend, Surroundings, may_need_cluster, must_have_cluster},
         http::Proxies,
         kube::{Cluster, KubeAsk},
         postgres::PostgresLink,
@@ -161,17 +161,25 @@ impl Session {
         }
     }
 
-    /// A Redis of its own that results are stored in. Not yet dialled.
+    /// Where Celery stores results: as the configuration says, else the variables of the apps. Not yet dialled.
     ///
     /// # Errors
-    /// As `BrokerLink::resolve`.
-    pub async fn results(&self, endpoint: &Endpoint) -> Result<BrokerLink> {
+    /// As `ResultBackend::resolve`.
+    pub async fn results(&self) -> Result<ResultBackend> {
         let stop = self.stop.token();
         let resolve = async {
-            let cluster = self.cluster_for(endpoint).await?;
+            let cluster = match &self.env.results {
+                Some(Results::At(endpoint)) => self.cluster_for(endpoint).await?,
+                Some(_) => None,
+                // The shell's own broker belongs to no cluster: nobody said so.
+                None if self.env.name.is_none() && self.env.broker.is_some() => None,
+                None => match self.cluster_for(&Endpoint::at(Address::Apps, Via::Auto)).await {
+                    Err(error) if error.kind() == Kind::Config => None,
+                    cluster => cluster?,
+                },
+            };
             let secrets = self.secrets(cluster.as_ref());
-            let around = Surroundings { env: &self.env, secrets, cluster, redact: self.redact.clone() };
-            BrokerLink::resolve(&Broker::at(endpoint.clone()), &around).await
+            ResultBackend::resolve(&Surroundings { env: &self.env, secrets, cluster, redact: self.redact.clone() }).await
         };
         tokio::select! {
             link = resolve => link,

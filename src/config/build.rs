@@ -147,13 +147,14 @@ impl<'a> Builder<'a> {
     /// cluster: nobody said that the two belong together.
     pub fn ambient(&mut self, picked: Picked) -> Environment {
         let kube = self.kube(None, picked);
-        let mut url = |key: &'static str, variable: &'static str| {
+        let mut said = |key: &'static str, variable: &'static str| {
             let value = self.vars.get(variable)?;
             let from = Origin::Variable(variable.to_owned());
             self.settings.push(Setting { key: key.into(), value: "<secret>".into(), from: from.clone(), variables: Vec::new() });
-            let value = SecretRef::Variables { names: vec![variable.to_owned()], value: SecretString::from(value) };
-            Some(Endpoint::at(Address::Url(Sourced::new(value, from)), Via::Direct))
+            Some(Sourced::new(SecretRef::Variables { names: vec![variable.to_owned()], value: SecretString::from(value) }, from))
         };
+        let results = said("results.url", "CELERY_RESULT_BACKEND").map(Results::Said);
+        let mut url = |key, variable| Some(Endpoint::at(Address::Url(said(key, variable)?), Via::Direct));
         let postgres = url("postgres.main.url", "DATABASE_URL").map(|e| ("main".to_owned(), e)).into_iter().collect();
         let broker = url("broker.url", "CELERY_BROKER_URL").or_else(|| url("broker.url", "REDIS_URL")).map(Broker::at);
         Environment {
@@ -162,7 +163,7 @@ impl<'a> Builder<'a> {
             apps: BTreeMap::new(),
             postgres,
             broker,
-            results: None,
+            results,
             watch: WatchSettings::default(),
             notify: NotifySettings::default(),
             request_id_fields: Vec::new(),

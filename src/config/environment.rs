@@ -147,6 +147,8 @@ pub enum Results {
     DjangoDb(Sourced<String>),
     /// In a system of their own.
     At(Box<Endpoint>),
+    /// Where this value says in Celery's own words: `django-db`, a URL.
+    Said(Sourced<SecretRef>),
 }
 
 /// One value of the environment, ready to be shown.

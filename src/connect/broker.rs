@@ -2,7 +2,7 @@
 //! where sentinels watch it. Asks the broker nothing of Celery.
 
 use super::{
-    discover::{self, Said},
+    discover::{self, Found, Said},
     kube::Cluster,
     redis::{Dial, Dialled, Login, Redis},
     route::{self, RelayHint, Route},
@@ -14,8 +14,8 @@ use super::{
 use crate::{
     answer::Hint,
     config::{
-        Address, App, Broker, BrokerAddress, BrokerUrl, Endpoint, Environment, Origin, QueueThresholds, SecretRef, Sourced, Transport, Via,
-        host_port,
+        Address, App, Broker, BrokerAddress, BrokerUrl, Endpoint, Environment, Origin, QueueThresholds, Results, SecretRef, Sourced,
+        Transport, Via, host_port,
     },
     error::{Error, Kind, Result},
     safe,
@@ -39,6 +39,18 @@ pub struct BrokerLink {
     pub warnings: Vec<Safe>,
     line: Arc<Vec<Arc<Line>>>,
     redact: Redactor,
+}
+
+/// Where Celery stores results.
+pub enum ResultBackend {
+    /// Nothing says it. Many applications say it in their code.
+    Unsaid,
+    /// In a Redis, not yet dialled.
+    Redis(BrokerLink),
+    /// In the environment's database of this name, by django-celery-results.
+    Django(String),
+    /// In a kind of store that is not read: `rpc`, `db+postgresql`, `s3`.
+    Elsewhere(Safe),
 }
 
 /// One broker of the list, and how it is dialled.
@@ -147,8 +159,8 @@ impl BrokerLink {
     /// # Errors
     /// `Config` for a URL that is none of a Redis, a reference that cannot be resolved or may not be used; else as the cluster's.
     pub async fn resolve(broker: &Broker, around: &Surroundings<'_>) -> Result<Self> {
-        let Broker { endpoint, transport, thresholds } = broker.clone();
-        let hint = around.hint(&endpoint).await?;
+        let Broker { endpoint, .. } = broker;
+        let hint = around.hint(endpoint).await?;
         let mut warnings = Vec::new();
         let (urls, from) = match &endpoint.address {
             Address::Url(url) => (BrokerUrl::parse(around.secrets.resolve(url).await?.expose_secret())?, url.from.clone()),
@@ -172,6 +184,19 @@ impl BrokerLink {
                 (urls, Origin::Discovered(found.at))
             }
         };
+        Self::to(broker.clone(), hint, urls, from, warnings, around).await
+    }
+
+    /// A broker at these URLs.
+    async fn to(
+        broker: Broker,
+        hint: RelayHint,
+        urls: Vec<BrokerUrl>,
+        from: Origin,
+        mut warnings: Vec<Safe>,
+        around: &Surroundings<'_>,
+    ) -> Result<Self> {
+        let Broker { endpoint, transport, thresholds } = broker;
         let user = around.plain(&transport.sentinel_user).await?.map(|user| user.expose_secret().to_owned());
         let sentinel = Identity { user, password: around.plain(&transport.sentinel_password).await? };
         let guarded = around.is_guarded(&endpoint.address, &[&transport.sentinel_password]);
@@ -267,6 +292,50 @@ fn of_parts(
 ) -> Result<BrokerUrl> {
     let plain = |value: &Option<SecretString>| value.as_ref().map(|v| v.expose_secret().to_owned());
     BrokerUrl::of_parts(host.expose_secret(), plain(&port).as_deref(), plain(&user), password, plain(&db).as_deref())
+}
+
+impl ResultBackend {
+    /// Where the results of an environment are.
+    ///
+    /// # Errors
+    /// As `BrokerLink::resolve`; `Denied` where a variable may say it, and what it stands in may not be read.
+    pub async fn resolve(around: &Surroundings<'_>) -> Result<Self> {
+        match &around.env.results {
+            Some(Results::DjangoDb(name)) => Ok(Self::Django(name.value.clone())),
+            Some(Results::At(endpoint)) => BrokerLink::resolve(&Broker::at((**endpoint).clone()), around).await.map(Self::Redis),
+            Some(Results::Said(value)) => {
+                let said = around.secrets.resolve(value).await?;
+                let endpoint = Endpoint::at(Address::Url(value.clone()), Via::Direct);
+                Self::read(&said, endpoint, value.from.clone(), Vec::new(), around).await
+            }
+            None if around.cluster.is_some() => {
+                let endpoint = Endpoint::at(Address::Apps, Via::Auto);
+                let hint = around.hint(&endpoint).await?;
+                let apps = if around.env.apps.is_empty() { &[][..] } else { &hint.pods };
+                match discover::result_backend(around.secrets, apps).await? {
+                    Some(Found { said: Said::Url(said), at, warnings }) => {
+                        Self::read(&said, endpoint, Origin::Discovered(at), warnings, around).await
+                    }
+                    _ => Ok(Self::Unsaid),
+                }
+            }
+            None => Ok(Self::Unsaid),
+        }
+    }
+
+    async fn read(said: &SecretString, endpoint: Endpoint, from: Origin, warnings: Vec<Safe>, around: &Surroundings<'_>) -> Result<Self> {
+        let said = said.expose_secret().trim();
+        let scheme = said.split_once(':').map_or(said, |(scheme, _)| scheme);
+        match scheme {
+            "django-db" => Ok(Self::Django("main".to_owned())),
+            "redis" | "rediss" | "sentinel" | "redis+socket" | "unix" => {
+                let hint = around.hint(&endpoint).await?;
+                let link = BrokerLink::to(Broker::at(endpoint), hint, BrokerUrl::parse(said)?, from, warnings, around).await?;
+                Ok(Self::Redis(link))
+            }
+            other => Ok(Self::Elsewhere(Safe::name(other))),
+        }
+    }
 }
 
 impl Line {

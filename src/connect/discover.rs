@@ -20,6 +20,8 @@ use std::collections::BTreeMap;
 
 /// The variables that hold a whole URL, the most telling first.
 pub(super) const BROKER_URLS: &[&str] = &["CELERY_BROKER_URL", "BROKER_URL", "CELERY_BROKER", "REDIS_URL"];
+/// Those that say where Celery stores results, as a URL or as `django-db`.
+const RESULT_BACKENDS: &[&str] = &["CELERY_RESULT_BACKEND", "CELERY_RESULT_BACKEND_URL", "RESULT_BACKEND"];
 /// The same for a database.
 pub(super) const DATABASE_URLS: &[&str] = &["DATABASE_URL", "POSTGRES_URL", "POSTGRESQL_URL"];
 
@@ -82,48 +84,15 @@ struct Candidate {
 /// `NotFound` where no variable says it; `Denied` where a variable may, and what it stands in may not be read.
 pub(super) async fn find(what: &'static str, urls: &[&'static str], parts: &Parts, secrets: &Secrets, apps: &[RelayPods]) -> Result<Found> {
     let candidates = candidates(secrets, apps).await?;
-    let mut refused = None;
-    let mut look = async |candidate: &Candidate, names: &[&'static str]| {
-        for name in names {
-            if !variables::may_have(&candidate.container, name) {
-                continue;
-            }
-            match variables::lookup(secrets, &candidate.container, name).await {
-                Ok(Some(value)) if !value.expose_secret().trim().is_empty() => {
-                    return Ok(Some((*name, SecretString::from(value.expose_secret().trim().to_owned()))));
-                }
-                Ok(_) => {}
-                // It is there by name: another variable in its place would be a guess.
-                Err(error) if variables::is_named(&candidate.container, name) => return Err(error),
-                Err(error) => {
-                    refused.get_or_insert(error);
-                }
-            }
-        }
-        Ok(None)
-    };
-    for url in urls {
-        let mut all: Vec<(&Candidate, SecretString)> = Vec::new();
-        for candidate in &candidates {
-            // `CELERY_BROKER=redis` names a kind, not a place.
-            if let Some((_, value)) = look(candidate, &[*url]).await?.filter(|(_, value)| value.expose_secret().contains("://")) {
-                all.push((candidate, value));
-            }
-        }
-        let mut all = all.into_iter();
-        if let Some((first, value)) = all.next() {
-            let differs = all.find(|(_, other)| other.expose_secret() != value.expose_secret());
-            let warnings = differs.map(|(other, _)| {
-                safe!("{} of pod {} has another value: the one of pod {} is used", *url, Safe::name(&other.pod), Safe::name(&first.pod))
-            });
-            let at = safe!("pod {} variable {}", Safe::name(&first.pod), *url);
-            return Ok(Found { said: Said::Url(value), at, warnings: warnings.into_iter().collect() });
-        }
+    let mut looked = Looked { secrets, candidates: &candidates, refused: None };
+    // `CELERY_BROKER=redis` names a kind, not a place.
+    if let Some(found) = looked.agreed(urls, |value| value.contains("://")).await? {
+        return Ok(found);
     }
     for candidate in &candidates {
         // A Secret that was refused as a whole may hold the rest, a password above all.
-        if let Some((name, host)) = look(candidate, parts.host).await? {
-            let mut part = async |names| Ok::<_, Error>(look(candidate, names).await?.map(|(_, value)| value));
+        if let Some((name, host)) = looked.at(candidate, parts.host).await? {
+            let mut part = async |names| Ok::<_, Error>(looked.at(candidate, names).await?.map(|(_, value)| value));
             let said = Said::Parts {
                 host,
                 port: part(parts.port).await?,
@@ -132,18 +101,88 @@ pub(super) async fn find(what: &'static str, urls: &[&'static str], parts: &Part
                 database: part(parts.database).await?,
             };
             let at = safe!("pod {} variables {}, …", Safe::name(&candidate.pod), name);
-            if let (Said::Parts { password: None, .. }, Some(refused)) = (&said, refused.take()) {
+            if let (Said::Parts { password: None, .. }, Some(refused)) = (&said, looked.refused.take()) {
                 return Err(refused);
             }
             return Ok(Found { said, at, warnings: Vec::new() });
         }
     }
-    Err(refused.unwrap_or_else(|| {
+    Err(looked.refused.unwrap_or_else(|| {
         let names: Vec<Safe> = urls.iter().chain(parts.host.iter().take(2)).map(|n| Safe::from(*n)).collect();
         Error::new(Kind::NotFound, safe!("looking for the {} in the variables of the apps", what))
             .what(safe!("none of {} stands in a running pod of namespace {}", Safe::join(&names, ", "), Safe::name(secrets.namespace())))
             .hint(Hint::Set(safe!("{}: {{url: {{secret: NAME, key: KEY}}}} in the configuration", what)))
     }))
+}
+
+/// Where Celery stores results, in its own words. None: no variable says it.
+///
+/// # Errors
+/// `Denied` where a variable may say it, and what it stands in may not be read.
+pub(super) async fn result_backend(secrets: &Secrets, apps: &[RelayPods]) -> Result<Option<Found>> {
+    let candidates = candidates(secrets, apps).await?;
+    let mut looked = Looked { secrets, candidates: &candidates, refused: None };
+    match looked.agreed(RESULT_BACKENDS, |_| true).await? {
+        None => looked.refused.map_or(Ok(None), Err),
+        found => Ok(found),
+    }
+}
+
+/// Containers that are being looked into, and the first refusal among the objects that may hold what they lack.
+struct Looked<'a> {
+    secrets: &'a Secrets,
+    candidates: &'a [Candidate],
+    refused: Option<Error>,
+}
+
+impl Looked<'_> {
+    /// The first of these variables that a container gets with a value.
+    async fn at(&mut self, candidate: &Candidate, names: &[&'static str]) -> Result<Option<(&'static str, SecretString)>> {
+        for name in names {
+            if !variables::may_have(&candidate.container, name) {
+                continue;
+            }
+            match variables::lookup(self.secrets, &candidate.container, name).await {
+                Ok(Some(value)) if !value.expose_secret().trim().is_empty() => {
+                    return Ok(Some((*name, SecretString::from(value.expose_secret().trim().to_owned()))));
+                }
+                Ok(_) => {}
+                // It is there by name: another variable in its place would be a guess.
+                Err(error) if variables::is_named(&candidate.container, name) => return Err(error),
+                Err(error) => {
+                    self.refused.get_or_insert(error);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first variable that any container has with such a value; a warning where others have it with another.
+    async fn agreed(&mut self, variables: &[&'static str], is_one: fn(&str) -> bool) -> Result<Option<Found>> {
+        for variable in variables {
+            let mut all: Vec<(&Candidate, SecretString)> = Vec::new();
+            for candidate in self.candidates {
+                if let Some((_, value)) = self.at(candidate, &[*variable]).await?.filter(|(_, value)| is_one(value.expose_secret())) {
+                    all.push((candidate, value));
+                }
+            }
+            let mut all = all.into_iter();
+            if let Some((first, value)) = all.next() {
+                let differs = all.find(|(_, other)| other.expose_secret() != value.expose_secret());
+                let warnings = differs.map(|(other, _)| {
+                    safe!(
+                        "{} of pod {} has another value: the one of pod {} is used",
+                        *variable,
+                        Safe::name(&other.pod),
+                        Safe::name(&first.pod)
+                    )
+                });
+                let at = safe!("pod {} variable {}", Safe::name(&first.pod), *variable);
+                return Ok(Some(Found { said: Said::Url(value), at, warnings: warnings.into_iter().collect() }));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// The containers of running pods, each kind once: those of Celery first, which use the broker themselves.

@@ -10,13 +10,14 @@ mod sandbox;
 mod workers;
 
 use crate::support::{Obsctl, obsctl};
+use lab::{Pool, Version};
 use serde_json::Value;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// `obsctl` at a broker, as the application's own variable names it.
+/// `obsctl` at a broker that keeps the results too, as the application's own variables name it.
 fn at(url: &str, words: &str) -> Obsctl {
-    obsctl(Path::new("/nowhere"), words).var("CELERY_BROKER_URL", url)
+    obsctl(Path::new("/nowhere"), words).var("CELERY_BROKER_URL", url).var("CELERY_RESULT_BACKEND", url)
 }
 
 /// A desk with a configuration, and a state that one run leaves for the next.
@@ -48,4 +49,17 @@ fn queue<'a>(answer: &'a Value, name: &str) -> &'a Value {
 /// The codes of all findings.
 fn codes(answer: &Value) -> Vec<&str> {
     answer["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap()).collect()
+}
+
+/// A test for every version of Celery and every pool that is tested, the pools side by side.
+fn each_pool(test: fn(Version, Pool)) {
+    std::thread::scope(|scope| {
+        for pool in Pool::tested() {
+            let versions = Version::tested().into_iter().filter(move |version| version.has(pool));
+            std::thread::Builder::new()
+                .name(pool.name().to_owned())
+                .spawn_scoped(scope, move || versions.for_each(|version| test(version, pool)))
+                .unwrap();
+        }
+    });
 }

@@ -93,6 +93,7 @@ fn next(task: &FoundTask, facts: &FindFacts) -> Option<Safe> {
             Some(safe!("next: its worker acknowledges it when it ends (acks_late); until then it is {}", back(returns)))
         }
         (Some(Hold::Running), None) => Some("next: it ends; it was acknowledged before it began, and is lost if its worker dies".into()),
+        (Some(Hold::Revoked), _) => Some("next: nothing; its worker drops it when its turn comes".into()),
         (Some(Hold::Scheduled), Some(returns)) => {
             Some(safe!("next: it runs when its ETA has come; without an acknowledgement it is {}", back(returns)))
         }
@@ -130,6 +131,11 @@ fn nowhere(facts: &FindFacts) -> Finding {
     }
     if searched.results.is_none() {
         finding = finding.evidence("stored results were not looked at".into());
+    }
+    if searched.results_guessed {
+        finding = finding
+            .evidence("nothing says where results are stored (CELERY_RESULT_BACKEND of the apps, results: in the configuration): only the broker's own Redis was looked at".into())
+            .next(Hint::Set("results: {url: …}, or {django_db: main}".into()));
     }
     for (n, says) in [(searched.too_large, "too large to be read"), (searched.undecodable, "in a form that is not decoded")] {
         if n > 0 {

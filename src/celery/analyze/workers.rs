@@ -85,7 +85,7 @@ fn gather(seen: &WorkersSeen, talk: Option<&Talk>, around: &WorkersAround) -> Ve
         let name = Safe::name(&reply.worker);
         let worker = workers.entry(name.clone()).or_insert_with(|| new(&name));
         match &reply.says {
-            WorkerSays::Pong => {}
+            WorkerSays::Pong | WorkerSays::Revoked(_) => {}
             WorkerSays::Stats(stats) => worker.stats = Some(stats.clone()),
             WorkerSays::Queues(queues) => worker.queues = Some(queues.iter().map(Safe::name).collect()),
             WorkerSays::Tasks(tasks) => worker.tasks.extend(tasks.iter().cloned()),

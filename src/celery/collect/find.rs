@@ -12,7 +12,7 @@ use crate::{
         decode::{envelope, epoch},
         keys::Keys,
         model::{
-            ControlMethod, FindFacts, FindFrom, HeldTask, Kinship, KnownBy, MOST_FOUND, Relative, Searched, TaskMessage, TaskPlace,
+            ControlMethod, FindFacts, FindFrom, HeldTask, Hold, Kinship, KnownBy, MOST_FOUND, Relative, Searched, TaskMessage, TaskPlace,
             WorkerSays,
         },
     },
@@ -245,6 +245,34 @@ impl Search<'_> {
                 }
                 WorkerSays::Error(error) => self.facts.searched.trouble.push(safe!("{}: {}", Safe::name(&reply.worker), *error)),
                 _ => {}
+            }
+        }
+        self.revoked(leave, patience, stop).await;
+    }
+
+    /// What a worker was told never to run is not waiting for its turn. Asked only where it matters: the list may be long.
+    async fn revoked(&mut self, leave: WriteLeave, patience: Duration, stop: &CancellationToken) {
+        let waits = |place: &TaskPlace| matches!(place, TaskPlace::Held { hold: Hold::Reserved | Hold::Scheduled, .. });
+        if !self.facts.tasks.iter().any(|task| task.places.iter().any(waits)) {
+            return;
+        }
+        let question = ControlQuestion { methods: vec![ControlMethod::Revoked], patience };
+        let said = match talk(self.redis, self.keys, leave, &question, stop).await {
+            Ok(said) => said,
+            Err(error) => return self.facts.searched.trouble.push(safe!("whether it was revoked: {}", error.says())),
+        };
+        for reply in &said.replies {
+            let WorkerSays::Revoked(ids) = &reply.says else { continue };
+            let worker = Safe::name(&reply.worker);
+            for task in self.facts.tasks.iter_mut().filter(|task| ids.iter().any(|id| task.id.as_str() == id)) {
+                for place in &mut task.places {
+                    if let TaskPlace::Held { worker: by, hold, .. } = place
+                        && *by == worker
+                        && *hold != Hold::Running
+                    {
+                        *hold = Hold::Revoked;
+                    }
+                }
             }
         }
     }

@@ -20,7 +20,7 @@ use tokio_postgres::types::Type;
 
 /// Where results are kept.
 pub enum ResultStore<'a> {
-    /// In the broker's own Redis, as `result_backend` says where nobody else does.
+    /// In the broker's own Redis: a guess, where nothing says where they are.
     Broker(&'a Redis),
     /// In another Redis.
     Redis(&'a Redis),
@@ -36,7 +36,8 @@ pub async fn results(store: &ResultStore<'_>, id: &str, facts: &mut FindFacts, r
     facts.searched.results = Some(match store {
         ResultStore::Broker(redis) => {
             in_redis(redis, id, facts, redact).await?;
-            "in this Redis".into()
+            facts.searched.results_guessed = true;
+            "in this Redis, where nothing says that they are".into()
         }
         ResultStore::Redis(redis) => {
             in_redis(redis, id, facts, redact).await?;

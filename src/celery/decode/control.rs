@@ -82,16 +82,17 @@ fn says(method: &ControlMethod, value: &Value, redact: &Redactor) -> Option<Work
         ControlMethod::Active => tasks(value, Hold::Running, redact)?,
         ControlMethod::Reserved => tasks(value, Hold::Reserved, redact)?,
         ControlMethod::Scheduled => tasks(value, Hold::Scheduled, redact)?,
+        ControlMethod::Revoked => {
+            WorkerSays::Revoked(value.as_array()?.iter().filter_map(Value::as_str).take(MOST_TASKS).map(str::to_owned).collect())
+        }
         ControlMethod::QueryTask(_) => {
             let known = |(id, pair): (&String, &Value)| {
                 let state = match pair.get(0).and_then(Value::as_str) {
                     Some("active") => Hold::Running,
                     Some("reserved") => Hold::Reserved,
-                    Some("scheduled") => Hold::Scheduled,
-                    Some("revoked") => Hold::Revoked,
+                    // `ready`: neither of the two, as one that waits for its ETA.
                     _ => Hold::Known,
                 };
-                // Of a revoked task nothing but its ID may be left.
                 held(pair.get(1).unwrap_or(&Value::Null), state, redact).or_else(|| Some(bare(id, state)))
             };
             WorkerSays::Tasks(value.as_object()?.iter().filter_map(known).collect())

@@ -163,6 +163,8 @@ pub struct Searched {
     pub all_workers: bool,
     /// Where stored results were looked at. None: nowhere.
     pub results: Option<Safe>,
+    /// Whether that was a guess, so that a result may be somewhere else.
+    pub results_guessed: bool,
     /// Where the search ended before its end.
     pub stopped: Option<FindFrom>,
     /// Whether the lists behind the one with the task were left out.
@@ -178,6 +180,7 @@ impl Searched {
             && self.undecodable == 0
             && self.all_workers
             && self.results.is_some()
+            && !self.results_guessed
             && self.stopped.is_none()
             && !self.enough
             && self.trouble.is_empty()

@@ -19,6 +19,8 @@ pub enum ControlMethod {
     Reserved,
     /// The tasks that it fetched and holds until their time has come.
     Scheduled,
+    /// The tasks that it was told never to run.
+    Revoked,
     /// What it knows of these tasks.
     QueryTask(Vec<String>),
 }
@@ -33,6 +35,7 @@ impl ControlMethod {
             Self::Active => "active",
             Self::Reserved => "reserved",
             Self::Scheduled => "scheduled",
+            Self::Revoked => "revoked",
             Self::QueryTask(_) => "query_task",
         }
     }
@@ -50,6 +53,8 @@ pub enum WorkerSays {
     Queues(Vec<String>),
     /// Tasks that it holds.
     Tasks(Vec<HeldTask>),
+    /// The IDs of tasks that it will not run.
+    Revoked(Vec<String>),
     /// It could not tell.
     Error(Safe),
 }
@@ -121,7 +126,7 @@ impl Hold {
             Self::Running => "running",
             Self::Reserved => "fetched, waiting for a slot",
             Self::Scheduled => "fetched, waiting for its ETA",
-            Self::Revoked => "revoked",
+            Self::Revoked => "fetched, and revoked",
             Self::Known => "known",
         }
     }

@@ -8,8 +8,7 @@ use crate::{
         decode::result::TABLE,
         model::FindFacts,
     },
-    config::Results,
-    connect::{postgres::Postgres, redis::Redis},
+    connect::{broker::ResultBackend, postgres::Postgres, redis::Redis},
     error::{Error, Kind, Result},
     safe,
     session::Session,
@@ -26,29 +25,30 @@ pub(super) async fn add(
     coverage: &mut Coverage,
     sources: &mut Vec<Provenance>,
 ) {
-    let (asked, part): (Result<Option<Provenance>>, Part) = match &session.env.results {
-        None => {
-            let part = Part { system: "redis", name: "the stored results".into() };
-            (results(&ResultStore::Broker(&broker.redis), id, facts, redact).await.map(|()| None), part)
-        }
-        Some(Results::At(endpoint)) => {
-            let asked = async {
-                let redis: Redis = session.results(endpoint).await?.open().await?;
+    let mut part = Part { system: "redis", name: "the stored results".into() };
+    let asked: Result<Option<Provenance>> = async {
+        match session.results().await? {
+            ResultBackend::Unsaid => {
+                results(&ResultStore::Broker(&broker.redis), id, facts, redact).await?;
+                Ok(None)
+            }
+            ResultBackend::Redis(link) => {
+                let redis: Redis = link.open().await?;
                 results(&ResultStore::Redis(&redis), id, facts, redact).await?;
                 coverage.bytes += redis.traffic().received();
                 Ok(Some(redis.provenance().await))
-            };
-            (asked.await, Part { system: "redis", name: "the stored results".into() })
-        }
-        Some(Results::DjangoDb(name)) => {
-            let asked = async {
-                let database: Postgres = session.postgres(&name.value).await?.open().await?;
+            }
+            ResultBackend::Django(name) => {
+                part = Part { system: "postgresql", name: safe!("the stored results in database {}", Safe::name(&name)) };
+                let database: Postgres = session.postgres(&name).await?.open().await?;
                 results(&ResultStore::Django(&database), id, facts, redact).await?;
                 Ok(Some(database.provenance()))
-            };
-            (asked.await, Part { system: "postgresql", name: safe!("the stored results in database {}", Safe::name(&name.value)) })
+            }
+            ResultBackend::Elsewhere(kind) => Err(Error::new(Kind::Config, "reading the stored results")
+                .what(safe!("Celery keeps them in {}, which obsctl does not read: Redis and django-db it does", kind))),
         }
-    };
+    }
+    .await;
     match asked {
         Ok(None) => {}
         Ok(Some(source)) => {

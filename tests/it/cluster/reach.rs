@@ -12,6 +12,7 @@ use obsctl::{
     answer::Hint,
     config::{Inputs, Origin, SecretRef, Sourced, Vars, Via, load},
     connect::{
+        broker::ResultBackend,
         kube::{Cluster, KubeAsk},
         route::{self, RelayHint, RelayPods, Route, Stream},
         secret::Secrets,
@@ -391,6 +392,8 @@ fn the_sandbox_s_database_and_broker_are_reached_by_every_way() {
             assert_eq!(redis.at().await.as_str(), "redis:6379");
             assert!(link.route().unwrap().starts_with(way), "{name}: {:?}", link.route());
             assert_eq!(link.from.says().starts_with("discovered: pod celery-"), name == "apps", "{}", link.from.says());
+            let results = session.results().await.unwrap();
+            assert!(matches!(results, ResultBackend::Django(database) if database == "main"), "{name}");
         });
     }
 }

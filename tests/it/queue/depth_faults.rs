@@ -30,7 +30,7 @@ fn a_right_that_is_missing_is_named() {
         user("timeless", "-time"),
     ];
     let redis = get().redis_with(RedisOptions { acl, ..RedisOptions::default() });
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     app.publish(&[Publish::quick().queue("mail").times(3)]);
     let of = |name: &str, words: &str| at(&redis.url_for(name, "pw", 0), words).run();
     of("noscan", "queue depth").ends(3).shows(&["not seen", "(SCAN)", "ACL SETUSER … +scan"]);
@@ -55,7 +55,7 @@ fn a_server_that_is_not_there() {
 #[test]
 fn a_connection_that_breaks_is_opened_once_more() {
     let redis = get().redis();
-    get().celery(redis.url(), Version::V5_6).publish(&[Publish::quick().times(3)]);
+    get().celery(redis.url(), Version::usual()).publish(&[Publish::quick().times(3)]);
     let proxy = Proxy::before(redis.address()).unwrap();
     let url = format!("redis://127.0.0.1:{}/0", proxy.port());
     // Both the first connection and the second one end in the middle of the answers.
@@ -113,7 +113,7 @@ fn goes_on(live: &Live, waiting: &str) {
 #[test]
 fn a_failover_between_two_looks_is_lived_through() {
     let sentinels: Sentinels = get().sentinels();
-    let app = get().celery(sentinels.url(), Version::V5_6).transport(serde_json::json!({"master_name": Sentinels::MASTER}));
+    let app = get().celery(sentinels.url(), Version::usual()).transport(serde_json::json!({"master_name": Sentinels::MASTER}));
     app.publish(&[Publish::quick().queue("mail").times(3)]);
     let first = sentinels.primary().port();
     let desk = Desk::with(&format!("url: '{}', master_name: {}", sentinels.url(), Sentinels::MASTER));
@@ -134,7 +134,7 @@ fn a_failover_between_two_looks_is_lived_through() {
 #[test]
 fn a_server_that_restarts_and_loads_is_waited_for() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     app.fill(&redis, &Publish::quick().queue("mail"), 100_000).unwrap();
     redis.cli(&["SAVE"]);
     let mut live = at(&redis.url(), "queue depth mail -w --interval 200ms").start();

@@ -27,7 +27,7 @@ fn await_unacked(redis: &RedisServer, count: &str) {
 #[test]
 fn a_healthy_broker_gives_no_finding() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let _two = [app.worker(WorkerOptions::default()), app.worker(WorkerOptions { name: "w2".into(), ..WorkerOptions::default() })];
     app.publish(&[Publish::quick().times(50), Publish::quick().countdown(600.0).times(3), Publish::quick().priority(9).times(10)]);
     await_unacked(&redis, "3");
@@ -39,7 +39,7 @@ fn a_healthy_broker_gives_no_finding() {
 #[test]
 fn a_queue_that_nobody_consumes() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let _worker = app.worker(WorkerOptions::default());
     app.publish(&[Publish::quick().queue("orphan").times(3)]);
     let desk = Desk::with(&format!("url: '{}', thresholds: {{stuck_after: 3s}}", redis.url()));
@@ -75,7 +75,7 @@ fn a_busy_worker_is_no_reason_to_call_a_queue_stuck() {
 #[test]
 fn no_worker_at_all() {
     let redis = get().redis();
-    get().celery(redis.url(), Version::V5_6).publish(&[Publish::quick().times(3)]);
+    get().celery(redis.url(), Version::usual()).publish(&[Publish::quick().times(3)]);
     let answer = depth(&redis, "");
     fires(&answer, "no-workers");
     assert_eq!(answer["verdict"], "warning");
@@ -84,7 +84,7 @@ fn no_worker_at_all() {
 #[test]
 fn tasks_in_the_hands_of_a_dead_worker() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let alive = app.worker(WorkerOptions::default());
     let dies = app.worker(WorkerOptions {
         name: "w2".into(),
@@ -114,7 +114,7 @@ fn tasks_in_the_hands_of_a_dead_worker() {
 #[test]
 fn tasks_that_will_run_twice() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6).transport(serde_json::json!({"visibility_timeout": 60}));
+    let app = get().celery(redis.url(), Version::usual()).transport(serde_json::json!({"visibility_timeout": 60}));
     let _worker = app.worker(WorkerOptions::default());
     app.publish(&[Publish::quick().countdown(600.0)]);
     await_unacked(&redis, "1");
@@ -127,7 +127,7 @@ fn tasks_that_will_run_twice() {
 #[test]
 fn tasks_that_nobody_gives_back() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let worker = app.worker(WorkerOptions { acks_late: Some(true), concurrency: 1, ..WorkerOptions::default() });
     let gate = app.gate("lost");
     app.publish(&[Publish::held(&gate)]);
@@ -149,7 +149,7 @@ fn tasks_that_nobody_gives_back() {
 #[test]
 fn low_priorities_that_starve() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let _worker = app.worker(WorkerOptions { concurrency: 1, prefetch_multiplier: 1, ..WorkerOptions::default() });
     app.publish(&[Publish::of("sleep").args(serde_json::json!([0.3])).priority(0).times(100), Publish::quick().priority(9).times(5)]);
     let desk = Desk::with(&format!("url: '{}', thresholds: {{stuck_after: 2s}}", redis.url()));
@@ -161,18 +161,18 @@ fn low_priorities_that_starve() {
 #[test]
 fn tasks_in_another_database_or_under_another_name() {
     let redis = get().redis();
-    get().celery(redis.url_of(1), Version::V5_6).publish(&[Publish::quick().times(12)]);
+    get().celery(redis.url_of(1), Version::usual()).publish(&[Publish::quick().times(12)]);
     let answer = depth(&redis, "");
     fires(&answer, "wrong-database");
     at(&redis.url(), "queue depth").run().ends(3).shows(&["12 in database 1", "broker.url: with /1"]);
 
     let redis = get().redis();
-    let prefixed = get().celery(redis.url(), Version::V5_6).transport(serde_json::json!({"global_keyprefix": "shop:"}));
+    let prefixed = get().celery(redis.url(), Version::usual()).transport(serde_json::json!({"global_keyprefix": "shop:"}));
     prefixed.publish(&[Publish::quick().queue("mail").times(2)]);
     at(&redis.url(), "queue depth").run().ends(3).shows(&["Celery's keys begin with shop: here", "broker.key_prefix: 'shop:'"]);
 
     let redis = get().redis();
-    let other = get().celery(redis.url(), Version::V5_6).transport(serde_json::json!({"sep": ":"}));
+    let other = get().celery(redis.url(), Version::usual()).transport(serde_json::json!({"sep": ":"}));
     other.publish(&[Publish::quick().queue("mail").times(2), Publish::quick().queue("mail").priority(9).times(2)]);
     fires(&depth(&redis, ""), "other-separator");
 }
@@ -180,7 +180,7 @@ fn tasks_in_another_database_or_under_another_name() {
 #[test]
 fn answers_of_the_control_bus_that_nobody_fetched() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let _worker = app.worker(WorkerOptions::default());
     for n in 0..12 {
         redis.cli(&["LPUSH", &format!("0000-{n}.reply.celery.pidbox"), "{}"]);
@@ -195,7 +195,7 @@ fn a_redis_that_does_not_keep_tasks() {
     let with = |maxmemory: &str, policy: &str| {
         get().redis_with(RedisOptions { maxmemory: Some((maxmemory.into(), policy.into())), ..RedisOptions::default() })
     };
-    let app = |redis: &RedisServer| get().celery(redis.url(), Version::V5_6).publish(&[Publish::quick()]);
+    let app = |redis: &RedisServer| get().celery(redis.url(), Version::usual()).publish(&[Publish::quick()]);
     let redis = with("256mb", "allkeys-lru");
     app(&redis);
     let answer = depth(&redis, "--once");
@@ -214,7 +214,7 @@ fn a_redis_that_does_not_keep_tasks() {
 #[test]
 fn a_name_that_is_mistyped() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let _worker = app.worker(WorkerOptions { queues: vec!["celery".into(), "reports".into()], ..WorkerOptions::default() });
     at(&redis.url(), "queue depth report").run().ends(3).shows(&["no such queue", "reports: did you mean that queue?"]);
     // Bound and empty: a queue all the same.

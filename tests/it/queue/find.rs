@@ -61,7 +61,7 @@ fn a_task_is_found_wherever_it_is() {
 #[test]
 fn a_task_that_was_lost_with_its_worker_is_nowhere() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let worker = app.worker(WorkerOptions { concurrency: 1, ..WorkerOptions::default() });
     let gate = app.gate("lost");
     let ids = app.publish(&[Publish::held(&gate)]);
@@ -72,12 +72,45 @@ fn a_task_that_was_lost_with_its_worker_is_nowhere() {
         if ran.status == 1 && ran.out.contains("NOWHERE") { Ok(()) } else { Err(format!("{ran:?}")) }
     });
     find(&redis, "zzzzzz", "", 3);
+    // Where nothing says where results are, or where they are nothing that obsctl reads, "nowhere" would be a guess.
+    let asked =
+        |backend: &str| at(&redis.url(), &format!("queue find {} --ask", ids[0])).var("CELERY_RESULT_BACKEND", backend).run().ends(3);
+    asked("").shows(&["nothing says where results are stored", "results:"]).never_says(&["NOWHERE"]);
+    asked("rpc://").shows(&["Celery keeps them in rpc"]).never_says(&["NOWHERE"]);
+    asked("db+postgresql://shop:hunter2@db/shop").shows(&["db+postgresql"]).never_says(&["NOWHERE", "hunter2"]);
+    asked("django-db").shows(&["the stored results in database main"]).never_says(&["NOWHERE"]);
+}
+
+#[test]
+fn a_retry_and_a_revoked_task_are_told_as_such() {
+    let redis = get().redis();
+    let app = get().celery(redis.url(), Version::usual());
+    let _worker = app.worker(WorkerOptions::default());
+    let ids = app.publish(&[Publish::of("retrying").args(json!([3, 600])), Publish::quick().countdown(900.0)]);
+    let [retried, revoked] = ids.as_slice() else { panic!("{ids:?}") };
+    eventually(SOON, || {
+        let answer = find(&redis, retried, "--ask", 0);
+        let task = &answer["facts"]["tasks"][0];
+        let hold = &task["places"].as_array().and_then(|all| all.last()).map_or(Value::Null, |place| place["hold"].clone());
+        if task["message"]["retries"] == 1 && hold == "scheduled" { Ok(()) } else { Err(format!("{answer:#}")) }
+    });
+    // Both are delivered and counted, and neither is called late or lost.
+    let answer = at(&redis.url(), "queue depth -o json").run().ends(0).json();
+    assert_eq!((&answer["facts"]["waiting"], &answer["facts"]["delivered"]["count"]), (&json!(0), &json!(2)), "{answer:#}");
+    app.revoke(revoked).unwrap();
+    eventually(SOON, || {
+        let answer = find(&redis, revoked, "--ask", 0);
+        let place = answer["facts"]["tasks"][0]["places"].as_array().and_then(|all| all.last()).cloned().unwrap_or_default();
+        if place["hold"] == "revoked" { Ok(()) } else { Err(format!("{answer:#}")) }
+    });
+    at(&redis.url(), &format!("queue find {revoked} --ask")).run().ends(0).shows(&["revoked on w1@lab", "drops it when its turn comes"]);
+    assert_eq!(redis.cli(&["KEYS", "*reply.celery.pidbox"]).trim(), "");
 }
 
 #[test]
 fn relatives_are_met_on_the_way() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let ids = app.publish(&[Publish::chord(3)]);
     let answer = find(&redis, ids[0].get(..13).unwrap(), "", 0);
     let group = answer["facts"]["tasks"][0]["message"]["group"].as_str().unwrap().to_owned();
@@ -90,7 +123,7 @@ fn relatives_are_met_on_the_way() {
 #[test]
 fn a_long_queue_is_searched_in_pieces_and_can_be_gone_on_with() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     app.fill(&redis, &Publish::quick().queue("long"), 100_000).unwrap();
     let last = filled_id(99_999);
     let watched = redis.monitor().unwrap();

@@ -46,7 +46,7 @@ fn shows_what_runs_next_with_its_arguments_redacted() {
 #[test]
 fn garbage_is_counted_and_large_bodies_are_not_fetched() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     app.publish(&[Publish::quick().queue("mail").times(3)]);
     redis.cli(&["RPUSH", "mail", "garbage"]);
     let answer = at(&redis.url(), "queue peek mail -o json").run().ends(0).json();
@@ -60,7 +60,7 @@ fn garbage_is_counted_and_large_bodies_are_not_fetched() {
 #[test]
 fn an_unknown_queue_lists_what_there_is() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     app.publish(&[Publish::quick().queue("mail")]);
     at(&redis.url(), "queue peek mial").run().ends(2).warns(&["no worker or publisher ever declared it", "there are: mail"]);
     redis.cli(&["DEL", "mail"]);

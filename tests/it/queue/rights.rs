@@ -22,7 +22,7 @@ fn redis() -> RedisServer {
 #[test]
 fn reading_needs_no_more_than_the_readme_says() {
     let redis = redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let worker = app.worker(WorkerOptions::default());
     let ids = app.publish(&[
         Publish::quick().queue("mail").times(3),
@@ -51,7 +51,7 @@ fn reading_needs_no_more_than_the_readme_says() {
 #[test]
 fn asking_needs_no_more_than_the_readme_says() {
     let redis = redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let _worker = app.worker(WorkerOptions { concurrency: 1, ..WorkerOptions::default() });
     let gate = app.gate("rights");
     let ids = app.publish(&[Publish::held(&gate)]);

@@ -87,7 +87,7 @@ fn a_result_in_the_database_is_found_with_its_traceback() {
 #[test]
 fn a_result_in_a_redis_of_its_own_is_found() {
     let (redis, results) = (get().redis(), get().redis());
-    let app = get().celery(redis.url(), Version::V5_6).setting("result_backend", results.url_of(2));
+    let app = get().celery(redis.url(), Version::usual()).setting("result_backend", results.url_of(2));
     let ids = app.publish(&[Publish::of("fail").args(json!(["password=hunter2"]))]);
     let _worker = app.worker(WorkerOptions::default());
     let folder = tempfile::tempdir().unwrap();
@@ -142,7 +142,7 @@ fn beat_and_the_room_of_the_database_are_told() {
     assert!(room["used"].as_u64().is_some_and(|used| used > 3 && used <= most), "{answer:#}");
 
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let _worker = app.worker(WorkerOptions { prefetch_multiplier: 1, ..WorkerOptions::default() });
     let gate = app.gate("room");
     app.publish(&[Publish::held(&gate).times(20)]);

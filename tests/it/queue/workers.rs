@@ -1,6 +1,6 @@
 //! `obsctl queue workers`: what is said of workers that live, hang, work, hoard, or are dead; and that asking leaves nothing behind.
 
-use super::{at, codes, queue};
+use super::{at, codes, each_pool, queue};
 use lab::{Celery, Fault, Pool, Proxy, Publish, RedisOptions, RedisServer, Sentinels, Version, Worker, WorkerOptions, eventually, get};
 use serde_json::Value;
 use std::time::Duration;
@@ -60,29 +60,14 @@ fn alive(version: Version, pool: Pool) {
 }
 
 #[test]
-fn living_workers_are_heard_and_answer_prefork_5_4() {
-    alive(Version::V5_4, Pool::Prefork);
-}
-
-#[test]
-fn living_workers_are_heard_and_answer_prefork_5_6() {
-    alive(Version::V5_6, Pool::Prefork);
-}
-
-#[test]
-fn living_workers_are_heard_and_answer_threads_5_6() {
-    alive(Version::V5_6, Pool::Threads);
-}
-
-#[test]
-fn living_workers_are_heard_and_answer_solo_5_4() {
-    alive(Version::V5_4, Pool::Solo);
+fn living_workers_are_heard_and_answer() {
+    each_pool(alive);
 }
 
 #[test]
 fn a_killed_worker_is_dead_and_its_tasks_are_held_by_nobody() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let doomed = named(&app, "w1", WorkerOptions { concurrency: 1, prefetch_multiplier: 4, ..WorkerOptions::default() });
     let gate = app.gate("dead");
     app.publish(&[Publish::held_late(&gate).times(4)]);
@@ -134,7 +119,7 @@ fn a_stopped_worker_is_silent_and_not_dead() {
 #[test]
 fn a_busy_solo_worker_is_silent_and_not_dead() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let solo = named(&app, "w1", WorkerOptions { pool: Pool::Solo, concurrency: 1, ..WorkerOptions::default() });
     let gate = app.gate("solo");
     app.publish(&[Publish::held(&gate)]);
@@ -148,7 +133,7 @@ fn a_busy_solo_worker_is_silent_and_not_dead() {
 #[test]
 fn saturated_workers_are_counted_and_unconsumed_queues_named() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let busy = named(&app, "w1", WorkerOptions { prefetch_multiplier: 1, ..WorkerOptions::default() });
     let gate = app.gate("busy");
     app.publish(&[Publish::held(&gate).times(20)]);
@@ -165,7 +150,7 @@ fn saturated_workers_are_counted_and_unconsumed_queues_named() {
 #[test]
 fn a_hoarding_worker_is_named() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let _hoarder = named(&app, "w1", WorkerOptions { concurrency: 1, prefetch_multiplier: 50, ..WorkerOptions::default() });
     let gate = app.gate("hoard");
     app.publish(&[Publish::held(&gate).times(20)]);
@@ -184,7 +169,7 @@ fn a_hoarding_worker_is_named() {
 #[test]
 fn a_rate_limited_task_is_not_called_lost() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let _worker = named(&app, "w1", WorkerOptions::default());
     app.publish(&[Publish::of("limited").times(3)]);
     eventually(SOON, || match redis.cli(&["HLEN", "unacked"]).trim() {
@@ -197,7 +182,7 @@ fn a_rate_limited_task_is_not_called_lost() {
 #[test]
 fn a_prefix_and_a_database_of_its_own_are_asked_too() {
     let redis = get().redis();
-    let app = get().celery(redis.url_of(3), Version::V5_6).transport(serde_json::json!({"global_keyprefix": "shop:"}));
+    let app = get().celery(redis.url_of(3), Version::usual()).transport(serde_json::json!({"global_keyprefix": "shop:"}));
     let _worker = named(&app, "w1", WorkerOptions::default());
     let desk = super::Desk::with(&format!("url: '{}', key_prefix: 'shop:'", redis.url_of(3)));
     let answer = desk.run("queue workers --ask -o json").run().ends(0).json();
@@ -209,7 +194,7 @@ fn a_prefix_and_a_database_of_its_own_are_asked_too() {
 fn what_may_not_be_written_is_said_and_the_rest_is_shown() {
     let reader = "user reader on >pw ~* &* -@all +@read +@connection +info +psubscribe +punsubscribe +time +memory|usage -keys";
     let redis = get().redis_with(RedisOptions { acl: vec![reader.to_owned()], ..RedisOptions::default() });
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let _worker = named(&app, "w1", WorkerOptions::default());
     let url = redis.url_for("reader", "pw", 0);
     at(&url, "queue workers --ask").run().ends(3).shows(&["may not run SADD", "NOPERM", "w1@lab", "heard"]);
@@ -219,7 +204,7 @@ fn what_may_not_be_written_is_said_and_the_rest_is_shown() {
 #[test]
 fn leftovers_of_an_older_conversation_are_cleared() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let _worker = named(&app, "w1", WorkerOptions::default());
     let now: u64 = redis.cli(&["TIME"]).lines().next().unwrap().trim().parse().unwrap();
     let member = |oid: &str| format!("{oid}\u{6}\u{16}\u{6}\u{16}{oid}.reply.celery.pidbox");
@@ -238,7 +223,7 @@ fn leftovers_of_an_older_conversation_are_cleared() {
 #[test]
 fn an_interrupt_leaves_nothing_behind() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let silent = named(&app, "w1", WorkerOptions::default());
     silent.stop().unwrap();
     let live = at(&redis.url(), "queue workers --ask --timeout 60s").start();
@@ -256,7 +241,7 @@ fn an_interrupt_leaves_nothing_behind() {
 #[test]
 fn a_connection_that_is_cut_is_cleared_up_after_over_another() {
     let redis = get().redis();
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let silent = named(&app, "w1", WorkerOptions::default());
     silent.stop().unwrap();
     let proxy = Proxy::before(redis.address()).unwrap();
@@ -288,7 +273,7 @@ fn a_connection_that_is_cut_is_cleared_up_after_over_another() {
 #[test]
 fn a_replica_is_not_asked_and_the_rest_is_shown() {
     let sentinels = get().sentinels();
-    let app = get().celery(sentinels.url(), Version::V5_6).transport(serde_json::json!({"master_name": Sentinels::MASTER}));
+    let app = get().celery(sentinels.url(), Version::usual()).transport(serde_json::json!({"master_name": Sentinels::MASTER}));
     let worker = named(&app, "w1", WorkerOptions::default());
     eventually(SOON, || {
         let ran = at(&sentinels.replica().url(), "queue workers --ask").run();
@@ -305,7 +290,7 @@ fn a_replica_is_not_asked_and_the_rest_is_shown() {
 #[test]
 fn a_server_that_cannot_save_is_not_asked_and_the_rest_is_shown() {
     let redis = get().redis_with(RedisOptions { config: vec!["save 3600 1000000".into()], ..RedisOptions::default() });
-    let app = get().celery(redis.url(), Version::V5_6);
+    let app = get().celery(redis.url(), Version::usual());
     let _worker = named(&app, "w1", WorkerOptions::default());
     // What it saves would take the place of a folder.
     std::fs::create_dir_all(redis.dir().join("dump.rdb").join("in-the-way")).unwrap();

@@ -51,10 +51,25 @@ impl Version {
         if matrix() { Self::ALL.to_vec() } else { vec![Self::V5_4, Self::V5_6] }
     }
 
+    /// The one that tests take which are about something else: 5.6, or what `OBSCTL_CELERY` says, with which `make matrix` sends
+    /// them through the others.
+    pub fn usual() -> Self {
+        let Some(asked) = std::env::var_os("OBSCTL_CELERY") else { return Self::V5_6 };
+        let known = Self::ALL.into_iter().find(|version| *asked == *version.to_string());
+        known.unwrap_or_else(|| {
+            panic!("OBSCTL_CELERY={}: not one of {}", asked.display(), Self::ALL.map(|version| version.to_string()).join(", "))
+        })
+    }
+
+    /// gevent is tried with 5.6 only.
+    pub fn has(self, pool: Pool) -> bool {
+        pool != Pool::Gevent || self == Self::V5_6
+    }
+
     /// The environment's interpreter, made if it is missing. gevent has one of its own.
     pub fn python(self, pool: Pool) -> Result<PathBuf> {
         let requirements = match pool {
-            Pool::Gevent if self != Self::V5_6 => return Err(Failure::new(format!("gevent is tried with 5.6, not with {self}"))),
+            _ if !self.has(pool) => return Err(Failure::new(format!("gevent is tried with 5.6, not with {self}"))),
             Pool::Gevent => format!("requirements-{self}-gevent.txt"),
             _ => format!("requirements-{self}.txt"),
         };
