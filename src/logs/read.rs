@@ -156,8 +156,8 @@ impl Writers {
         }
     }
 
-    fn skipped(&mut self, lines: u64) {
-        self.all.iter_mut().take(1).for_each(|(_, _, keeper)| keeper.skipped(lines));
+    fn skipped(&mut self) {
+        self.all.iter_mut().take(1).for_each(|(_, _, keeper)| keeper.skipped());
     }
 
     fn pending(&self) -> bool {
@@ -239,7 +239,8 @@ async fn filter(mut pieces: mpsc::Receiver<Piece>, writers: &mut Writers, out: &
             }
             Ok(Some(Piece::Lines(lines))) => writers.lines(None, lines, &mut kept),
             Ok(Some(Piece::Of(origin, lines))) => writers.lines(Some(origin), lines, &mut kept),
-            Ok(Some(Piece::Skipped(lines))) => writers.skipped(lines),
+            Ok(Some(Piece::Skipped)) => writers.skipped(),
+            Ok(Some(Piece::Quiet)) => writers.close(&mut kept),
         }
         if !out.hand_on(&mut kept).await {
             return;

@@ -2,7 +2,7 @@
 
 use crate::logs::{
     decode,
-    flow::needle::Needles,
+    flow::needle::{Needles, automaton},
     model::{Entry, Level, Record, Shape},
     query::Query,
 };
@@ -21,8 +21,8 @@ pub struct Seen(BTreeMap<Safe, SeenApp>);
 #[derive(Clone, Debug, Default)]
 struct SeenApp {
     records: u64,
-    /// Lines that were searched and never made to records.
-    skipped: u64,
+    /// Whether there were lines that were searched and never made to records.
+    skipped: bool,
     /// Whether any record carries one of the ID fields.
     names_ids: bool,
     /// Whether any record tells of a request that was served.
@@ -36,19 +36,19 @@ impl Seen {
         for (app, seen) in other.0 {
             let known = self.0.entry(app).or_default();
             known.records += seen.records;
-            known.skipped += seen.skipped;
+            known.skipped |= seen.skipped;
             known.names_ids |= seen.names_ids;
             known.serves |= seen.serves;
             known.mildest = [known.mildest, seen.mildest].into_iter().flatten().min();
         }
     }
-    /// Records in all; a line that was searched and never made to a record counts as one.
+    /// Records in all; those that were only searched are not counted.
     pub fn records(&self) -> u64 {
-        self.0.values().map(|s| s.records + s.skipped).sum()
+        self.0.values().map(|s| s.records).sum()
     }
-    /// Whether some lines were only searched: then what was counted are lines.
+    /// Whether some lines were only searched: then the count is not that of all records.
     pub fn skipped(&self) -> bool {
-        self.0.values().any(|s| s.skipped > 0)
+        self.0.values().any(|s| s.skipped)
     }
     /// Whether any record carries one of the ID fields.
     pub fn names_ids(&self) -> bool {
@@ -86,7 +86,7 @@ impl Keeper {
     /// For one origin.
     pub fn new(query: Arc<Query>, id_fields: Arc<[String]>) -> Self {
         let needles = query.needles();
-        let telling = AhoCorasick::new(id_fields.iter().map(String::as_str).chain(SERVES)).ok();
+        let telling = automaton(id_fields.iter().map(String::as_str).chain(SERVES));
         Self { query, needles, id_fields, telling, before: VecDeque::new(), after: 0, newest: VecDeque::new(), seen: SeenApp::default() }
     }
 
@@ -120,8 +120,8 @@ impl Keeper {
     }
 
     /// Lines that were searched and hold no hit.
-    pub fn skipped(&mut self, lines: u64) {
-        self.seen.skipped += lines;
+    pub fn skipped(&mut self) {
+        self.seen.skipped = true;
     }
 
     /// The newest ones, under `--tail`.

@@ -2,7 +2,7 @@
 //! condition over-approximates and never under-approximates; the question itself decides.
 
 use crate::logs::model::{Level, Record};
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, MatchKind};
 use memchr::memmem;
 use regex::bytes::{Regex, RegexBuilder};
 use std::{ops::Range, sync::Arc};
@@ -27,7 +27,7 @@ impl Needle {
         words.dedup();
         match words.as_slice() {
             [one] => Some(Self::One(Arc::new(memmem::Finder::new(one.as_bytes()).into_owned()))),
-            _ => AhoCorasick::new(words).ok().map(Self::AnyOf),
+            _ => automaton(words).map(Self::AnyOf),
         }
     }
 
@@ -73,6 +73,11 @@ impl Needle {
             _ => self.find(text, 0).is_some(),
         }
     }
+}
+
+/// Finds one of many words. Only where the leftmost counts does the crate search sixteen bytes at a time.
+pub fn automaton(words: impl IntoIterator<Item: AsRef<[u8]>>) -> Option<AhoCorasick> {
+    AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(words).ok()
 }
 
 /// All conditions of a question: a record that it admits holds every one of them.
@@ -174,7 +179,7 @@ impl LevelWords {
         }
         words.sort();
         words.dedup();
-        Some(Self { words: AhoCorasick::new(words).ok()?, keys: AhoCorasick::new(KEYS).ok()?, least: number })
+        Some(Self { words: automaton(words)?, keys: automaton(KEYS)?, least: number })
     }
 
     fn find(&self, text: &[u8]) -> Option<Range<usize>> {

@@ -3,7 +3,7 @@
 
 use super::{
     group,
-    needle::{Needles, line_end, line_start},
+    needle::{Needles, automaton, line_end, line_start},
 };
 use aho_corasick::AhoCorasick;
 use std::ops::Range;
@@ -19,7 +19,7 @@ impl Picker {
     /// By what must be found; and here and there a record with one of the `telling` words, hit or not, from which an absence is judged.
     pub fn new<'a>(needles: Needles, telling: impl Iterator<Item = &'a str>) -> Self {
         let mut words = telling.peekable();
-        let telling = if words.peek().is_some() { AhoCorasick::new(words).ok() } else { None };
+        let telling = if words.peek().is_some() { automaton(words) } else { None };
         Self { needles, telling }
     }
 

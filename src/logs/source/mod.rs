@@ -31,8 +31,10 @@ pub enum Piece {
     Lines(Vec<LogLine>),
     /// Whole lines of another writer, which the lane's own input names.
     Of(Arc<LogOrigin>, Vec<LogLine>),
-    /// So many lines were read and cannot be hits.
-    Skipped(u64),
+    /// Further lines were read that cannot be hits.
+    Skipped,
+    /// Nothing has come for a while: what is open is whole.
+    Quiet,
     /// Something the user should know in its place: a reconnect, an end.
     Note(Safe),
 }

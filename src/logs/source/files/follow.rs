@@ -5,10 +5,12 @@ use super::siblings;
 use crate::{logs::flow::split::Splitter, safe, text::Safe};
 use bytes::Bytes;
 use std::{
-    fs::{self, File},
+    collections::HashSet,
+    fs::{self, File, Metadata},
     io,
     os::unix::fs::{FileExt, MetadataExt},
     path::PathBuf,
+    time::SystemTime,
 };
 
 const CHUNK: usize = 64 << 10;
@@ -29,9 +31,20 @@ pub(super) enum News {
     Note(Safe),
 }
 
+/// Which file it is, whatever its name: the number of a removed one is soon given again, its birth is not.
+type Id = (u64, u64, Option<SystemTime>);
+
+fn id(data: &Metadata) -> Id {
+    (data.dev(), data.ino(), data.created().ok())
+}
+
+fn ids(paths: &[PathBuf]) -> HashSet<Id> {
+    paths.iter().filter_map(|path| fs::metadata(path).ok()).map(|data| id(&data)).collect()
+}
+
 struct Open {
     file: File,
-    id: (u64, u64),
+    id: Id,
     at: u64,
     known: Vec<u8>,
     splitter: Splitter,
@@ -40,7 +53,7 @@ struct Open {
 impl Open {
     fn new(file: File, at: u64) -> io::Result<Self> {
         let data = file.metadata()?;
-        let mut open = Self { id: (data.dev(), data.ino()), file, at, known: Vec::new(), splitter: Splitter::default() };
+        let mut open = Self { id: id(&data), file, at, known: Vec::new(), splitter: Splitter::default() };
         let mut before = vec![0; KNOWN.min(usize::try_from(at).unwrap_or(KNOWN))];
         let from = at - before.len() as u64;
         if open.file.read_exact_at(&mut before, from).is_ok() {
@@ -84,6 +97,8 @@ pub(super) struct Followed {
     path: PathBuf,
     name: Safe,
     open: Option<Open>,
+    /// The older parts that were there when it was opened.
+    older: HashSet<Id>,
     /// Renamed, and perhaps still written to.
     old: Vec<(Open, u32)>,
     quiet: u32,
@@ -105,7 +120,8 @@ impl Followed {
             None => 0,
         };
         let open = Some(Open::new(file, at)?);
-        Ok(Self { path, name, open, old: Vec::new(), quiet: 0, gone: false, bytes: 0, cut: 0 })
+        let older = ids(&siblings::older(&path));
+        Ok(Self { path, name, open, older, old: Vec::new(), quiet: 0, gone: false, bytes: 0, cut: 0 })
     }
 
     /// How many lines were cut.
@@ -182,8 +198,7 @@ impl Followed {
             }
             Err(e) => return Err(e),
         };
-        let id = (data.dev(), data.ino());
-        if self.open.as_ref().is_some_and(|o| o.id == id) {
+        if self.open.as_ref().is_some_and(|o| o.id == id(&data)) {
             self.gone = false;
             return Ok(false);
         }
@@ -201,7 +216,7 @@ impl Followed {
         self.gone = false;
         news(News::Note(safe!("{}: goes on in a new file (rotated)", self.name)));
         if let Some(open) = self.open.take() {
-            let missed = between(&siblings::older(&self.path), open.id);
+            let missed = between(&siblings::older(&self.path), open.id, &self.older);
             self.old.push((open, 0));
             match missed {
                 Some(missed) => {
@@ -218,22 +233,25 @@ impl Followed {
                 ))),
             }
         }
+        self.older = ids(&siblings::older(&self.path));
         self.open = Some(Open::new(file, 0)?);
         Ok(true)
     }
 }
 
-/// The files that came after the one that was read, all of them readable as they are; none when that cannot be known.
-fn between(older: &[PathBuf], id: (u64, u64)) -> Option<Vec<PathBuf>> {
-    let at = older.iter().position(|p| fs::metadata(p).is_ok_and(|d| (d.dev(), d.ino()) == id));
-    match at {
-        Some(at) => {
-            let missed = older.get(at + 1..)?.to_vec();
-            missed.iter().all(|p| p.extension().is_none_or(|e| e != "gz")).then_some(missed)
-        }
-        // Removed, or moved elsewhere: then nothing lies between that could be found; packed at once: neither.
-        None => Some(Vec::new()),
+/// The files that came after the one that was read, all of them readable as they are; none when that cannot be known. Where it was rotated
+/// away altogether, they are those that were not there before.
+fn between(older: &[PathBuf], ours: Id, before: &HashSet<Id>) -> Option<Vec<PathBuf>> {
+    let is = |path: &PathBuf, wanted: &dyn Fn(&Id) -> bool| fs::metadata(path).is_ok_and(|data| wanted(&id(&data)));
+    let at = older.iter().position(|path| is(path, &|id| *id == ours));
+    let packed = |path: &PathBuf| path.extension().is_some_and(|e| e == "gz");
+    let behind = older.get(at.map_or(0, |at| at + 1)..)?;
+    let missed: Vec<PathBuf> = behind.iter().filter(|path| is(path, &|id| !before.contains(id))).cloned().collect();
+    // A part that was there may have been packed since then: only behind ours is a packed one known to be missed.
+    if at.is_some() && missed.iter().any(packed) {
+        return None;
     }
+    Some(missed.into_iter().filter(|path| !packed(path)).collect())
 }
 
 /// Where the last so many lines begin.

@@ -87,13 +87,15 @@ impl Hand {
         self.pieces.push(Piece::Note(text));
     }
 
-    /// Lines that were looked at and cannot be hits.
-    pub(super) fn skipped(&mut self, lines: u64) {
-        match self.pieces.last_mut() {
-            Some(Piece::Skipped(before)) => *before += lines,
-            _ if lines > 0 => self.pieces.push(Piece::Skipped(lines)),
-            _ => {}
-        }
+    /// Lines were searched that cannot be hits.
+    pub(super) fn skipped(&mut self) {
+        self.pieces.push(Piece::Skipped);
+    }
+
+    /// Nothing has come for a while.
+    pub(super) fn quiet(&mut self) {
+        self.decide();
+        self.pieces.push(Piece::Quiet);
     }
 
     /// The end of an input: nothing that is open is continued by the next.

@@ -25,6 +25,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use hand::Hand;
 use jiff::tz::TimeZone;
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -37,6 +38,8 @@ use tokio::{
 const CHUNK: usize = 64 << 10;
 /// How often a followed file is looked at for more.
 const LOOK: Duration = Duration::from_millis(200);
+/// A pipe that says nothing for so long has said all of its last record.
+const QUIET: Duration = Duration::from_millis(500);
 /// So many files are read at once: each is searched on all cores.
 const AT_ONCE: usize = 2;
 
@@ -73,9 +76,9 @@ impl Files {
     /// # Errors
     /// `NotFound` for a pattern or path that names no file; `Usage` for a malformed glob.
     pub fn resolve(named: &[Named], redact: Redactor) -> Result<Self> {
-        let mut logs: Vec<(Vec<PathBuf>, &Named)> = Vec::new();
+        let mut paths = Vec::new();
+        let mut owners: HashMap<PathBuf, &Named> = HashMap::new();
         let mut rest = Vec::new();
-        let mut known = std::collections::HashSet::new();
         for one in named {
             if !one.command.is_empty() {
                 rest.push((Input::Command(one.command.clone()), one));
@@ -83,15 +86,20 @@ impl Files {
                 rest.retain(|(input, _)| !matches!(input, Input::Stdin));
                 rest.push((Input::Stdin, one));
             } else {
-                let found = found(one)?.into_iter().filter(|p| known.insert(p.clone())).collect();
-                logs.extend(siblings::chains(found).into_iter().map(|chain| (chain, one)));
+                for path in found(one)? {
+                    if owners.insert(path.clone(), one).is_none() {
+                        paths.push(path);
+                    }
+                }
             }
         }
-        let newest: Vec<&Path> = logs.iter().filter_map(|(chain, _)| chain.last()).map(PathBuf::as_path).collect();
+        let logs = siblings::chains(paths);
+        let newest: Vec<&Path> = logs.iter().filter_map(|chain| chain.last()).map(PathBuf::as_path).collect();
         let names = short_names(&newest);
         let mut inputs = Vec::new();
-        for ((chain, one), name) in logs.into_iter().zip(names) {
-            let lane = lane(inputs.len(), Safe::name(name), one, chain.last());
+        for (chain, name) in logs.into_iter().zip(names) {
+            let Some((newest, one)) = chain.last().and_then(|newest| Some((newest, owners.get(newest)?))) else { continue };
+            let lane = lane(inputs.len(), Safe::name(name), one, Some(newest));
             inputs.push((Input::Log(chain), lane));
         }
         for (input, one) in rest {
@@ -231,7 +239,14 @@ async fn pump(mut input: impl AsyncRead + Unpin, bytes: &mut u64, hand: &mut Han
     let mut splitter = Splitter::default();
     let mut buffer = vec![0; CHUNK];
     loop {
-        let got = input.read(&mut buffer).await?;
+        let Ok(got) = tokio::time::timeout(QUIET, input.read(&mut buffer)).await else {
+            hand.quiet();
+            if hand.send().await {
+                continue;
+            }
+            break;
+        };
+        let got = got?;
         if got == 0 {
             break;
         }

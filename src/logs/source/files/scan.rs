@@ -57,8 +57,6 @@ pub(super) enum Form {
 pub(super) struct Segment {
     /// Whole lines, without their ends.
     pub lines: Vec<Bytes>,
-    /// How many lines end in it.
-    pub ends: u64,
     first_end: Option<u64>,
     last_end: Option<u64>,
 }
@@ -108,7 +106,7 @@ fn scan_by(
     let segments = length.div_ceil(sizes.segment as u64);
     let threads =
         thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS).min(usize::try_from(segments).unwrap_or(1)).max(1);
-    let (send, found) = mpsc::sync_channel(threads);
+    let (send, found) = mpsc::sync_channel(AHEAD as usize);
     thread::scope(|scope| {
         for _ in 0..threads {
             let (search, send) = (&search, send.clone());
@@ -276,7 +274,6 @@ impl Search<'_> {
         let own = text.get(before..).unwrap_or_default();
         let mut segment = Segment {
             lines: Vec::new(),
-            ends: memchr::memchr_iter(b'\n', own).count() as u64,
             first_end: memchr::memchr(b'\n', own).map(|at| from + at as u64),
             last_end: memchr::memrchr(b'\n', own).map(|at| from + at as u64),
         };

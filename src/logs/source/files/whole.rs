@@ -104,11 +104,10 @@ fn one(path: &Path, query: &Query, hand: &mut Hand, bytes: &mut u64) -> io::Resu
     let picker =
         Picker::new(needles, query.field_names().chain([" HTTP/", "status_code"]).filter(|_| query.field_names().next().is_some()));
     let scanned = scan(&file, length, form, picker, &mut |segment| {
-        let lines = segment.lines.len() as u64;
         segment.lines.into_iter().for_each(|line| hand.line(line));
-        hand.skipped(segment.ends.saturating_sub(lines));
         !hand.unheard() && (!hand.full() || hand.send_blocking())
     })?;
+    hand.skipped();
     *bytes += scanned.bytes;
     Ok(Ended { cut: scanned.cut, broken: scanned.shrunk.then(|| SHRUNK.into()) })
 }
