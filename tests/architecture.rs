@@ -63,7 +63,7 @@ const MARKED: &[(&str, &[&str])] = &[
     ("src/connect/redis/mod.rs", METHODS),
     ("src/connect/route.rs", METHODS),
     ("src/logs/follow.rs", METHODS),
-    ("src/logs/source/files.rs", METHODS),
+    ("src/logs/source/files/mod.rs", METHODS),
     ("src/logs/source/pods/follow.rs", METHODS),
     ("src/logs/source/pods/reader.rs", METHODS),
     ("src/logs/source/pods/stream.rs", METHODS),

@@ -244,7 +244,10 @@ impl<'a> Builder<'a> {
     fn has_kubernetes(&self, raw: &RawEnvironment, picked: &Picked) -> bool {
         let by_flag = |p: &Option<Sourced<String>>| matches!(p, Some(Sourced { from: Origin::Flag(_), .. }));
         let local = |a: &RawApp| {
-            (!a.files.is_empty() || a.url.0.is_some()) && a.selector.0.is_none() && a.workload.0.is_none() && a.container.0.is_none()
+            (!a.files.is_empty() || a.command.0.is_some() || a.url.0.is_some())
+                && a.selector.0.is_none()
+                && a.workload.0.is_none()
+                && a.container.0.is_none()
         };
         let apps = &raw.apps.0;
         raw.kube.0.is_some()
@@ -336,6 +339,7 @@ impl<'a> Builder<'a> {
             health,
             url: raw.url.0.as_ref().and_then(|at| self.url(key("url"), at)),
             files: raw.files.iter().filter_map(|at| self.log_glob(key("files"), at)).collect(),
+            command: raw.command.0.as_ref().and_then(|at| self.log_command(key("command"), at)).unwrap_or_default(),
             timezone: self.zone(key("timezone"), &raw.timezone),
             request_id_fields: self.texts(key("request_id_fields"), &raw.request_id_fields),
         }

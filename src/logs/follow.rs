@@ -4,17 +4,17 @@
 
 use super::{
     flow::{
-        group::Grouper,
         hold::Patient,
-        keep::{Keeper, Seen},
+        keep::Seen,
         merge::Merge,
         spool::Spool,
     },
     mark::StreamMark,
-    model::Record,
+    model::{LogOrigin, Record},
     query::Query,
     read::{MEMORY, ReadOutcome, Reading, Sink, spool_error},
-    source::{Budget, Joining, Lane, LogSource, Piece},
+    source::{Budget, Joining, Lane, LogLine, LogSource, Piece},
+    writers::Writers,
 };
 use crate::{
     answer::{Coverage, Part, Why},
@@ -76,6 +76,8 @@ struct Follow<'a, S> {
     hold: Patient<Item>,
     begun: Instant,
     recalled: Vec<Recalled>,
+    /// How much of that may still stay in memory.
+    room: usize,
     /// Lanes that have not given all that they had already.
     recalling: HashSet<usize>,
 }
@@ -100,11 +102,11 @@ pub(super) async fn follow(
         hold: Patient::new(HOLD),
         begun: Instant::now(),
         recalled: Vec::new(),
+        room: MEMORY,
         recalling: HashSet::new(),
     };
-    let room = MEMORY / lanes.len().max(1);
     for (source, lane) in lanes {
-        let spool = Spool::new(lane.origin.clone(), room);
+        let spool = Spool::new(lane.origin.clone());
         follow.recalled.push(Recalled { spool, marks: Vec::new(), records: 0, given: 0 });
         if source.recalls() {
             follow.recalling.insert(follow.parts.len());
@@ -216,7 +218,7 @@ impl<S: Sink> Follow<'_, S> {
             Sent::Items(items) => {
                 for item in items {
                     match self.recalled.get_mut(lane) {
-                        Some(recalled) => recalled.push(item)?,
+                        Some(recalled) => recalled.push(item, &mut self.room)?,
                         None if self.reading.query.arrival => self.show(item, false)?,
                         None => {
                             let at = match &item {
@@ -297,12 +299,12 @@ impl<S: Sink> Follow<'_, S> {
 }
 
 impl Recalled {
-    fn push(&mut self, item: Item) -> Result<()> {
+    fn push(&mut self, item: Item, room: &mut usize) -> Result<()> {
         match item {
             Item::Mark(mark) => self.marks.push((self.records, mark)),
             Item::Record(record) => {
                 self.records += 1;
-                self.spool.push(record).map_err(spool_error)?;
+                self.spool.push(record, room).map_err(spool_error)?;
             }
         }
         Ok(())
@@ -340,14 +342,8 @@ async fn lane_task(
         query.zone = Some(zone.clone());
     }
     let query = Arc::new(query);
-    let app = lane.origin.app.clone().unwrap_or_else(|| lane.origin.name.clone());
-    let mut keeper = Keeper::new(query.clone(), reading.id_fields.clone());
-    if source.recalls() {
-        keeper.recalls();
-    }
     let mut sieve = Sieve {
-        grouper: Grouper::new(lane.origin.clone()),
-        keeper,
+        writers: Writers::new(lane.origin.clone(), query.clone(), reading.id_fields.clone(), source.recalls()),
         items: Vec::new(),
         marks: Vec::new(),
         recalling: source.recalls() && query.tail.is_some(),
@@ -358,13 +354,12 @@ async fn lane_task(
     let (send, pieces) = mpsc::channel::<Piece>(8);
     let reads = source.read(lane, query, budget, send);
     let (coverage, ()) = futures_util::future::join(reads, sieve.run(number, pieces, &out)).await;
-    (number, coverage, sieve.keeper.seen(app))
+    (number, coverage, sieve.writers.seen())
 }
 
 /// Lines to items for one lane.
 struct Sieve {
-    grouper: Grouper,
-    keeper: Keeper,
+    writers: Writers,
     items: Vec<Item>,
     /// Marks among the newest records, which are not chosen yet.
     marks: Vec<StreamMark>,
@@ -381,7 +376,7 @@ impl Sieve {
     /// Takes the receiver: dropping it is what ends the source's reading when nobody listens any more.
     async fn run(&mut self, lane: usize, mut pieces: mpsc::Receiver<Piece>, out: &mpsc::Sender<(usize, Sent)>) {
         loop {
-            let piece = if self.grouper.pending() {
+            let piece = if self.writers.pending() {
                 // Nothing followed in time: the open record is whole.
                 tokio::time::timeout(OPEN, pieces.recv()).await
             } else {
@@ -405,15 +400,12 @@ impl Sieve {
                         self.items.push(Item::Mark(mark))
                     }
                 }
-                Ok(Some(Piece::Lines(lines))) => {
-                    for line in lines {
-                        if let Some(record) = self.grouper.push(line.at, line.text) {
-                            self.keep(record);
-                        }
-                    }
-                }
+                Ok(Some(Piece::Lines(lines))) => self.lines(None, lines),
+                Ok(Some(Piece::Of(origin, lines))) => self.lines(Some(origin), lines),
+                Ok(Some(Piece::Skipped)) => self.writers.skipped(),
+                Ok(Some(Piece::Quiet)) => self.finish(),
             }
-            if self.caught && !self.grouper.pending() {
+            if self.caught && !self.writers.pending() {
                 self.caught_up();
             }
             let caught = std::mem::take(&mut self.told);
@@ -428,21 +420,34 @@ impl Sieve {
         }
         self.finish();
         self.caught_up();
-        self.keeper.finish(&mut |record| self.items.push(Item::Record(record)));
+        let mut kept = Vec::new();
+        self.writers.finish(&mut kept);
+        self.items.extend(kept.into_iter().map(Item::Record));
         let _ = out.send((lane, Sent::Items(std::mem::take(&mut self.items)))).await;
     }
 
     fn finish(&mut self) {
-        if let Some(record) = self.grouper.finish() {
-            self.keep(record);
-        }
-    }
-
-    fn keep(&mut self, record: Record) {
-        self.keeper.push(record, &mut |kept| self.items.push(Item::Record(kept)));
+        let mut kept = Vec::new();
+        self.writers.close(&mut kept);
+        self.items.extend(kept.into_iter().map(Item::Record));
         if self.caught {
             self.caught_up();
         }
+    }
+
+    fn lines(&mut self, of: Option<Arc<LogOrigin>>, lines: Vec<LogLine>) {
+        let mut kept = Vec::new();
+        let mut lines = lines.into_iter();
+        if self.caught {
+            // The record that was open at that moment ends the past; every further one is new.
+            let ended = lines.by_ref().any(|line| self.writers.line(of.clone(), line, &mut kept));
+            self.items.extend(kept.drain(..).map(Item::Record));
+            if ended {
+                self.caught_up();
+            }
+        }
+        self.writers.lines(of, lines, &mut kept);
+        self.items.extend(kept.into_iter().map(Item::Record));
     }
 
     /// Only now it is known which records are the newest; what happened among them keeps its place.
@@ -450,17 +455,20 @@ impl Sieve {
         self.told = std::mem::take(&mut self.caught);
         self.quiet = false;
         if !std::mem::take(&mut self.recalling) {
-            self.keeper.caught_up(&mut |record| self.items.push(Item::Record(record)));
+            let mut kept = Vec::new();
+            self.writers.caught_up(&mut kept);
+            self.items.extend(kept.into_iter().map(Item::Record));
             return;
         }
         let mut marks = std::mem::take(&mut self.marks).into_iter().peekable();
-        let items = &mut self.items;
-        self.keeper.caught_up(&mut |record| {
+        let mut kept = Vec::new();
+        self.writers.caught_up(&mut kept);
+        for record in kept {
             while let Some(mark) = marks.next_if(|mark| mark.at < record.at) {
-                items.push(Item::Mark(mark));
+                self.items.push(Item::Mark(mark));
             }
-            items.push(Item::Record(record));
-        });
+            self.items.push(Item::Record(record));
+        }
         self.items.extend(marks.map(Item::Mark));
     }
 }

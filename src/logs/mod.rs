@@ -13,3 +13,4 @@ pub mod request;
 pub mod source;
 pub mod survey;
 pub mod view;
+mod writers;

@@ -1,6 +1,9 @@
 //! The question as data. Needles only over-approximate, so that most bytes are never looked at twice; `admits` alone decides.
 
-use super::model::{Entry, Level, Record};
+use super::{
+    flow::needle::{Needle, Needles},
+    model::{Entry, Level, Record},
+};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use memchr::memmem;
 use regex::bytes::Regex;
@@ -159,11 +162,13 @@ impl Test {
     /// The longest run that no JSON escaping can change; none when there is none worth searching.
     fn needle(&self) -> Option<String> {
         let wanted = match self {
+            // A number with a fraction can be written in many ways.
+            Self::Equals(w) if w.contains('.') && w.parse::<f64>().is_ok() => return None,
             Self::Equals(w) | Self::Prefix(w) | Self::Contains(w) => w,
             Self::Matches(_) => return None,
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-        wanted.split(|c| !plain(c)).max_by_key(|run| run.len()).filter(|run| run.len() >= 3).map(str::to_owned)
+        wanted.split(|c| !plain(c)).max_by_key(|run| run.len()).filter(|run| run.len() >= 2).map(str::to_owned)
     }
 }
 
@@ -205,48 +210,48 @@ impl Predicate {
         }
     }
 
+    /// What must stand in the bytes of the record; none: cannot tell.
+    fn needle(&self) -> Option<Needle> {
+        match self {
+            Self::Level(least) => Needle::level(*least),
+            Self::Line(Test::Matches(regex)) => Needle::patterns([regex.as_str()]),
+            Self::Any(any) if any.iter().all(|p| matches!(p, Self::Line(Test::Matches(_)))) => {
+                let patterns =
+                    any.iter().filter_map(|p| if let Self::Line(Test::Matches(regex)) = p { Some(regex.as_str()) } else { None });
+                Needle::patterns(patterns)
+            }
+            _ => self.words().and_then(Needle::any_of),
+        }
+    }
+
     /// Byte strings of which one must be in the record; none: cannot tell.
-    fn needles(&self) -> Option<Vec<String>> {
+    fn words(&self) -> Option<Vec<String>> {
         match self {
             Self::Field { is, .. } | Self::Line(is) => is.needle().map(|n| vec![n]),
             Self::Level(_) | Self::Tasks(_) => None,
             Self::Any(any) => {
-                let mut needles = any.iter().map(Self::needles).collect::<Option<Vec<_>>>()?.concat();
-                needles.sort();
-                needles.dedup();
-                Some(needles)
+                let mut words = any.iter().map(Self::words).collect::<Option<Vec<_>>>()?.concat();
+                words.sort();
+                words.dedup();
+                Some(words)
             }
         }
     }
 }
 
-/// Bytes that must occur in a record that the query admits: every group, one of it. Over-approximates, never under.
-#[derive(Clone, Debug, Default)]
-pub struct Needles(Vec<Vec<memmem::Finder<'static>>>);
-
-impl Needles {
-    /// Whether the record can be a hit.
-    pub fn may_hit(&self, record: &Record) -> bool {
-        let holds = |f: &memmem::Finder<'_>| f.find(&record.head).is_some() || record.tail.iter().any(|l| f.find(l).is_some());
-        self.0.iter().all(|group| group.iter().any(holds))
-    }
-
-    /// Whether a chunk of many lines can hold a hit at all.
-    pub fn may_hit_chunk(&self, chunk: &[u8]) -> bool {
-        self.0.iter().all(|group| group.iter().any(|f| f.find(chunk).is_some()))
-    }
-
-    /// Whether there is nothing to search for.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
 impl Query {
-    /// The byte strings to search first.
+    /// What to search for in the bytes, before anything is decoded.
     pub fn needles(&self) -> Needles {
-        let groups = self.want.iter().filter_map(Predicate::needles);
-        Needles(groups.map(|g| g.iter().map(|n| memmem::Finder::new(n.as_bytes()).into_owned()).collect()).collect())
+        Needles::new(self.want.iter().filter_map(Predicate::needle).collect())
+    }
+
+    /// The names of the fields that are asked for.
+    pub fn field_names(&self) -> impl Iterator<Item = &str> {
+        self.want
+            .iter()
+            .filter_map(|p| if let Predicate::Field { names, .. } = p { Some(names) } else { None })
+            .flat_map(|n| n.iter())
+            .map(String::as_str)
     }
 
     /// Whether any record is left out by more than its time.

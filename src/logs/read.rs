@@ -13,6 +13,7 @@ use super::{
     model::{LogOrigin, Record},
     query::Query,
     source::{Budget, Lane, LogLine, LogSource, Piece},
+    writers::Writers,
 };
 use crate::{
     answer::{Coverage, Missing, Part, Why},
@@ -20,12 +21,12 @@ use crate::{
     text::Safe,
 };
 use futures_util::future::join_all;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// How much of the kept records stays in memory, all lanes together.
-pub(super) const MEMORY: usize = 48 << 20;
+pub(super) const MEMORY: usize = 16 << 20;
 /// How many hits of the newest windows are kept until their turn comes, for a reading that is stopped before.
 const MOST_EARLY: usize = 10_000;
 
@@ -92,7 +93,7 @@ pub trait Sink {
 
 /// What a lane's task sends.
 enum Sent {
-    Kept(Record),
+    Kept(Vec<Record>),
     /// A hit of a lane's newest window, to be shown at once: it comes once more in its turn.
     Early(Record),
     /// The same in its turn.
@@ -133,41 +134,44 @@ fn interrupted(mut outcome: ReadOutcome) -> ReadOutcome {
     outcome
 }
 
+/// Where a lane's task sends to, with its number on everything.
+#[derive(Clone)]
+struct Outlet {
+    number: usize,
+    to: mpsc::Sender<(usize, Sent)>,
+}
+
+impl Outlet {
+    /// False when nobody listens any more.
+    async fn send(&self, sent: Sent) -> bool {
+        self.to.send((self.number, sent)).await.is_ok()
+    }
+
+    async fn hand_on(&self, kept: &mut Vec<Record>) -> bool {
+        kept.is_empty() || self.send(Sent::Kept(std::mem::take(kept))).await
+    }
+}
+
 /// One lane through its grouping and filter; what is kept goes into the channel.
-async fn lane_task(
-    source: Arc<dyn LogSource>,
-    lane: Lane,
-    reading: Reading,
-    budget: Arc<Budget>,
-    out: mpsc::Sender<Sent>,
-) -> (Coverage, Seen) {
+async fn lane_task(source: Arc<dyn LogSource>, lane: Lane, reading: Reading, budget: Arc<Budget>, out: Outlet) -> (Coverage, Seen) {
     let mut query = Query::clone(&reading.query);
     if let Some(zone) = &lane.zone {
         query.zone = Some(zone.clone());
     }
     let query = Arc::new(query);
-    let (origin, judged) = (lane.origin.clone(), query.clone());
-    let app = lane.origin.app.clone().unwrap_or_else(|| lane.origin.name.clone());
-    let mut grouper = Grouper::new(lane.origin.clone());
-    let mut keeper = Keeper::new(query.clone(), reading.id_fields.clone());
-    let (send, pieces) = mpsc::channel::<Piece>(8);
+    let (origin, id_fields) = (lane.origin.clone(), reading.id_fields.clone());
+    let mut writers = Writers::new(origin.clone(), query.clone(), id_fields.clone(), false);
+    let mut window = Window { origin, query: query.clone(), id_fields, hits: Vec::new(), seen: Seen::default() };
+    let (send, pieces) = mpsc::channel::<Piece>(4);
     let reads = source.read(lane, query, budget, send);
-    let mut window = Window { origin, query: judged, id_fields: reading.id_fields.clone(), hits: Vec::new(), seen: Seen::default() };
-    let filter = filter(pieces, &mut grouper, &mut keeper, &mut window, &out);
-    let (coverage, ()) = futures_util::future::join(reads, filter).await;
-    let mut seen = keeper.seen(app);
+    let (coverage, ()) = futures_util::future::join(reads, filter(pieces, &mut writers, &mut window, &out)).await;
+    let mut seen = writers.seen();
     seen.join(window.seen);
     (coverage, seen)
 }
 
 /// Pieces to kept records. Takes the receiver: dropping it is what ends the source's reading when nobody listens any more.
-async fn filter(
-    mut pieces: mpsc::Receiver<Piece>,
-    grouper: &mut Grouper,
-    keeper: &mut Keeper,
-    window: &mut Window,
-    out: &mpsc::Sender<Sent>,
-) {
+async fn filter(mut pieces: mpsc::Receiver<Piece>, writers: &mut Writers, window: &mut Window, out: &Outlet) {
     let mut kept = Vec::new();
     while let Some(piece) = pieces.recv().await {
         let mut aside = None;
@@ -175,44 +179,36 @@ async fn filter(
             Piece::Note(text) => aside = Some(Sent::Note(text)),
             Piece::Caught => {}
             Piece::Mark(mark) => {
-                if let Some(record) = grouper.finish() {
-                    keeper.push(record, &mut |r| kept.push(r));
-                }
+                writers.close(&mut kept);
                 aside = Some(Sent::Mark(mark));
             }
             Piece::Window(lines) => {
                 for record in window.take(lines) {
-                    if out.send(Sent::Early(record)).await.is_err() {
+                    if !out.send(Sent::Early(record)).await {
                         return;
                     }
                 }
             }
-            Piece::Lines(lines) => {
-                for line in lines {
-                    if let Some(record) = grouper.push(line.at, line.text) {
-                        keeper.push(record, &mut |r| kept.push(r));
-                    }
-                }
-            }
+            Piece::Lines(lines) => writers.lines(None, lines, &mut kept),
+            Piece::Of(origin, lines) => writers.lines(Some(origin), lines, &mut kept),
+            Piece::Skipped => writers.skipped(),
+            Piece::Quiet => writers.close(&mut kept),
         }
-        if !hand_on(&mut kept, out).await {
+        if !out.hand_on(&mut kept).await {
             return;
         }
         if let Some(aside) = aside
-            && out.send(aside).await.is_err()
+            && !out.send(aside).await
         {
             return;
         }
     }
-    if let Some(record) = grouper.finish() {
-        keeper.push(record, &mut |r| kept.push(r));
-    }
-    keeper.finish(&mut |r| kept.push(r));
-    if !hand_on(&mut kept, out).await {
+    writers.finish(&mut kept);
+    if !out.hand_on(&mut kept).await {
         return;
     }
     for record in window.hits.drain(..) {
-        if out.send(Sent::InTurn(record)).await.is_err() {
+        if !out.send(Sent::InTurn(record)).await {
             return;
         }
     }
@@ -251,34 +247,35 @@ impl Window {
     }
 }
 
-/// A lane's task with its number on everything that it sends.
-async fn numbered(
-    number: usize,
-    source: Arc<dyn LogSource>,
-    lane: Lane,
-    reading: Reading,
-    budget: Arc<Budget>,
-    send: mpsc::Sender<(usize, Sent)>,
-) -> (Coverage, Seen) {
-    let (out, mut of_lane) = mpsc::channel(64);
-    let forward = async move {
-        while let Some(one) = of_lane.recv().await {
-            if send.send((number, one)).await.is_err() {
-                return;
-            }
-        }
-    };
-    let (result, ()) = futures_util::future::join(lane_task(source, lane, reading, budget, out), forward).await;
-    result
+/// Records until their turn comes, those of each writer by themselves.
+struct Spools {
+    all: Vec<Spool>,
+    /// By the lane and the address of the origin.
+    known: HashMap<(usize, usize), (usize, Arc<LogOrigin>)>,
+    room: usize,
 }
 
-async fn hand_on(kept: &mut Vec<Record>, out: &mpsc::Sender<Sent>) -> bool {
-    for record in kept.drain(..) {
-        if out.send(Sent::Kept(record)).await.is_err() {
-            return false;
-        }
+impl Spools {
+    fn push(&mut self, lane: usize, record: Record) -> Result<()> {
+        let key = (lane, Arc::as_ptr(&record.origin) as usize);
+        let at = match self.known.get(&key) {
+            Some((at, _)) => *at,
+            None => {
+                self.all.push(Spool::new(record.origin.clone()));
+                self.known.insert(key, (self.all.len() - 1, record.origin.clone()));
+                self.all.len() - 1
+            }
+        };
+        self.all.get_mut(at).map_or(Ok(()), |spool| spool.push(record, &mut self.room)).map_err(spool_error)
     }
-    true
+
+    /// The first of a spool, into the merge.
+    fn pull(&mut self, at: usize, merge: &mut Merge) -> Result<()> {
+        if let Some(record) = self.all.get_mut(at).map(Spool::pop).transpose().map_err(spool_error)?.flatten() {
+            merge.push(at, record);
+        }
+        Ok(())
+    }
 }
 
 /// Every lane to its end, then all in order of time.
@@ -289,15 +286,19 @@ async fn backfill(
     mut outcome: ReadOutcome,
 ) -> Result<ReadOutcome> {
     let budget = Arc::new(Budget::new(reading.max_bytes));
-    let room = MEMORY / lanes.len().max(1);
+    // With one lane there is nothing to wait for: its records are shown as they come.
+    let only = if let [(_, lane)] = lanes.as_slice() { Some(lane.origin.clone()) } else { None };
     let mut tasks = JoinSet::new();
-    let (send, mut sent) = mpsc::channel::<(usize, Sent)>(256);
-    let mut spools = Vec::with_capacity(lanes.len());
-    let mut marks = Vec::new();
-    for (i, (source, lane)) in lanes.into_iter().enumerate() {
-        spools.push(Spool::new(lane.origin.clone(), room));
-        tasks.spawn(numbered(i, source, lane, reading.clone(), budget.clone(), send.clone()));
+    let (send, mut sent) = mpsc::channel::<(usize, Sent)>(4);
+    for (number, (source, lane)) in lanes.into_iter().enumerate() {
+        let out = Outlet { number, to: send.clone() };
+        tasks.spawn(lane_task(source, lane, reading.clone(), budget.clone(), out));
     }
+    let mut spools = Spools { all: Vec::new(), known: HashMap::new(), room: MEMORY };
+    let mut marks = Vec::new();
+    let unordered = sink.unordered();
+    // Nothing has to wait for the turn of another.
+    let at_once = |record: &Record| unordered || only.as_ref().is_some_and(|own| Arc::ptr_eq(own, &record.origin));
     drop(send);
     let mut stopped = false;
     let mut early: Vec<(usize, Record)> = Vec::new();
@@ -313,14 +314,21 @@ async fn backfill(
                 Some((_, Sent::Note(text))) => sink.note(text),
                 // Who asks for some lines is told of those that may be missing; what else happened there is no answer.
                 Some((_, Sent::Mark(mark))) if reading.query.filters() && !mark.is_gap() => {}
+                Some((_, Sent::Mark(mark))) if only.is_some() => sink.mark(mark)?,
                 Some((_, Sent::Mark(mark))) => marks.push(mark),
-                Some((_, Sent::Kept(record))) if sink.unordered() => {
-                    outcome.records += u64::from(!record.nearby);
-                    sink.record(record)?;
-                }
-                Some((lane, Sent::Kept(record))) => {
-                    sink.early(&record);
-                    spools[lane].push(record).map_err(spool_error)?;
+                Some((lane, Sent::Kept(records))) => {
+                    for record in records {
+                        sink.early(&record);
+                        if at_once(&record) {
+                            outcome.records += u64::from(!record.nearby);
+                            sink.record(record)?;
+                        } else {
+                            spools.push(lane, record)?;
+                        }
+                    }
+                    if only.is_some() && sent.is_empty() {
+                        sink.idle()?;
+                    }
                 }
                 Some((lane, Sent::Early(record))) => {
                     sink.early(&record);
@@ -330,7 +338,12 @@ async fn backfill(
                 }
                 Some((lane, Sent::InTurn(record))) => {
                     early.retain(|(l, _)| *l != lane);
-                    spools[lane].push(record).map_err(spool_error)?;
+                    if at_once(&record) {
+                        outcome.records += u64::from(!record.nearby);
+                        sink.record(record)?;
+                    } else {
+                        spools.push(lane, record)?;
+                    }
                 }
             },
         }
@@ -341,7 +354,7 @@ async fn backfill(
         // What was shown belongs to the answer, though its turn never came.
         early.sort_by_key(|(lane, r)| (*lane, r.at));
         for (lane, record) in early {
-            spools[lane].push(record).map_err(spool_error)?;
+            spools.push(lane, record)?;
         }
     }
     collect(&mut tasks, &mut outcome).await;
@@ -349,14 +362,12 @@ async fn backfill(
         outcome = interrupted(outcome);
     }
     let mut merge = Merge::default();
-    for (lane, spool) in spools.iter_mut().enumerate() {
-        if let Some(record) = spool.pop().map_err(spool_error)? {
-            merge.push(lane, record);
-        }
+    for at in 0..spools.all.len() {
+        spools.pull(at, &mut merge)?;
     }
     marks.sort_by_key(|mark| mark.at);
     let mut marks = marks.into_iter().peekable();
-    while let Some(lane) = merge.next_lane() {
+    while let Some(at) = merge.next_lane() {
         if let Some(record) = merge.pop() {
             while let Some(mark) = marks.next_if(|mark| mark.at < record.at) {
                 sink.mark(mark)?;
@@ -364,9 +375,7 @@ async fn backfill(
             outcome.records += u64::from(!record.nearby);
             sink.record(record)?;
         }
-        if let Some(record) = spools[lane].pop().map_err(spool_error)? {
-            merge.push(lane, record);
-        }
+        spools.pull(at, &mut merge)?;
     }
     for mark in marks {
         sink.mark(mark)?;

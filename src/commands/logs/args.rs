@@ -9,7 +9,7 @@ use jiff::SignedDuration;
     after_help = "Examples:\n  obsctl logs --request-id abc123          what this request did, in every web and worker pod\n  obsctl logs backend celery --since 1h --level error\n  obsctl logs deploy/backend -f            follow all its pods, and those that come later\n  obsctl logs 'logs/*.log' -r abc123       the same without a cluster\n\nExit status: 0 found or shown, 1 absent though all was read, 2 usage, 3 could not tell, 130 interrupted."
 )]
 pub struct Args {
-    /// An app of the configuration, KIND/NAME (deploy, sts, ds, job, cj, po), a bare name, a file, a glob, or - for stdin
+    /// An app of the configuration, KIND/NAME (deploy, sts, ds, job, cj, po), a bare name, a file, a folder, a glob, or - for stdin
     ///
     /// None: every app of the environment, else every pod of the namespace.
     #[arg(value_name = "TARGET", add = clap_complete::ArgValueCandidates::new(crate::commands::complete::targets))]

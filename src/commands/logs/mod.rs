@@ -111,13 +111,13 @@ pub(super) async fn sources(args: &Args, session: &Session) -> Result<(Vec<Arc<d
     let mut pods = Vec::new();
     for target in &args.targets {
         match env.apps.get(target) {
-            Some(app) if !app.files.is_empty() => files.extend(files_of(target, app)?),
-            None if is_file(target) => files.push(Named { pattern: target.clone(), app: None, zone: env.timezone.clone() }),
+            Some(app) if app.logs_here() => files.extend(files_of(target, app)?),
+            None if is_file(target) => files.push(Named { pattern: target.clone(), zone: env.timezone.clone(), ..Named::default() }),
             _ => pods.push(crate::kubernetes::target::parse(target)?),
         }
     }
     if args.targets.is_empty() && args.selector.is_none() {
-        for (name, app) in env.apps.iter().filter(|(_, a)| !a.files.is_empty()) {
+        for (name, app) in env.apps.iter().filter(|(_, a)| a.logs_here()) {
             files.extend(files_of(name, app)?);
         }
     }
@@ -128,7 +128,7 @@ pub(super) async fn sources(args: &Args, session: &Session) -> Result<(Vec<Arc<d
         if !pods.is_empty() {
             return Err(Error::new(Kind::Usage, "reading the targets").what("files and pods in one question: ask twice"));
         }
-        let resolved = Files::resolve(&files)?;
+        let resolved = Files::resolve(&files, session.redact.clone())?;
         return Ok((vec![Arc::new(resolved)], session.at_files(named_shortly(&files))));
     }
     let cluster = session.cluster().await?;
@@ -160,18 +160,26 @@ fn named_shortly(files: &[Named]) -> Safe {
     safe!("{}{}{}", of, Safe::join(&shown, ", "), rest)
 }
 
-/// The files of an app, each asked again whether the configuration may name it.
+/// The files of an app, each asked again whether the configuration may name it, and the command that prints its log.
 fn files_of(name: &str, app: &crate::config::App) -> Result<Vec<Named>> {
     let mut named = Vec::new();
+    if !app.command.is_empty() {
+        named.push(Named { command: app.command.clone(), app: Some(name.to_owned()), zone: app.timezone.clone(), ..Named::default() });
+    }
     for glob in &app.files {
         if glob.only_within.is_none() {
-            named.push(Named { pattern: glob.pattern.clone(), app: Some(name.to_owned()), zone: app.timezone.clone() });
+            named.push(Named { pattern: glob.pattern.clone(), app: Some(name.to_owned()), zone: app.timezone.clone(), ..Named::default() });
             continue;
         }
         let found = glob::glob(&glob.pattern)
             .map_err(|e| Error::new(Kind::Config, safe!("reading the files of {}", Safe::name(name))).what(Safe::name(e.msg)))?;
         for path in found.filter_map(std::result::Result::ok).filter(|p| glob.admits(p)) {
-            named.push(Named { pattern: path.to_string_lossy().into_owned(), app: Some(name.to_owned()), zone: app.timezone.clone() });
+            named.push(Named {
+                pattern: path.to_string_lossy().into_owned(),
+                app: Some(name.to_owned()),
+                zone: app.timezone.clone(),
+                ..Named::default()
+            });
         }
     }
     Ok(named)

@@ -3,8 +3,9 @@
 use super::clock::{ClockFault, PodClock};
 use crate::logs::{
     decode,
+    flow::needle::{Needles, automaton},
     model::{Entry, Level, LogOrigin, Record, Shape},
-    query::{Needles, Query},
+    query::Query,
 };
 use crate::text::Safe;
 use aho_corasick::AhoCorasick;
@@ -25,6 +26,8 @@ pub struct Seen {
 #[derive(Clone, Debug, Default)]
 struct SeenApp {
     records: u64,
+    /// Whether there were lines that were searched and never made to records.
+    skipped: bool,
     /// Whether any record carries one of the ID fields.
     names_ids: bool,
     /// Whether any record tells of a request that was served.
@@ -43,6 +46,7 @@ impl Seen {
         for (app, seen) in other.apps {
             let known = self.apps.entry(app).or_default();
             known.records += seen.records;
+            known.skipped |= seen.skipped;
             known.names_ids |= seen.names_ids;
             known.serves |= seen.serves;
             known.mildest = [known.mildest, seen.mildest].into_iter().flatten().min();
@@ -60,9 +64,13 @@ impl Seen {
     pub fn oldest_of(&self, is: impl Fn(&str) -> bool) -> Option<Timestamp> {
         self.apps.values().flat_map(|s| &s.oldest).filter(|(name, _)| is(name)).map(|(_, at)| *at).min()
     }
-    /// Records in all.
+    /// Records in all; those that were only searched are not counted.
     pub fn records(&self) -> u64 {
         self.apps.values().map(|s| s.records).sum()
+    }
+    /// Whether some lines were only searched: then the count is not that of all records.
+    pub fn skipped(&self) -> bool {
+        self.apps.values().any(|s| s.skipped)
     }
     /// Whether any record carries one of the ID fields.
     pub fn names_ids(&self) -> bool {
@@ -110,7 +118,7 @@ impl Keeper {
     pub fn new(query: Arc<Query>, id_fields: Arc<[String]>) -> Self {
         let needles = query.needles();
         let choosing = query.tail.is_some() && !query.follow;
-        let telling = AhoCorasick::new(id_fields.iter().map(String::as_str).chain(SERVES)).ok();
+        let telling = automaton(id_fields.iter().map(String::as_str).chain(SERVES));
         Self {
             query,
             needles,
@@ -162,6 +170,11 @@ impl Keeper {
             }
             self.before.push_back(record);
         }
+    }
+
+    /// Lines that were searched and hold no hit.
+    pub fn skipped(&mut self) {
+        self.seen.skipped = true;
     }
 
     /// By time only: whatever was written in one of the spans; what the question itself does not admit is neighbourhood.

@@ -127,7 +127,9 @@ fn of_open(task: &Task) -> Vec<Hint> {
 /// Nothing was found: three different answers.
 fn absent(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: &[String], rotated: bool) -> Finding {
     let names: Vec<Safe> = fields.iter().take(4).map(Safe::name).collect();
-    let records = units::count(seen.records());
+    // A search that passes over most lines counts no records.
+    let records: Safe =
+        if seen.skipped() { safe!("{} of logs", units::bytes(coverage.bytes)) } else { safe!("{} records", units::count(seen.records())) };
     let silent = seen.serve_without_ids();
     if coverage.searched.is_empty() && coverage.missing.is_empty() {
         return Finding::new("nothing-read", Severity::Unknown, safe!("there is nothing to read: no pod is there"));
@@ -147,7 +149,7 @@ fn absent(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: &[Stri
         let says = if seen.names_ids() {
             safe!("{} serves requests, and no record of it carries a request ID: it cannot be found there", Safe::join(&silent, ", "))
         } else {
-            safe!("these logs carry no request ID: none of their {} records has one of its fields", records)
+            safe!("these logs carry no request ID: none of their {} has one of its fields", records)
         };
         return Finding::new("no-request-id", Severity::Unknown, says)
             .evidence(safe!(
@@ -158,16 +160,12 @@ fn absent(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: &[Stri
             .next(Hint::Try("--include TEXT --around 5s shows what all pods wrote around a line, by time only".into()));
     }
     let mut finding = if coverage.complete() {
-        Finding::new(
-            "absent",
-            Severity::Failed,
-            safe!("no record carries the request ID {}: all {} records were read", facts.asked, records),
-        )
+        Finding::new("absent", Severity::Failed, safe!("no record carries the request ID {}: all {} were read", facts.asked, records))
     } else {
         Finding::new(
             "absent-incomplete",
             Severity::Unknown,
-            safe!("not found in what could be read ({} records); the rest could not be read, so it may exist", records),
+            safe!("not found in what could be read ({}); the rest could not be read, so it may exist", records),
         )
     };
     if coverage.missing.iter().any(|m| matches!(m.why, Why::Rotated { .. })) && !rotated {

@@ -31,7 +31,12 @@ pub enum Piece {
     Lines(Vec<LogLine>),
     /// The newest lines, before the rest: they begin with a record, replace the window before, and the rest ends where they begin.
     Window(Vec<LogLine>),
-    /// Something the user should know in its place: a reconnect, an end.
+    /// Whole lines of another writer, which the lane's own input names.
+    Of(Arc<LogOrigin>, Vec<LogLine>),
+    /// Further lines were read that cannot be hits.
+    Skipped,
+    /// Nothing has come for a while: what is open is whole.
+    Quiet,
     /// Something the user should know: a reconnect, an end.
     Note(Safe),
     /// Something that happened to the stream, in its place.
