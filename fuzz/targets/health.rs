@@ -1,10 +1,11 @@
-//! Whatever an endpoint answers to a question about its health, in every dialect. A password in it is in nothing that is shown.
+//! Whatever an endpoint answers to a question about its health, in every dialect, and whatever stands where Docker's list is expected. Nothing of
+//! it reaches a terminal as a control sequence.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use obsctl::health::decode::{RawAnswer, overall, read};
-use obsctl::health::model::Dialect;
-use obsctl::text::{MaskKey, Redactor};
+use obsctl::health::decode::{RawAnswer, compose, overall, read};
+use obsctl::health::model::{BodyRead, Dialect};
+use obsctl::text::{MaskKey, Redactor, Safe};
 use std::sync::LazyLock;
 
 static REDACT: LazyLock<Redactor> = LazyLock::new(|| Redactor::new(MaskKey::from_bytes([7; 32])));
@@ -22,4 +23,16 @@ fuzz_target!(|data: &[u8]| {
     let dialect = Dialect::ALL.get(usize::from(*second)).copied();
     let said = read(&raw, dialect, &REDACT);
     let _ = overall(status, &said);
+    let mut shown: Vec<Safe> = Vec::new();
+    if let BodyRead::Health(body) = said {
+        shown.extend(body.status.into_iter().chain(body.version).chain(body.contradictions));
+        shown.extend(body.components.into_iter().flat_map(|c| [Some(c.name), c.says]).flatten());
+    }
+    for container in compose::read(body, &REDACT).into_iter().flatten() {
+        shown.extend([Some(container.name), container.app, container.version].into_iter().flatten());
+        shown.extend(container.pod.into_iter().flat_map(|p| p.why));
+    }
+    for text in shown {
+        assert!(!text.as_str().contains(|c: char| c.is_control() && c != '\t'), "{text:?}");
+    }
 });

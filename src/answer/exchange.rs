@@ -1,6 +1,7 @@
 //! What one HTTP exchange showed: the way of its redirects, the time of its phases, the certificate, and how it ended. Facts only, shared by
 //! whoever asks over HTTP; the body is not among them.
 
+use super::Permission;
 use crate::text::Safe;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -74,6 +75,8 @@ pub struct Certificate {
     pub not_after: Option<Timestamp>,
     /// Why it was not good enough, in words; none: it was verified.
     pub refused: Option<Safe>,
+    /// Whether it was refused only for want of an authority that knows it.
+    pub signer_unknown: bool,
     /// Whether it was looked at at all: `verify: false` looks at nothing.
     pub verified: bool,
 }
@@ -112,4 +115,18 @@ pub struct HttpFault {
     pub late: bool,
     /// What happened.
     pub what: Safe,
+    /// The right that is missing on this side: nothing was learnt of the target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Permission>,
+}
+
+impl HttpFault {
+    /// What happened at a step.
+    pub fn at(step: HttpStep, what: impl Into<Safe>) -> Self {
+        Self { step, late: false, what: what.into(), needs: None }
+    }
+    /// The time ran out at a step.
+    pub fn late(step: HttpStep, what: impl Into<Safe>) -> Self {
+        Self { late: true, ..Self::at(step, what) }
+    }
 }

@@ -81,42 +81,53 @@ const SESSIONS: &[&str] = &["idle-in-transaction", "long-running-statement", "ma
 const BLOCKED: &[&str] = &["blocked-by-lock"];
 const LAG: &[&str] = &["replica-paused", "replica-lags", "replica-receives-nothing", "recovery-conflicts"];
 
+/// The findings that a check of a kind is about: those of a broker are found together, and each is somebody's.
+pub fn judged_by(kind: &CheckKind) -> JudgedBy {
+    match kind {
+        CheckKind::Redis => JudgedBy::Codes(REDIS),
+        CheckKind::Workers => JudgedBy::Codes(WORKERS),
+        CheckKind::Beat => JudgedBy::Codes(BEAT),
+        CheckKind::Queue(_) => JudgedBy::Others(NOT_QUEUE),
+        _ => JudgedBy::All,
+    }
+}
+
 /// The checks for what there is.
 pub fn runbook(has: &Estate) -> Vec<CheckSpec> {
     let mut all = Vec::new();
     if has.cluster {
         let pods = || CheckKind::Kubernetes(ClusterAsk { targets: Vec::new(), since: WINDOW, reason: None });
-        let check = |name: &str, judged_by, route| CheckSpec { judged_by, route, ..CheckSpec::new(name, pods()) };
-        all.push(check("events", JudgedBy::Codes(EVENTS), CheckRoute::Notify));
-        all.push(check("restarts", JudgedBy::Codes(RESTARTS), CheckRoute::Page));
-        all.push(check("rollout", JudgedBy::Codes(ROLLOUT), CheckRoute::Page));
-        all.push(check("pods", JudgedBy::Others(NOT_PODS), CheckRoute::Page));
-        all.push(check("release", JudgedBy::Codes(RELEASE), CheckRoute::Notify));
+        let check = |name: &str, judged_by, route, aim| CheckSpec { judged_by, route, aim: Some(aim), ..CheckSpec::new(name, pods()) };
+        all.push(check("events", JudgedBy::Codes(EVENTS), CheckRoute::Notify, "no eviction, no failed job, no node in trouble"));
+        all.push(check("restarts", JudgedBy::Codes(RESTARTS), CheckRoute::Page, "no OOM kill, fewer than 3 restarts in 30m"));
+        all.push(check("rollout", JudgedBy::Codes(ROLLOUT), CheckRoute::Page, "none is stuck"));
+        all.push(check("pods", JudgedBy::Others(NOT_PODS), CheckRoute::Page, "all of them ready"));
+        all.push(check("release", JudgedBy::Codes(RELEASE), CheckRoute::Notify, "one everywhere"));
     }
     if has.broker {
-        let check = |name: &str, kind, judged_by, route, needs: &[&str]| {
+        let check = |name: &str, kind, route, needs: &[&str]| {
             let needs = needs.iter().map(|n| (*n).to_owned()).collect();
-            CheckSpec { judged_by, route, needs, ..CheckSpec::new(name, kind) }
+            CheckSpec { route, needs, ..CheckSpec::new(name, kind) }
         };
-        all.push(check("redis", CheckKind::Redis, JudgedBy::Codes(REDIS), CheckRoute::Page, &[]));
-        all.push(check("workers", CheckKind::Workers, JudgedBy::Codes(WORKERS), CheckRoute::Page, &["redis"]));
-        let beat = check("beat", CheckKind::Beat, JudgedBy::Codes(BEAT), CheckRoute::Page, &["redis"]);
+        all.push(check("redis", CheckKind::Redis, CheckRoute::Page, &[]));
+        all.push(check("workers", CheckKind::Workers, CheckRoute::Page, &["redis"]));
+        let beat = check("beat", CheckKind::Beat, CheckRoute::Page, &["redis"]);
         // Without stored schedules there is another beat, or none.
         all.push(CheckSpec { on_no_data: OnNoData::Ok, ..beat });
-        all.push(check("queues", CheckKind::Queue(Vec::new()), JudgedBy::Others(NOT_QUEUE), CheckRoute::Page, &["redis"]));
+        all.push(check("queues", CheckKind::Queue(Vec::new()), CheckRoute::Page, &["redis"]));
     }
     for (i, database) in has.databases.iter().enumerate() {
         let name = |what: &str| if i == 0 { what.to_owned() } else { format!("{database} {what}") };
         let first = name("postgres");
-        let check = |what: &str, judged_by, route| {
+        let check = |what: &str, judged_by, route, aim| {
             let kind = CheckKind::Postgres(database.clone());
-            CheckSpec { judged_by, route, needs: vec![first.clone()], ..CheckSpec::new(name(what), kind) }
+            CheckSpec { judged_by, route, aim: Some(aim), needs: vec![first.clone()], ..CheckSpec::new(name(what), kind) }
         };
-        all.push(CheckSpec { needs: Vec::new(), ..check("postgres", JudgedBy::Answering, CheckRoute::Page) });
-        all.push(check("blocked", JudgedBy::Codes(BLOCKED), CheckRoute::Page));
-        all.push(check("sessions", JudgedBy::Codes(SESSIONS), CheckRoute::Notify));
-        all.push(check("connections", JudgedBy::Codes(CONNECTIONS), CheckRoute::Page));
-        all.push(check("lag", JudgedBy::Codes(LAG), CheckRoute::Notify));
+        all.push(CheckSpec { needs: Vec::new(), ..check("postgres", JudgedBy::Answering, CheckRoute::Page, "it answers") });
+        all.push(check("blocked", JudgedBy::Codes(BLOCKED), CheckRoute::Page, "nobody waits long for a lock"));
+        all.push(check("sessions", JudgedBy::Codes(SESSIONS), CheckRoute::Notify, "no long statement, no transaction that idles"));
+        all.push(check("connections", JudgedBy::Codes(CONNECTIONS), CheckRoute::Page, "fewer than 90 % in use"));
+        all.push(check("lag", JudgedBy::Codes(LAG), CheckRoute::Notify, "a replica less than 30 s behind"));
     }
     if has.endpoints {
         let health = || CheckKind::Health(HealthAsk::default());
@@ -124,7 +135,13 @@ pub fn runbook(has: &Estate) -> Vec<CheckSpec> {
             CheckSpec { judged_by: JudgedBy::Others(NOT_HEALTH), route: CheckRoute::Page, ..CheckSpec::new("health", health()) };
         all.push(check.clone());
         check.name = "certificates".into();
-        all.push(CheckSpec { judged_by: JudgedBy::Codes(CERTIFICATES), route: CheckRoute::Notify, on_no_data: OnNoData::Ok, ..check });
+        all.push(CheckSpec {
+            judged_by: JudgedBy::Codes(CERTIFICATES),
+            aim: Some("good for 14 days more"),
+            route: CheckRoute::Notify,
+            on_no_data: OnNoData::Ok,
+            ..check
+        });
     }
     if has.logs {
         let logs = LogsAsk {

@@ -220,7 +220,11 @@ fn weigh(spec: &CheckSpec, seen: &Sighting, result: &mut CheckResult) {
         };
         let more = if found.len() > 1 { safe!(" (and {} more)", found.len() - 1) } else { Safe::EMPTY };
         result.says = safe!("{}{}", worst.finding.says, more);
-        result.unanswered = (worst.finding.severity == Severity::Unknown).then_some(Unanswered::NoData);
+        result.unanswered = match worst.finding.code {
+            "unreachable" => Some(Unanswered::Unreachable),
+            "timeout" => Some(Unanswered::Timeout),
+            _ => (worst.finding.severity == Severity::Unknown).then_some(Unanswered::NoData),
+        };
         result.evidence.clone_from(&worst.finding.evidence);
         result.evidence.extend(found.iter().skip(1).map(|f| f.finding.says.clone()));
         result.evidence.extend(seen.evidence.iter().cloned());
@@ -270,6 +274,10 @@ fn judged_figures(spec: &CheckSpec) -> Vec<&'static str> {
         JudgedBy::Codes(codes) => codes.iter().filter_map(|code| of(code)).collect(),
         JudgedBy::Others(_) if spec.kind.word() == "kubernetes" => vec!["ready"],
         JudgedBy::Others(_) | JudgedBy::Answering => Vec::new(),
+        // That it answers is all that is asked of an address; what else it would have said is not missed.
+        JudgedBy::All if matches!(spec.kind, CheckKind::Http(_) | CheckKind::Tcp(_) | CheckKind::Tls(_) | CheckKind::Command(_)) => {
+            Vec::new()
+        }
         // Asked for everything: whatever is missing is missed, but for what the file did not name.
         JudgedBy::All => spec.kind.figures().iter().map(|f| f.name).filter(|name| *name != "slow").collect(),
     }

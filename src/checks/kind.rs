@@ -179,7 +179,8 @@ const WORKERS: &[FigureKind] = &[
     figure("silent", Count, "workers that are known and were not heard"),
     figure("running", Count, "tasks that run now"),
 ];
-const BEAT: &[FigureKind] = &[figure("late", Flag, "whether the schedule is behind")];
+const BEAT: &[FigureKind] =
+    &[figure("late", Flag, "whether the schedule is behind"), figure("said", Text, "what is known of its last run, in words")];
 const REDIS: &[FigureKind] = &[
     figure("reachable", Flag, "whether it answers"),
     figure("memory", Share, "how full its memory is, of its limit"),

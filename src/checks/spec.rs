@@ -1,6 +1,7 @@
 //! One check, as a file or the built-in runbook writes it.
 
 use super::{
+    builtin,
     kind::CheckKind,
     model::{CheckPlace, CheckRoute},
     threshold::Threshold,
@@ -17,6 +18,8 @@ pub struct CheckSpec {
     pub kind: CheckKind,
     /// Which findings of the kind's own analysis count, where there are no thresholds.
     pub judged_by: JudgedBy,
+    /// What that comes to, where it is less than the kind's own.
+    pub aim: Option<&'static str>,
     /// What is a warning.
     pub warn: Vec<Threshold>,
     /// What is a failure.
@@ -81,10 +84,12 @@ pub enum OnNoData {
 impl CheckSpec {
     /// A check without thresholds.
     pub fn new(name: impl Into<String>, kind: CheckKind) -> Self {
+        let judged_by = builtin::judged_by(&kind);
         Self {
             name: name.into(),
             kind,
-            judged_by: JudgedBy::All,
+            judged_by,
+            aim: None,
             warn: Vec::new(),
             fail: Vec::new(),
             want: Vec::new(),
@@ -110,6 +115,6 @@ impl CheckSpec {
         let want = self.want.iter().map(|t| t.says.clone());
         let parts: Vec<Safe> =
             want.chain(self.fail.iter().chain(self.warn.iter().filter(|_| self.fail.is_empty())).map(Threshold::opposite)).collect();
-        if parts.is_empty() { self.kind.own_want().unwrap_or_default().into() } else { Safe::join(&parts, ", ") }
+        if parts.is_empty() { self.aim.or(self.kind.own_want()).unwrap_or_default().into() } else { Safe::join(&parts, ", ") }
     }
 }

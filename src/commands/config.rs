@@ -78,7 +78,7 @@ fn show(global: &Global, inputs: &Inputs, out: &mut Out) -> Result<ExitStatus> {
     let file = env.file.as_deref().map(path);
     let facts = ShownConfig { environment: env.name.clone(), file: file.clone(), trusted: env.trusted, settings };
     let mut findings: Vec<Finding> = env.warnings.iter().map(|w| Finding::new("config-overridden", Severity::Warning, w.clone())).collect();
-    if env.addresses().any(|value| matches!(value.value, SecretRef::Untrusted(_))) {
+    if env.addresses().chain(env.of_health()).any(|value| matches!(value.value, SecretRef::Untrusted(_))) {
         let says = "not trusted: this file's commands, files and variables are not used".into();
         findings.push(Finding::new("config-untrusted", Severity::Info, says).next(Hint::Run("obsctl config trust".into())));
     }

@@ -119,7 +119,7 @@ fn known(doc: &mut Doc, env: &Environment, global: &Global, vars: &Vars) {
     if cluster || !env.postgres.is_empty() {
         rows.extend([("a slow database", "obsctl explain --slowest"), ("who blocks whom", "obsctl db locks")]);
     }
-    if cluster || env.apps.values().any(|app| app.url.is_some()) {
+    if cluster || env.apps.values().any(|app| !app.urls.is_empty()) {
         rows.push(("is it up, on every pod", "obsctl health"));
     }
     if cluster {

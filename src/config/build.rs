@@ -244,7 +244,7 @@ impl<'a> Builder<'a> {
     fn has_kubernetes(&self, raw: &RawEnvironment, picked: &Picked) -> bool {
         let by_flag = |p: &Option<Sourced<String>>| matches!(p, Some(Sourced { from: Origin::Flag(_), .. }));
         let local = |a: &RawApp| {
-            (!a.files.is_empty() || a.command.0.is_some() || a.url.0.is_some())
+            (!a.files.is_empty() || a.command.0.is_some() || a.url.0.is_some() || !a.urls.is_empty())
                 && a.selector.0.is_none()
                 && a.workload.0.is_none()
                 && a.container.0.is_none()
@@ -326,18 +326,16 @@ impl<'a> Builder<'a> {
             self.record(key("port"), safe!("{}", at.value), from, Vec::new());
             Some(at.value)
         });
-        let health = raw.health.0.as_ref().and_then(|at| {
-            let text = self.text(key("health"), at)?.value;
-            self.unless(text.starts_with('/'), at.place, "a health endpoint is a path that begins with /: /api/health/")?;
-            Some(text)
-        });
+        let has_pods = raw.selector.0.is_some() || raw.workload.0.is_some() || raw.container.0.is_some();
+        let only_urls = !has_pods && (raw.url.0.is_some() || !raw.urls.is_empty());
+        let health = self.health(&key("health"), &raw.health, !only_urls);
         App {
             selector,
             workload,
             container,
             port,
+            urls: self.urls(&key, &raw.url, &raw.urls, &health),
             health,
-            url: raw.url.0.as_ref().and_then(|at| self.url(key("url"), at)),
             files: raw.files.iter().filter_map(|at| self.log_glob(key("files"), at)).collect(),
             command: raw.command.0.as_ref().and_then(|at| self.log_command(key("command"), at)).unwrap_or_default(),
             timezone: self.zone(key("timezone"), &raw.timezone),
@@ -400,15 +398,7 @@ impl<'a> Builder<'a> {
         if parts.cert.is_some() != parts.key.is_some() {
             self.problems.push(Problem { place, what: "cert and key belong together: a client certificate has both".into(), hint: None });
         }
-        let verify = parts.verify.and_then(|at| {
-            // A password of the cluster would go to whoever answers.
-            if !at.value && !self.may_now(at.place, "turns off the verification of a server", &of("verify")) {
-                return None;
-            }
-            let from = self.origin(at.place);
-            self.record(of("verify"), if at.value { "true" } else { "false" }.into(), from, Vec::new());
-            Some(at.value)
-        });
+        let verify = parts.verify.and_then(|at| self.verify(of("verify"), at));
         TlsSettings { ca, cert, key, verify }
     }
 

@@ -77,6 +77,7 @@ pub fn check(inputs: &Inputs) -> Result<Option<Check>> {
 fn unset(environment: &Environment) -> Vec<Checked> {
     environment
         .addresses()
+        .chain(environment.of_health())
         .filter_map(|value| match &value.value {
             SecretRef::Unset { variable } => Some(Checked {
                 code: "config-variable-unset",

@@ -1,6 +1,6 @@
 //! The merged, typed environment that a command works on. Holds what was decided, not how.
 
-use super::{Broker, Endpoint, NotifySettings, Origin, SecretRef, Sourced, WatchSettings};
+use super::{AppUrl, Broker, Endpoint, HealthSettings, NotifySettings, Origin, SecretRef, Sourced, WatchSettings};
 use crate::text::Safe;
 use jiff::{SignedDuration, tz::TimeZone};
 use serde::Serialize;
@@ -63,6 +63,19 @@ impl LibpqFiles {
 }
 
 impl Environment {
+    /// All values that its endpoints of health are asked with, each once: a URL of an app has what the app has.
+    pub fn of_health(&self) -> Vec<&Sourced<SecretRef>> {
+        let apps = self.apps.values();
+        let all = apps.flat_map(|app| app.health.values().chain(app.urls.iter().flat_map(|u| u.health.values())));
+        let mut once: Vec<&Sourced<SecretRef>> = Vec::new();
+        for value in all {
+            if !once.iter().any(|known| known.from == value.from) {
+                once.push(value);
+            }
+        }
+        once
+    }
+
     /// All values that lead to its databases and brokers.
     pub fn addresses(&self) -> impl Iterator<Item = &Sourced<SecretRef>> {
         let results = match &self.results {
@@ -97,10 +110,10 @@ pub struct App {
     pub container: Option<String>,
     /// The port of its HTTP server.
     pub port: Option<u16>,
-    /// The path of its health endpoint.
-    pub health: Option<String>,
-    /// Its public URL.
-    pub url: Option<String>,
+    /// How its pods are asked how they are.
+    pub health: HealthSettings,
+    /// Its public URLs, and how they are asked.
+    pub urls: Vec<AppUrl>,
     /// Its log files.
     pub files: Vec<LogGlob>,
     /// A command that prints its log.

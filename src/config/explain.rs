@@ -53,7 +53,7 @@ fn unknown(what: &'static str, found: &str, expected: &[&'static str]) -> Safe {
 }
 
 fn known_key(found: &str) -> Option<&'static str> {
-    const KEYS: [&str; 55] = [
+    const KEYS: [&str; 60] = [
         "default_environment",
         "environments",
         "kube",
@@ -107,8 +107,13 @@ fn known_key(found: &str) -> Option<&'static str> {
         "growing_oldest_failed",
         "empty_in_warning",
         "stuck_after",
-        "workload",
         "env",
+        "urls",
+        "path",
+        "headers",
+        "dialect",
+        "windows",
+        "channels",
     ];
     KEYS.into_iter().find(|known| *known == found)
 }

@@ -1,7 +1,14 @@
 //! The configuration file: its raw form (which is also its JSON Schema), its parsing and its errors. Resolves no value and knows nothing
 //! of precedence or trust. An error never shows a value, nor a neighbouring line: a password may stand there.
 
-use super::{endpoint::Via, explain::explain, notify::RawNotify, reference::RawValue, watch::RawWatch};
+use super::{
+    endpoint::Via,
+    explain::explain,
+    health::{RawHealth, RawUrl, Short},
+    notify::RawNotify,
+    reference::RawValue,
+    watch::RawWatch,
+};
 use crate::{
     error::{Error, Kind},
     safe,
@@ -213,10 +220,12 @@ pub(super) struct RawApp {
     pub container: Opt<At<String>>,
     /// The port of its HTTP server.
     pub port: Opt<At<u16>>,
-    /// The path of its health endpoint: /api/health/.
-    pub health: Opt<At<String>>,
+    /// The path of its health endpoint (/api/health/), or how it is asked.
+    pub health: Opt<At<Short<RawHealth>>>,
     /// Its public URL.
     pub url: Opt<At<String>>,
+    /// Further URLs, each asked as it says itself: other regions, single machines behind a balancer.
+    pub urls: Vec<At<Short<RawUrl>>>,
     /// Log files, as globs; relative ones start at the folder of this file.
     pub files: Vec<At<String>>,
     /// A command that prints its log, run without a shell: [docker, compose, logs, web]. Under obsctl logs -f it is given --follow.

@@ -302,7 +302,9 @@ impl ResultBackend {
     pub async fn resolve(around: &Surroundings<'_>) -> Result<Self> {
         match &around.env.results {
             Some(Results::DjangoDb(name)) => Ok(Self::Django(name.value.clone())),
-            Some(Results::At(endpoint)) => BrokerLink::resolve(&Broker::at((**endpoint).clone()), around).await.map(|link| Self::Redis(Box::new(link))),
+            Some(Results::At(endpoint)) => {
+                BrokerLink::resolve(&Broker::at((**endpoint).clone()), around).await.map(|link| Self::Redis(Box::new(link)))
+            }
             Some(Results::Said(value)) => {
                 let said = around.secrets.resolve(value).await?;
                 let endpoint = Endpoint::at(Address::Url(value.clone()), Via::Direct);

@@ -94,8 +94,9 @@ async fn one(target: HealthTarget, redact: &Redactor, stop: &tokio_util::sync::C
         }
         answer.body = Some(read);
     }
-    if exchange.fault.is_some() {
-        answer.condition = Condition::Failed;
+    if let Some(fault) = &exchange.fault {
+        // A right that is missing on this side says nothing of the target.
+        answer.condition = if fault.needs.is_some() { Condition::Unknown } else { Condition::Failed };
     }
     answer.exchange = Some(exchange);
     answer

@@ -164,6 +164,8 @@ pub enum Asked {
     Url,
     /// One pod, through its own tunnel.
     Pod,
+    /// Nobody: a container as Docker sees it.
+    Container,
 }
 
 /// One target and all that was learnt of it.
@@ -263,4 +265,18 @@ pub struct HealthFacts {
     pub from_here: Vec<SeenHere>,
     /// What changed lately, as lines; filled in where something is wrong.
     pub changes: Vec<Safe>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::DialectName;
+
+    #[test]
+    fn the_file_names_the_dialects_as_the_flag_does() {
+        let schema = schemars::schema_for!(DialectName).to_value().to_string();
+        for dialect in Dialect::ALL {
+            assert!(schema.contains(&format!("\"{}\"", dialect.name())), "{}", dialect.name());
+        }
+    }
 }

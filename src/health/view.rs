@@ -80,7 +80,12 @@ fn table(facts: &HealthFacts, now: Timestamp, look: &Look) -> Table {
     let (columns, all) = columns(facts);
     let more = all - columns.len();
     let versions = facts.targets.iter().any(|t| t.version.is_some());
-    let mut head = vec![Cell::left(Style::Dim, "TARGET"), Cell::right(Style::Dim, "HTTP"), Cell::right(Style::Dim, "TIME")];
+    // Of containers that nobody asked there is no answer.
+    let asked = facts.targets.iter().any(|t| t.asked != Asked::Container);
+    let mut head = vec![Cell::left(Style::Dim, "TARGET")];
+    if asked {
+        head.extend([Cell::right(Style::Dim, "HTTP"), Cell::right(Style::Dim, "TIME")]);
+    }
     if versions {
         head.push(Cell::left(Style::Dim, "VERSION"));
     }
@@ -94,7 +99,10 @@ fn table(facts: &HealthFacts, now: Timestamp, look: &Look) -> Table {
         let style = of_condition(target.condition).1;
         let status = exchange.and_then(|e| e.status).map_or_else(|| "–".into(), |s| safe!("{}", s));
         let took = exchange.map(|e| e.phases.total_ms()).filter(|ms| *ms > 0.0).map_or_else(|| "–".into(), millis);
-        let mut row = vec![Cell::left(Style::Plain, target.name.clone()), Cell::right(style, status), Cell::right(Style::Plain, took)];
+        let mut row = vec![Cell::left(if asked { Style::Plain } else { style }, target.name.clone())];
+        if asked {
+            row.extend([Cell::right(style, status), Cell::right(Style::Plain, took)]);
+        }
         if versions {
             row.push(Cell::left(Style::Plain, target.version.clone().unwrap_or_else(|| "–".into()).clipped(20)));
         }
@@ -176,7 +184,9 @@ fn note(target: &TargetHealth, now: Timestamp, look: &Look) -> Safe {
             });
         }
     }
-    if let Some(pod) = &target.pod {
+    if let (Asked::Container, Some(pod)) = (target.asked, &target.pod) {
+        parts.extend(pod.why.last().cloned());
+    } else if let Some(pod) = &target.pod {
         let since = pod.since.map(|t| safe!(" {}", units::duration(now.duration_since(t)))).unwrap_or_default();
         let state = match (pod.leaving, pod.ready, analyze::starting(target)) {
             (true, ..) => "leaving".into(),
@@ -189,6 +199,9 @@ fn note(target: &TargetHealth, now: Timestamp, look: &Look) -> Safe {
         } else {
             state
         });
+    }
+    if target.exchange.as_ref().and_then(|e| e.fault.as_ref()).is_some_and(|f| f.needs.is_some()) {
+        parts.push("not asked: no right".into());
     }
     if let Some(why) = &target.unasked {
         parts.push(safe!("not asked: {}", why));

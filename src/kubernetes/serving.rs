@@ -67,7 +67,11 @@ pub struct Serving {
     pub waits: Vec<(String, Safe)>,
     /// How the containers before ended.
     pub ends: Vec<(String, End)>,
-    /// The image of the container that serves.
+    /// Its address.
+    pub ip: Option<String>,
+    /// The container that serves.
+    pub container: String,
+    /// Its image.
     pub image: String,
     /// Asked whether it takes requests.
     pub readiness: Option<HttpProbe>,
@@ -228,6 +232,8 @@ pub fn serving(raw: &Pod, container: Option<&str>) -> Serving {
             .filter_map(|s| Some((s.name.clone(), s.state.as_ref()?.waiting.as_ref()?.reason.as_ref().map(Safe::name)?)))
             .collect(),
         ends: state.filter_map(|s| Some((s.name.clone(), end(s.last_state.as_ref()?.terminated.as_ref()?)))).collect(),
+        ip: status.pod_ip.clone().filter(|ip| !ip.is_empty()),
+        container: serves.map(|c| c.name.clone()).unwrap_or_default(),
         image: serves.and_then(|c| c.image.clone()).unwrap_or_default(),
         readiness: serves.and_then(|c| http(c, c.readiness_probe.as_ref())),
         liveness: serves.and_then(|c| http(c, c.liveness_probe.as_ref())),

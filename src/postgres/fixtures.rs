@@ -17,6 +17,11 @@ pub(super) fn plan(name: &str) -> Plan {
     decode::plan::plan(&text, &Redactor::default()).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
+/// What is written beside the plans.
+pub(super) fn notes(name: &str) -> String {
+    fs::read_to_string(folder().join(name)).expect("notes of this name")
+}
+
 /// The plan of this name of every version.
 pub(super) fn of_all_versions(name: &str) -> Vec<Plan> {
     ["pg14", "pg15", "pg16", "pg17", "pg18"].map(|version| plan(&format!("{version}/{name}"))).into()

@@ -26,6 +26,8 @@ pub enum Style {
 pub struct Line {
     text: SafeBuf,
     runs: Vec<(usize, Style)>,
+    /// The last run; most lines have no other, and need no list.
+    last: Option<(usize, Style)>,
 }
 
 impl Line {
@@ -39,33 +41,42 @@ impl Line {
     }
     /// Adds text (builder form).
     pub fn with(mut self, style: Style, text: impl Into<Safe>) -> Self {
-        self.push(style, &text.into());
+        let text = text.into();
+        match self.last {
+            None => self.text = SafeBuf::from(text),
+            Some(_) => self.text.push(&text),
+        }
+        self.end_run(style);
         self
     }
     /// Adds text.
     pub fn push(&mut self, style: Style, text: &Safe) {
         self.text.push(text);
-        self.runs.push((self.text.as_str().len(), style));
+        self.end_run(style);
     }
     /// Adds fixed text.
     pub fn fixed(&mut self, style: Style, text: &'static str) {
         self.text.push_fixed(text);
-        self.runs.push((self.text.as_str().len(), style));
+        self.end_run(style);
     }
     /// Adds what `write` puts into the buffer.
     pub fn fill(&mut self, style: Style, write: impl FnOnce(&mut SafeBuf)) {
         write(&mut self.text);
-        self.runs.push((self.text.as_str().len(), style));
+        self.end_run(style);
+    }
+    fn end_run(&mut self, style: Style) {
+        self.runs.extend(self.last.replace((self.text.as_str().len(), style)));
     }
     /// Empties it, keeping its memory.
     pub fn clear(&mut self) {
         self.text.clear();
         self.runs.clear();
+        self.last = None;
     }
     /// The text and the runs: each run ends at a byte and has a style.
     pub(super) fn parts(&self) -> impl Iterator<Item = (&str, Style)> {
         let mut from = 0;
-        self.runs.iter().map(move |&(to, style)| {
+        self.runs.iter().copied().chain(self.last).map(move |(to, style)| {
             let part = self.text.as_str().get(from..to).unwrap_or_default();
             from = to;
             (part, style)

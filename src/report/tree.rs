@@ -6,6 +6,7 @@ use super::{
     human::paint,
     out::Look,
 };
+use std::borrow::Cow;
 use unicode_width::UnicodeWidthStr;
 
 /// The narrowest column for a text, whatever the terminal.
@@ -18,7 +19,7 @@ const GAP: usize = 2;
 pub(super) fn draw(tree: &Tree, look: &Look, out: &mut String) {
     let columns = tree.rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
     let cells = |i: usize| tree.rows.iter().filter_map(move |row| row.cells.get(i)).chain(tree.head.get(i));
-    let widths: Vec<usize> = (0..columns).map(|i| cells(i).map(|c| c.text.width()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..columns).map(|i| cells(i).map(|c| width(&c.text)).max().unwrap_or(0)).collect();
     let before: usize = widths.iter().map(|w| w + GAP).sum();
     let room = look.width.saturating_sub(before).max(NARROWEST);
 
@@ -27,11 +28,21 @@ pub(super) fn draw(tree: &Tree, look: &Look, out: &mut String) {
         paint(&head.text, head.style, look, out);
     }
     end(out);
-    for (row, guide) in tree.rows.iter().zip(guides(&tree.rows)) {
+    let mut guide = Guide::default();
+    for (row, followed) in tree.rows.iter().zip(followed(&tree.rows)) {
+        guide.at(row, &followed);
         // At least half of the column is for the text.
         let shown = cut(&guide.first, room / 2);
         let after = cut(&guide.next, room / 2);
-        for (i, line) in wrapped(&row.text, room - shown.width().max(after.width())).iter().enumerate() {
+        let width_left = room - width(&shown).max(width(&after));
+        if width(row.text.text()) <= width_left {
+            draw_cells(&row.cells, &widths, look, out);
+            paint(&shown, Style::Dim, look, out);
+            row.text.parts().for_each(|(text, style)| paint(text, style, look, out));
+            end(out);
+            continue;
+        }
+        for (i, line) in wrapped(&row.text, width_left).iter().enumerate() {
             draw_cells(if i == 0 { &row.cells } else { &[] }, &widths, look, out);
             paint(if i == 0 { &shown } else { &after }, Style::Dim, look, out);
             for (text, style) in line {
@@ -42,6 +53,21 @@ pub(super) fn draw(tree: &Tree, look: &Look, out: &mut String) {
     }
 }
 
+/// The columns that a text takes. Most text is plain, and every byte of it takes one.
+fn width(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.width() }
+}
+
+fn spaces(count: usize, out: &mut String) {
+    const SOME: &str = "                                                                ";
+    let mut left = count;
+    while left > 0 {
+        let now = left.min(SOME.len());
+        out.push_str(SOME.get(..now).unwrap_or(SOME));
+        left -= now;
+    }
+}
+
 /// Ends a line without spaces at its end.
 fn end(out: &mut String) {
     out.truncate(out.trim_end_matches(' ').len());
@@ -49,60 +75,89 @@ fn end(out: &mut String) {
 }
 
 fn draw_cells(cells: &[Cell], widths: &[usize], look: &Look, out: &mut String) {
-    for (i, width) in widths.iter().enumerate() {
+    if cells.is_empty() {
+        return spaces(widths.iter().map(|width| width + GAP).sum(), out);
+    }
+    for (i, column) in widths.iter().enumerate() {
         let text = cells.get(i).map_or("", |cell| &cell.text);
-        let fill = width.saturating_sub(text.width());
+        let fill = column.saturating_sub(width(text));
         let right = cells.get(i).is_some_and(|cell| cell.right);
-        out.extend(std::iter::repeat_n(' ', if right { fill } else { 0 }));
+        spaces(if right { fill } else { 0 }, out);
         paint(text, cells.get(i).map_or(Style::Plain, |cell| cell.style), look, out);
-        out.extend(std::iter::repeat_n(' ', if right { 0 } else { fill } + GAP));
+        spaces(if right { 0 } else { fill } + GAP, out);
     }
 }
 
-/// What stands before a row's text, and before the lines that it wraps into.
-struct Guide {
-    first: String,
-    next: String,
+/// What follows a row: whether one more of its level, and whether something that hangs on it.
+struct Followed {
+    beside: bool,
+    below: bool,
 }
 
-/// The guides of all rows, found from the end, where it is known which levels go on.
-fn guides(rows: &[Branch]) -> Vec<Guide> {
+/// Found from the end, where it is known which levels go on.
+fn followed(rows: &[Branch]) -> Vec<Followed> {
     // Whether a node of each level follows before the level above it ends.
     let mut follows: Vec<bool> = Vec::new();
-    let mut found: Vec<Guide> = Vec::with_capacity(rows.len());
+    let mut found: Vec<Followed> = Vec::with_capacity(rows.len());
     for row in rows.iter().rev() {
-        let depth = row.depth;
-        let has_child = follows.get(depth + 1).copied().unwrap_or(false);
-        let level = |d: usize| if follows.get(d).copied().unwrap_or(false) { "│ " } else { "  " };
-        let above: String = (1..depth).map(level).collect();
-        let own = if depth == 0 { "" } else { level(depth) };
-        let below = if has_child { "│ " } else { "  " };
-        let next = format!("{above}{own}{below}");
-        let first = match (row.node, depth) {
-            (false, _) => next.clone(),
-            (true, 0) => String::new(),
-            (true, _) => format!("{above}{}", if own == "│ " { "├ " } else { "└ " }),
-        };
-        found.push(Guide { first, next });
+        let at = |depth: usize| follows.get(depth).copied().unwrap_or(false);
+        found.push(Followed { beside: at(row.depth), below: at(row.depth + 1) });
         if row.node {
-            follows.resize(depth + 1, false);
-            follows[depth] = true;
+            follows.resize(row.depth + 1, false);
+            follows[row.depth] = true;
         }
     }
     found.reverse();
     found
 }
 
+/// What stands before a row's text, and before the lines that it wraps into; one for all rows, so that thousands of them need no memory.
+#[derive(Default)]
+struct Guide {
+    /// Of each level down to the last node: whether it goes on.
+    levels: Vec<bool>,
+    first: String,
+    next: String,
+}
+
+impl Guide {
+    fn at(&mut self, row: &Branch, followed: &Followed) {
+        let line = |on: bool| if on { "│ " } else { "  " };
+        self.levels.resize(row.depth, false);
+        self.levels.push(followed.beside);
+        self.next.clear();
+        for on in self.levels.iter().take(row.depth).skip(1) {
+            self.next.push_str(line(*on));
+        }
+        self.first.clear();
+        if row.node && row.depth > 0 {
+            self.first.push_str(&self.next);
+            self.first.push_str(if followed.beside { "├ " } else { "└ " });
+        }
+        if row.depth > 0 {
+            self.next.push_str(line(followed.beside));
+        }
+        self.next.push_str(line(followed.below));
+        if !row.node {
+            self.first.push_str(&self.next);
+        }
+    }
+}
+
 /// The last columns of a guide, with a mark in place of the first ones.
-fn cut(guide: &str, most: usize) -> String {
+fn cut(guide: &str, most: usize) -> Cow<'_, str> {
+    // A character takes one byte at least.
+    if guide.len() <= most {
+        return Cow::Borrowed(guide);
+    }
     let width = guide.chars().count();
     if width <= most {
-        return guide.to_owned();
+        return Cow::Borrowed(guide);
     }
     // Whole levels go, so that what is left stands where it stood.
     let gone = (width - most + STEP).div_ceil(STEP) * STEP;
     let rest: String = guide.chars().skip(gone).collect();
-    format!("⋯ {rest}")
+    Cow::Owned(format!("⋯ {rest}"))
 }
 
 /// Wraps at spaces; a word that is longer than the line is broken.
@@ -112,11 +167,11 @@ fn wrapped(line: &Line, width: usize) -> Vec<Vec<(&str, Style)>> {
     for (text, style) in line.parts() {
         for word in text.split_inclusive(' ') {
             let mut word = word;
-            if column > 0 && column + word.trim_end().width() > width {
+            if column > 0 && column + self::width(word.trim_end()) > width {
                 lines.push(Vec::new());
                 column = 0;
             }
-            while word.trim_end().width() > width {
+            while self::width(word.trim_end()) > width {
                 let fits = word
                     .char_indices()
                     .map(|(i, c)| i + c.len_utf8())
@@ -129,7 +184,7 @@ fn wrapped(line: &Line, width: usize) -> Vec<Vec<(&str, Style)>> {
                 lines.push(Vec::new());
                 word = tail;
             }
-            column += word.width();
+            column += self::width(word);
             if let Some(last) = lines.last_mut() {
                 last.push((word, style));
             }

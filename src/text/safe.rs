@@ -117,6 +117,10 @@ impl SafeBuf {
     pub fn new() -> Self {
         Self::default()
     }
+    /// An empty buffer that takes so many bytes without growing.
+    pub fn with_room(bytes: usize) -> Self {
+        Self(String::with_capacity(bytes))
+    }
     /// Adds text that is safe already.
     pub fn push(&mut self, text: &Safe) {
         self.0.push_str(text);
@@ -147,12 +151,24 @@ impl SafeBuf {
     }
 }
 
+impl From<Safe> for SafeBuf {
+    fn from(text: Safe) -> Self {
+        Self(text.0.into_owned())
+    }
+}
+
 /// Writes `raw` so that a terminal shows it and obeys none of it: control characters, C1, bidirectional and invisible format characters
 /// and bytes that are no UTF-8 appear as escapes; a tab stays.
 pub(super) fn escape_into(raw: &[u8], out: &mut String) {
+    // The common text is plain: one scan, many bytes at a time, and one copy.
+    let plain = |part: &[u8]| part.iter().fold(true, |all, b| all & (*b == b'\t' || (b' '..0x7f).contains(b)));
+    if raw.chunks(64).all(plain)
+        && let Ok(text) = std::str::from_utf8(raw)
+    {
+        return out.push_str(text);
+    }
     for chunk in raw.utf8_chunks() {
         let text = chunk.valid();
-        // The common line is plain: one scan, one copy.
         if text.bytes().all(|b| b == b'\t' || (b' '..0x7f).contains(&b)) {
             out.push_str(text);
         } else {

@@ -36,15 +36,24 @@ pub fn bytes(n: u64) -> Safe {
 
 /// A count with thin groups of three: `4 209 145`.
 pub fn count(n: u64) -> Safe {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(' ');
-        }
-        out.push(c);
+    if n < 1_000 {
+        return safe!("{}", n);
     }
-    Safe::name(&out)
+    // The largest has twenty digits and six gaps.
+    let (mut out, mut at, mut left) = ([0_u8; 26], 26, n);
+    for i in 0.. {
+        if i > 0 && i % 3 == 0 {
+            at -= 1;
+            out[at] = b' ';
+        }
+        at -= 1;
+        out[at] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    Safe::name(out.get(at..).unwrap_or_default())
 }
 
 /// `1 pod`, `2 pods`.

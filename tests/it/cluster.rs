@@ -9,6 +9,7 @@ mod errors;
 mod exact;
 mod follow;
 mod health;
+mod probing;
 mod queue;
 mod reach;
 mod records;

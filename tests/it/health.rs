@@ -2,6 +2,7 @@
 
 mod answers;
 mod bad;
+mod config;
 mod deep;
 mod tls;
 

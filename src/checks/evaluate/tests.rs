@@ -125,7 +125,7 @@ fn without_thresholds_the_analysis_judges() {
     assert_eq!(judged(&of(JudgedBy::Codes(&["redis-memory"])), &glance).status, CheckStatus::Warning);
     assert_eq!(judged(&of(JudgedBy::Answering), &glance).status, CheckStatus::Ok);
     // A finding of the whole is everybody's.
-    assert_eq!(judged(&queue("q", &["celery"]), &glance).says.as_str(), "Redis is full");
+    assert_eq!(judged(&CheckSpec { judged_by: JudgedBy::All, ..queue("q", &["celery"]) }, &glance).says.as_str(), "Redis is full");
 }
 
 #[test]

@@ -174,7 +174,7 @@ impl<'a> Builder<'a> {
                 "a check asks one thing: health, queue, workers, beat, redis, postgres, sql, logs, kubernetes, http, tcp, tls, promql or command",
             );
         }
-        for at in [&raw.workers, &raw.beat, &raw.redis].into_iter().filter_map(|o| o.0.as_ref()).filter(|at| !at.value) {
+        if let Some(at) = [&raw.workers, &raw.beat, &raw.redis].into_iter().filter_map(|o| o.0.as_ref()).find(|at| !at.value) {
             return self.refuse(at.place, "false asks nothing: leave the check out");
         }
         let unit = gauge(raw.unit.0.as_ref().map(|u| u.value));
@@ -313,7 +313,7 @@ impl<'a> Builder<'a> {
         ];
         for (key, place, of) in keys {
             if let Some(place) = place.filter(|_| !of.contains(&word)) {
-                let of: Vec<Safe> = of.iter().map(|k| Safe::name(k)).collect();
+                let of: Vec<Safe> = of.iter().map(Safe::name).collect();
                 self.refuse::<()>(
                     place,
                     safe!("`{}` belongs to {}, and this check is of {}", Safe::name(key), Safe::join(&of, ", "), word),

@@ -35,7 +35,7 @@ checks:
   - {name: g, sql: SELECT count(*) FROM shop_order WHERE state = 'stuck', unit: count, fail: value > 10}
   - {name: h, logs: backend, level: error, since: 10m, fail: rate > 1/s}
   - {name: i, logs: [backend], value: duration_ms, unit: ms, by: path, fail: p95 > 800ms}
-  - {name: j, kubernetes: backend, want: version == ${TAG}}
+  - {name: j, kubernetes: backend, want: 'version == ${TAG}'}
   - {name: k, http: "https://${HOST}/api/", want: [status == 200, "$.status == ok", header content-type =~ json], fail: time > 2s}
   - {name: l, http: https://x.example.org/admin, reachable: false}
   - {name: m, tcp: "db:5432"}
@@ -78,8 +78,8 @@ checks:
 #[test]
 fn what_is_wrong_is_said_with_its_place() {
     for (text, says) in [
-        ("checks:\n  - {queue: mail, fail: oldest > 5}", "checks.yaml:2:24: oldest: 5 is no duration: 90s, 5m, 2h"),
-        ("checks:\n  - {queue: mail, fail: [oldest > 5m, oldst > 5m]}", "checks.yaml:2:38: queue has no `oldst`: did you mean `oldest`?"),
+        ("checks:\n  - {queue: mail, fail: oldest > 5}", "checks.yaml:2:25: oldest: 5 is no duration: 90s, 5m, 2h"),
+        ("checks:\n  - {queue: mail, fail: [oldest > 5m, oldst > 5m]}", "checks.yaml:2:39: queue has no `oldst`: did you mean `oldest`?"),
         (
             "checks:\n  - {queue: mail, redis: true}",
             "checks.yaml:2:5: a check asks one thing: health, queue, workers, beat, redis, postgres, sql, logs, kubernetes, http, tcp, tls, promql or command",
@@ -105,7 +105,7 @@ fn what_is_wrong_is_said_with_its_place() {
         assert_eq!(wrong(text), says, "{text}");
     }
     // All of them at once.
-    let error = one("checks:\n  - {queue: mail, fail: oldest > 5, warn: nope > 1}\n  - {tcp: x}").err().expect("wrong");
+    let error = one("checks:\n  - {queue: mail, fail: oldest > 5, warn: nope > 1}\n  - {tcp: x}").expect_err("wrong");
     assert_eq!(error.hints().len(), 2);
 }
 

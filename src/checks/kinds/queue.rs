@@ -39,7 +39,7 @@ pub fn sighting(facts: &DepthFacts, findings: &[Finding]) -> Sighting {
     match &facts.beat {
         Some(beat) => {
             seen.figures.push(Figure::flag("late", Safe::EMPTY, beat.late));
-            seen.evidence.push(crate::safe!("beat: {}", beat.says));
+            seen.figures.push(Figure::text("said", Safe::EMPTY, beat.says.clone()));
         }
         None => seen.missing.push(MissingFigure {
             figure: "late",

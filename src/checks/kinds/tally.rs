@@ -104,7 +104,7 @@ impl LineTally {
 
 /// Errors now against errors before, and tracebacks that were not there before.
 #[derive(Debug, Default)]
-pub struct ErrorTally {
+pub struct LogTally {
     now: u64,
     before: u64,
     known: std::collections::BTreeSet<Safe>,
@@ -116,7 +116,7 @@ const MATTERS: u64 = 5;
 /// So many times the rate before is a rise.
 const RISE: f64 = 3.0;
 
-impl ErrorTally {
+impl LogTally {
     /// An error, the last line of its traceback, and its text.
     pub fn error(&mut self, recent: bool, traceback: Option<Safe>, text: impl FnOnce() -> Safe) {
         if recent {

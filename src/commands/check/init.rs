@@ -52,7 +52,7 @@ pub(super) async fn run(args: &InitArgs, session: &Session, out: &mut Out) -> Re
     let facts = evaluate(&checks, &mut CheckHistory::default(), now);
     let apps: Vec<String> =
         session.env.apps.iter().filter(|(_, a)| !a.files.is_empty() || session.env.kube.is_some()).map(|(n, _)| n.clone()).collect();
-    let urls: Vec<String> = session.env.apps.values().filter_map(|a| a.url.clone()).collect();
+    let urls: Vec<String> = session.env.apps.values().flat_map(|a| &a.urls).map(|one| one.url.clone()).collect();
     let thresholds = session.env.broker.as_ref().map(|b| b.thresholds).unwrap_or_default();
     let environment = session.env.name.as_ref();
     let text = first_file(&FirstFile { has: &has, environment, facts: &facts, thresholds: &thresholds, apps: &apps, urls: &urls });

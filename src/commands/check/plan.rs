@@ -61,7 +61,7 @@ pub(super) fn inventory(session: &Session) -> Estate {
         cluster,
         broker: env.broker.is_some() || cluster,
         databases,
-        endpoints: cluster || env.apps.values().any(|app| app.url.is_some()),
+        endpoints: cluster || env.apps.values().any(|app| !app.urls.is_empty()),
         logs: cluster || env.apps.values().any(|app| !app.files.is_empty()),
     }
 }

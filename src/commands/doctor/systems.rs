@@ -157,13 +157,14 @@ fn fitness(mut checkup: Checkup, server: &PgServer) -> Checkup {
 
 /// The public URLs of the apps: whether they answer at all. What they answer is `health`'s to say.
 pub(super) async fn urls(session: &Session, facts: &mut DoctorFacts) {
-    for (name, app) in &session.env.apps {
-        let Some(url) = &app.url else { continue };
+    let urls = session.env.apps.iter().flat_map(|(name, app)| app.urls.iter().map(move |one| (name, app, one)));
+    for (name, app, one) in urls {
         let tried = async {
-            let base = HttpUrl::parse(url)?;
-            let url = app.health.as_deref().and_then(|path| base.join(path)).unwrap_or(base);
+            let base = HttpUrl::parse(&one.url)?;
+            let path = one.health.path.as_deref().or(app.health.path.as_deref());
+            let url = path.and_then(|path| base.join(path)).unwrap_or(base);
             let shown = url.shown();
-            let trust = HttpTrust::machine()?;
+            let trust = HttpTrust::machine();
             let question = HttpQuestion { url, way: Way::Direct(session.proxies.clone()), headers: Vec::new(), trust, limits: PATIENCE };
             let (seen, _) = http::ask(&question, &session.redact).await;
             if let Some(fault) = &seen.fault {

@@ -52,7 +52,9 @@ impl Linked {
         };
         let pooled = if server.pooled { ", behind a pooler" } else { "" };
         let (at, route) = (self.pg.provenance().at, self.pg.route());
-        let system = safe!("{} {} ({}{})  role {}  PostgreSQL {}", role, at, route, pooled, server.role, server.version);
+        // Debian and others put their package's version behind it.
+        let version = Safe::name(server.version.split(' ').next().unwrap_or_default());
+        let system = safe!("{} {} ({}{})  role {}  PostgreSQL {}", role, at, route, pooled, server.role, version);
         match self.link.cluster() {
             Some(cluster) => Where { system: Some(system), ..session.at_cluster(cluster, Safe::name(&cluster.namespace)) },
             None => Where { environment: session.env.name.clone(), system: Some(system), ..Where::default() },

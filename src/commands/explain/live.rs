@@ -57,13 +57,19 @@ pub(super) async fn explain(args: &Args, session: &Session, out: &mut Out) -> Re
             Err(error) if error.what_happened().contains("42725") => {
                 return Err(error.hint(Hint::Try("the statement itself, with its values in place of $1: obsctl explain 'SQL'".into())));
             }
-            Err(error) => return Err(servers.instead(error, given.pid, args, session).await),
+            Err(error) => {
+                let error = servers.newer(error, &explainer.server);
+                return Err(servers.instead(error, given.pid, &statement, args, session).await);
+            }
         };
         request.values = explainer.likely_values(&statement, &generic.plain).await?.unwrap_or_default();
     }
     let mut explained = match explainer.explain(&statement, &request, &stop).await {
         Ok(explained) => explained,
-        Err(error) => return Err(servers.instead(error, given.pid, args, session).await),
+        Err(error) => {
+            let error = servers.newer(error, &explainer.server);
+            return Err(servers.instead(error, given.pid, &statement, args, session).await);
+        }
     };
 
     let (plan, not_run) = match std::mem::replace(&mut explained.analysis, Analysis::NotAsked) {
@@ -74,9 +80,9 @@ pub(super) async fn explain(args: &Args, session: &Session, out: &mut Out) -> Re
         Analysis::Interrupted => (explained.plain.clone(), Some("stopped".into())),
     };
     let hide = saved::hide(args);
-    let json = shared::hidden(&explained.json, hide, &session.redact);
+    let json = || shared::hidden(&explained.json, hide, &session.redact);
     // Figures are the same whatever is hidden; names and literals are what the flags leave.
-    let mut judged = if hide == Hide::Secrets { Judged::of(plan) } else { saved::judged(&json, &session.redact)? };
+    let mut judged = if hide == Hide::Secrets { Judged::of(plan) } else { saved::judged(&json(), &session.redact)? };
     let advice = match hide == Hide::Names || stop.is_cancelled() {
         true => Vec::new(),
         // What cannot be asked is not worth losing the plan for.
@@ -96,7 +102,7 @@ pub(super) async fn explain(args: &Args, session: &Session, out: &mut Out) -> Re
     }
     let diff = saved::diff(args, &judged, &session.redact, &mut coverage, &mut sources)?;
     if let Some(path) = &args.save {
-        saved::save(path, &json)?;
+        saved::save(path, &json())?;
     }
     let flips = explained.generic.as_ref().map(|generic| shape(generic) != shape(&explained.plain));
     let told = given.found.map(|found| safe!("{}: {}", found, Safe::name(shared::without_literals(&statement.sql)).clipped(400)));

@@ -18,6 +18,7 @@ use crate::{
     text::{Redactor, Safe},
 };
 use std::{
+    borrow::Cow,
     fs::File,
     io::{self, Read},
     path::Path,
@@ -34,7 +35,7 @@ pub(super) fn explain(path: &Path, args: &Args, redact: &Redactor) -> Result<(An
     let mut sources = vec![provenance(&name)];
     let diff = diff(args, &now.judged, redact, &mut coverage, &mut sources)?;
     if let Some(path) = &args.save {
-        save(path, &now.json)?;
+        save(path, &now.shareable(args, redact))?;
     }
     let judged = now.judged;
     let findings = judged.meaning.causes.iter().map(|c| c.finding()).collect();
@@ -72,14 +73,25 @@ struct Taken {
     bytes: u64,
 }
 
+impl Taken {
+    /// What may be kept: not even secrets that the user may see belong into a file, unless they were asked for.
+    fn shareable(&self, args: &Args, redact: &Redactor) -> Cow<'_, str> {
+        match hide(args) {
+            Hide::Secrets => shared::hidden(&self.json, Hide::Secrets, redact).into(),
+            Hide::Literals | Hide::Names => Cow::Borrowed(&self.json),
+        }
+    }
+}
+
 fn take(path: &Path, args: &Args, redact: &Redactor) -> Result<Taken> {
     let name = named(path);
     let raw = read(path)?;
     let of = |e: Error| e.to(provenance(&name));
-    // Not even secrets that the user may see belong into a file, unless they were asked for.
-    let json = shared::hidden(&saved::json(&raw).map_err(of)?, hide(args), redact);
-    let plan = plan::plan(&json, redact).map_err(of)?;
-    Ok(Taken { judged: Judged::of(plan), json, bytes: raw.len() as u64 })
+    let json = saved::json(&raw).map_err(of)?;
+    // What is shown is redacted as it is read; only what the flags hide beyond that is taken out of the text before.
+    let json = if hide(args) == Hide::Secrets { json } else { shared::hidden(&json, hide(args), redact).into() };
+    let judged = Judged::of(plan::plan(&json, redact).map_err(of)?);
+    Ok(Taken { judged, json: json.into_owned(), bytes: raw.len() as u64 })
 }
 
 /// Keeps a plan: whole or not at all, for its owner only.

@@ -6,10 +6,10 @@ use std::time::Duration;
 /// Ask every pod, and the public URL, how it is.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(
-    after_help = "Examples:\n  obsctl health                              every app: its URL, and each pod through its own tunnel\n  obsctl health backend                      one app; deploy/x, svc/x and pod/x work too\n  obsctl health https://app.example.org/api/health/\n  docker compose ps --format json | obsctl health -\n\nExit status: 0 well (4: warnings, with --fail-on warn), 1 failed, 2 usage, 3 could not tell, 130 interrupted."
+    after_help = "Examples:\n  obsctl health                              every app: its URL, and each pod through its own tunnel\n  obsctl health backend                      one app; deploy/x, svc/x and pod/x work too\n  obsctl health https://app.example.org/api/health/\n  docker compose ps --all --format json | obsctl health -\n\nExit status: 0 well (4: warnings, with --fail-on warn), 1 failed, 2 usage, 3 could not tell, 130 interrupted."
 )]
 pub struct Args {
-    /// A URL, an app of the configuration, KIND/NAME (deploy, sts, ds, svc, po), a bare name, or - for the output of docker compose ps
+    /// A URL, an app of the configuration, KIND/NAME (deploy, sts, ds, svc, po), a bare name, or - for what docker compose ps prints
     ///
     /// None: every app of the environment, else every pod of the namespace that has an HTTP probe.
     #[arg(value_name = "TARGET", add = clap_complete::ArgValueCandidates::new(crate::commands::complete::targets))]

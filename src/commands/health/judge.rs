@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     answer::{Answer, Coverage, Finding, Part, Provenance, Severity},
-    connect::http::HttpUrl,
+    connect::http::{HttpQuestion, HttpUrl},
     error::{Error, Kind, Result},
     exit::{ExitStatus, Outcome},
     health::{
@@ -40,8 +40,8 @@ const COMPOSE: u64 = 4 << 20;
 pub(super) async fn answer(mut plan: Plan, planner: &Planner<'_>, session: &Session, out: &mut Out) -> Result<ExitStatus> {
     let targets = std::mem::take(&mut plan.targets);
     let stop = session.stop.token();
-    let probes = liveness(&targets, &plan);
-    let metrics = metrics(&targets, planner);
+    let probes = std::mem::take(&mut plan.liveness);
+    let metrics = metrics(&targets);
     let deep = async { if planner.args.deep { deep::look(session).await } else { Deep::default() } };
     let (asked, extra, metrics, deep) = tokio::join!(
         collect::ask(targets, &session.redact, &stop),
@@ -49,7 +49,9 @@ pub(super) async fn answer(mut plan: Plan, planner: &Planner<'_>, session: &Sess
         collect::metrics(metrics, &session.redact, &stop),
         deep,
     );
-    let mut setup = HealthSetup { metrics, empty_services: std::mem::take(&mut plan.empty_services), ..HealthSetup::default() };
+    let blind = plan.blind.as_ref().map(|error| (error.says(), error.hints().to_vec()));
+    let empty_services = std::mem::take(&mut plan.empty_services);
+    let mut setup = HealthSetup { metrics, empty_services, blind, nothing: plan.nothing.take(), ..HealthSetup::default() };
     for ((app, path, _), said) in probes.into_iter().zip(extra) {
         let components = said.health().map(|b| b.components.clone()).unwrap_or_default();
         setup.liveness.push(LivenessUse { app, path, components });
@@ -81,32 +83,17 @@ fn show(answer: Answer<HealthFacts>, place: &Where, args: &Args, session: &Sessi
     Ok(status)
 }
 
-/// One question for each app's livenessProbe, to see what its endpoint looks at.
-fn liveness(targets: &[HealthTarget], plan: &Plan) -> Vec<(Safe, Safe, HealthTarget)> {
-    let mut found: Vec<(Safe, Safe, HealthTarget)> = Vec::new();
-    for (pod, app) in plan.pods.iter().filter(|(pod, _)| pod.ready) {
-        let Some(probe) = &pod.liveness else { continue };
-        let (app, path) = (app.clone().unwrap_or_else(|| Safe::name(&pod.name)), Safe::name(&probe.path));
-        let target = targets.iter().find(|t| t.asked == Asked::Pod && *t.name == *pod.name);
-        let Some((target, Ok(question))) = target.map(|t| (t, &t.question)) else { continue };
-        if found.iter().any(|(a, p, _)| (a, p) == (&app, &path)) {
-            continue;
-        }
-        let mut question = question.clone();
-        question.url.path = probe.path.clone();
-        found.push((app, path, HealthTarget { question: Ok(question), ..target.clone() }));
-    }
-    found
-}
-
-/// `/metrics` of each public host: those of the environment, not what was typed in.
-fn metrics(targets: &[HealthTarget], planner: &Planner<'_>) -> Vec<HealthTarget> {
+/// `/metrics` of each public host: those of the environment, not what was typed in. Without the headers of the app: whoever has those is
+/// not the world.
+fn metrics(targets: &[HealthTarget]) -> Vec<HealthTarget> {
     let mut found: Vec<HealthTarget> = Vec::new();
-    let public = targets.iter().filter(|t| t.asked == Asked::Url && t.app.is_some());
-    for question in public.filter_map(|t| t.question.as_ref().ok()) {
-        let target = planner.url(HttpUrl { path: "/metrics".into(), ..question.url.clone() }, None);
-        if !found.iter().any(|t| t.name == target.name) {
-            found.push(target);
+    for target in targets.iter().filter(|t| t.asked == Asked::Url && t.app.is_some()) {
+        let Ok(question) = &target.question else { continue };
+        let url = HttpUrl { path: "/metrics".into(), ..question.url.clone() };
+        let name = url.shown();
+        if !found.iter().any(|t| t.name == name) {
+            let question = HttpQuestion { url, headers: Vec::new(), ..(**question).clone() };
+            found.push(HealthTarget { name, question: Ok(Box::new(question)), ..target.clone() });
         }
     }
     found
@@ -155,7 +142,11 @@ async fn look_back(
 }
 
 fn coverage(facts: &HealthFacts) -> Coverage {
-    let system = |t: &TargetHealth| if t.asked == Asked::Pod { "pod" } else { "http" };
+    let system = |t: &TargetHealth| match t.asked {
+        Asked::Pod => "pod",
+        Asked::Url => "http",
+        Asked::Container => "container",
+    };
     let asked = facts.targets.iter().filter(|t| t.unasked.is_none());
     Coverage { searched: asked.map(|t| Part { system: system(t), name: t.name.clone() }).collect(), ..Coverage::default() }
 }

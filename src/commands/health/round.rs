@@ -1,9 +1,8 @@
 //! One look after the other, for a watch: what to ask is found out anew each time, since pods come and go. Judges nothing.
 
-use super::{Args, Plan, judge, plan, plan::Planner};
+use super::{Args, Plan, judge, manner::Manners, plan, plan::Planner};
 use crate::{
     config::RouteName,
-    connect::http::HttpTrust,
     error::{Error, Kind, Result},
     health::{
         analyze::{SubjectSeen, subjects},
@@ -19,8 +18,7 @@ use tokio::time::Instant;
 /// What is looked at again and again.
 pub(in crate::commands) struct Rounds {
     args: Args,
-    trust: HttpTrust,
-    pods_trust: HttpTrust,
+    manners: Manners,
     /// Whether everything that was named has been there: what is missing later has gone.
     complete: bool,
     /// Whether a cluster is needed at all.
@@ -49,20 +47,12 @@ pub(in crate::commands) struct Given {
 
 impl Rounds {
     pub fn new(args: Args) -> Result<Self> {
-        Ok(Self {
-            args,
-            trust: HttpTrust::machine()?,
-            pods_trust: HttpTrust::anybody()?,
-            complete: false,
-            in_cluster: false,
-            urls: Vec::new(),
-        })
+        Ok(Self { args, manners: Manners::new(), complete: false, in_cluster: false, urls: Vec::new() })
     }
 
     pub async fn look(&mut self, session: &Session) -> Round {
         let now = session.now().timestamp();
-        let (trust, pods_trust) = (self.trust.clone(), self.pods_trust.clone());
-        let planner = Planner { args: &self.args, trust, pods_trust, proxies: session.proxies.clone(), now };
+        let planner = Planner { args: &self.args, manners: self.manners.clone(), proxies: session.proxies.clone(), now };
         let begun = Instant::now();
         let mut planned = plan(&planner, session).await;
         if planned.as_ref().is_err_and(|error| error.kind() == Kind::Auth) {
@@ -75,6 +65,15 @@ impl Rounds {
         }
         let took = u32::try_from(begun.elapsed().as_millis()).unwrap_or(u32::MAX);
         let (mut plan, blind) = match planned {
+            Ok(mut plan) if plan.blind.is_some() => {
+                self.in_cluster = true;
+                // Those of Ingresses are known from an earlier look only.
+                if !self.urls.is_empty() {
+                    plan.targets = self.urls.clone();
+                }
+                let blind = plan.blind.take();
+                (plan, blind)
+            }
             Ok(plan) => {
                 self.complete = true;
                 self.in_cluster |= plan.cluster.is_some();
@@ -97,8 +96,8 @@ impl Rounds {
         let all: Vec<Args> = each.chain(self.args.selector.clone().map(|labels| alone(Vec::new(), Some(labels)))).collect();
         let mut left = Plan::default();
         for args in &all {
-            let (trust, pods_trust) = (self.trust.clone(), self.pods_trust.clone());
-            match plan(&Planner { args, trust, pods_trust, proxies: planner.proxies.clone(), now: planner.now }, session).await {
+            match plan(&Planner { args, manners: self.manners.clone(), proxies: planner.proxies.clone(), now: planner.now }, session).await
+            {
                 Ok(plan) => {
                     left.targets.extend(plan.targets);
                     left.pods.extend(plan.pods);

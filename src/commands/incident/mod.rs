@@ -1,6 +1,7 @@
 //! `obsctl incident`: what a first responder would run, at once, under one deadline, in one file to attach to the ticket. Runs obsctl itself
 //! for each part, so that one part that fails takes no other with it; secrets are hidden as everywhere, whatever flags say.
 
+mod words;
 mod write;
 
 use crate::{
@@ -87,9 +88,9 @@ pub async fn run(args: &Args, global: &Global, session: &Session, out: &mut Out)
     let program =
         std::env::current_exe().map_err(|e| Error::new(Kind::Bug, "looking for obsctl itself").what(Safe::name(e.to_string())))?;
     let patience = global.deadline.and_then(|d| Duration::try_from(d).ok()).unwrap_or(PATIENCE);
-    let commands = commands(args);
+    let commands = words::commands(args);
     let total = commands.len();
-    let same = global_words(global);
+    let same = words::global(global);
     let stop = session.stop.token();
     let mut done = 0;
     let mut parts = Vec::new();
@@ -125,35 +126,6 @@ pub async fn run(args: &Args, global: &Global, session: &Session, out: &mut Out)
     let status = ExitStatus::of(&Ok(outcome), false);
     out.answer(&answer, &place, status, |look| screen(&answer, &place, look))?;
     Ok(status)
-}
-
-/// What is run, the most telling first.
-fn commands(args: &Args) -> Vec<Vec<String>> {
-    let since = format!("{}s", args.since.as_secs());
-    let mut all: Vec<Vec<String>> = Vec::new();
-    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    if let Some(id) = &args.request_id {
-        all.push(vec!["logs".to_owned(), "--request-id".to_owned(), id.clone()]);
-    }
-    all.push(words("check"));
-    all.push(words(&format!("changes --since {since}")));
-    all.push(words(&format!("errors --since {since}")));
-    all.extend(["queue depth", "queue workers", "db activity", "db locks", "db slow", "health"].map(words));
-    all
-}
-
-/// The flags that say where. `--show-sensitive` is not among them: the file goes to others.
-fn global_words(global: &Global) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut flag = |name: &str, value: Option<String>| words.extend(value.map(|value| format!("{name}={value}")));
-    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
-    flag("--env", global.env.clone());
-    flag("--config", path(&global.config));
-    flag("--context", global.context.clone());
-    flag("--namespace", global.namespace.clone());
-    flag("--kubeconfig", path(&global.kubeconfig));
-    words.extend(global.local.then(|| "--local".to_owned()));
-    words
 }
 
 fn part(words: Vec<String>, ended: Result<CommandEnd>) -> IncidentPart {

@@ -3,6 +3,7 @@
 mod args;
 mod desk;
 mod post;
+mod quiet;
 mod round;
 
 pub use args::Args;
@@ -22,16 +23,11 @@ use crate::{
     safe,
     session::Session,
     text::{Safe, units},
-    watch::{
-        analyze,
-        machine::WayOut,
-        model::WatchFacts,
-        view,
-        windows::{Silence, Window},
-    },
+    watch::{analyze, machine::WayOut, model::WatchFacts, view},
 };
 use desk::Desk;
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
+use quiet::Watch;
 use round::Looks;
 use secrecy::ExposeSecret;
 use std::{collections::VecDeque, time::Duration};
@@ -42,28 +38,6 @@ const SHOWN: usize = 12;
 /// How long the end waits for what is still to be told.
 const LAST_WORDS: Duration = Duration::from_secs(15);
 const LAST_WORDS_STOPPED: Duration = Duration::from_millis(1200);
-
-/// When silence is wanted.
-struct Watch {
-    windows: Vec<Window>,
-    silence: Option<Silence>,
-}
-
-impl Watch {
-    fn of(args: &Args, session: &Session) -> Self {
-        let zone = || session.env.timezone.clone().unwrap_or(TimeZone::UTC);
-        let windows = session.env.watch.windows.iter().cloned().map(|w| {
-            let (days, from, lasts, of) = (w.days, w.from, w.lasts, w.of);
-            Window { days, from, lasts, of, zone: w.zone.unwrap_or_else(zone) }
-        });
-        let until = args.silence.and_then(|d| session.now().timestamp().checked_add(d).ok());
-        Self { windows: windows.collect(), silence: until.map(|until| Silence { until, of: String::new() }) }
-    }
-
-    fn quiet(&self, subject: &str, now: Timestamp) -> bool {
-        self.windows.iter().any(|w| w.holds(subject, now)) || self.silence.iter().any(|s| s.holds(subject, now))
-    }
-}
 
 /// Runs the command.
 ///
@@ -80,7 +54,7 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
         (None, Some(value)) => Some(HttpUrl::parse(session.resolve(value).await?.expose_secret())?),
         (None, None) => None,
     };
-    let trust = HttpTrust::machine()?;
+    let trust = HttpTrust::machine();
     let desk = Desk::take(&args, session)?;
     for warning in &session.env.warnings {
         out.note(&Line::plain(safe!("warning: {}", warning)));

@@ -52,7 +52,7 @@ impl Post {
             };
             channels.insert(name.clone(), ReadyChannel::of(name, channel, secret.as_ref())?);
         }
-        let office = PostOffice { proxies: session.proxies.clone(), trust: HttpTrust::machine()?, redact: session.redact.clone() };
+        let office = PostOffice { proxies: session.proxies.clone(), trust: HttpTrust::machine(), redact: session.redact.clone() };
         Ok(Self { office, channels })
     }
 

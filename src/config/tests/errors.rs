@@ -16,7 +16,7 @@ fn what(text: &str) -> String {
 }
 
 /// An environment with one line in it.
-fn line(text: &str) -> String {
+pub(super) fn line(text: &str) -> String {
     what(&format!("environments:\n  a:\n    {text}\n"))
 }
 

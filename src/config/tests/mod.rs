@@ -2,6 +2,7 @@
 
 mod brokers;
 mod errors;
+mod health;
 mod precedence;
 mod trust;
 
@@ -116,7 +117,7 @@ fn reads_everything() {
     assert_eq!((value(kube.context.as_ref()).as_deref(), value(kube.namespace.as_ref()).as_deref()), (Some("prod"), Some("shop")));
     let backend = &env.apps["backend"];
     assert_eq!(value(backend.selector.as_ref()).as_deref(), Some("app=backend"));
-    assert_eq!((backend.port, backend.health.as_deref()), (Some(8000), Some("/api/health/")));
+    assert_eq!((backend.port, backend.health.path.as_deref()), (Some(8000), Some("/api/health/")));
     let celery = &env.apps["celery"];
     assert_eq!((celery.workload.as_deref(), celery.container.as_deref()), (Some("deployment/celery"), Some("worker")));
     assert_eq!(celery.timezone.as_ref().and_then(|t| t.iana_name()), Some("Europe/Istanbul"));

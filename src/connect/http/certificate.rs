@@ -15,6 +15,7 @@ use rustls::{
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
+use secrecy::SecretString;
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
     sync::{Arc, Mutex, PoisonError},
@@ -37,20 +38,26 @@ pub struct HttpTrust {
 }
 
 impl HttpTrust {
-    /// The authorities of this machine.
+    /// The authorities of this machine. One that has none trusts nobody: what needs no TLS can be asked all the same.
+    pub fn machine() -> Self {
+        Self::of(tls::verifier(Verify::Full, None))
+    }
+
+    /// These authorities, in PEM form, in place of those of this machine.
     ///
     /// # Errors
-    /// `Tls`: it has none.
-    pub fn machine() -> Result<Self> {
-        Ok(Self { verifier: tls::verifier(Verify::Full, None)?, verifies: true })
+    /// `Tls`: no certificate of an authority is in it.
+    pub fn signed_by(ca: &SecretString) -> Result<Self> {
+        Ok(Self { verifier: tls::verifier(Verify::Full, Some(ca))?, verifies: true })
     }
 
     /// Whoever answers: what the kubelet does in a pod, and `verify: false`.
-    ///
-    /// # Errors
-    /// Never today.
-    pub fn anybody() -> Result<Self> {
-        Ok(Self { verifier: tls::verifier(Verify::Nothing, None)?, verifies: false })
+    pub fn anybody() -> Self {
+        Self { verifies: false, ..Self::of(tls::verifier(Verify::Nothing, None)) }
+    }
+
+    fn of(verifier: Result<Arc<dyn ServerCertVerifier>>) -> Self {
+        Self { verifier: verifier.unwrap_or_else(|_| Arc::new(Nobody)), verifies: true }
     }
 
     /// A client for one handshake, and its witness.
@@ -61,6 +68,45 @@ impl HttpTrust {
         // A resumed handshake shows no certificate.
         config.resumption = rustls::client::Resumption::disabled();
         Ok((Arc::new(config), witness))
+    }
+}
+
+/// Trusts nobody: a machine without authorities.
+#[derive(Debug)]
+struct Nobody;
+
+/// What it says of every certificate.
+const NO_AUTHORITIES: &str = "this machine has no certificate authorities: SSL_CERT_FILE says where they are, or ca in the configuration";
+
+impl ServerCertVerifier for Nobody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Err(rustls::Error::General(NO_AUTHORITIES.to_owned()))
+    }
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General(NO_AUTHORITIES.to_owned()))
+    }
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General(NO_AUTHORITIES.to_owned()))
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -95,6 +141,7 @@ impl ServerCertVerifier for Witness {
         let verdict = self.trust.verifier.verify_server_cert(cert, chain, name, ocsp, now);
         let mut seen = read(cert);
         seen.verified = self.trust.verifies && verdict.is_ok();
+        seen.signer_unknown = matches!(verdict, Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)));
         seen.refused = verdict.as_ref().err().map(|error| refusal(error, &seen, name, now));
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         verdict
@@ -130,6 +177,7 @@ fn read(der: &CertificateDer<'_>) -> Certificate {
         not_before: None,
         not_after: None,
         refused: None,
+        signer_unknown: false,
         verified: false,
     };
     let Ok(cert) = X509::from_der(der) else { return unreadable };
@@ -170,6 +218,9 @@ fn refusal(error: &rustls::Error, seen: &Certificate, asked: &ServerName<'_>, no
         let away = of.zip(now).map(|(at, now)| SignedDuration::from_secs(now.as_second() - at.as_second()).abs());
         away.map(units::duration).unwrap_or_default()
     };
+    if matches!(error, rustls::Error::General(said) if said == NO_AUTHORITIES) {
+        return NO_AUTHORITIES.into();
+    }
     let rustls::Error::InvalidCertificate(what) = error else { return Safe::name(error.to_string()).clipped(160) };
     match what {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => safe!("it expired {} ago", away(seen.not_after)),

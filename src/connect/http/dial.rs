@@ -6,12 +6,14 @@ use super::{
     certificate::{HttpTrust, server_name},
 };
 use crate::{
-    answer::{Exchange, HttpFault, HttpStep},
+    answer::{Exchange, Hint, HttpFault, HttpStep},
     connect::{route::Stream, tunnel},
+    error::Error,
     safe,
     text::{Redactor, Safe},
 };
-use std::{io::ErrorKind, time::Duration};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -21,6 +23,9 @@ use tokio_rustls::TlsConnector;
 
 /// The longest head of a proxy's answer.
 const PROXY_HEAD: usize = 8 << 10;
+
+/// How long one address is tried before the next one is tried beside it, as RFC 8305 has it.
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// How long one step may take.
 #[derive(Clone, Copy, Debug)]
@@ -32,15 +37,17 @@ pub(super) struct Clock {
 impl Clock {
     /// Runs a step within its time; gives its time in milliseconds too.
     pub async fn step<T>(&self, step: HttpStep, work: impl Future<Output = Result<T, Safe>>) -> (f64, Result<T, HttpFault>) {
+        self.run(step, async { work.await.map_err(|what| HttpFault::at(step, what)) }).await
+    }
+
+    /// The same, for work that knows more of its fault.
+    pub async fn run<T>(&self, step: HttpStep, work: impl Future<Output = Result<T, HttpFault>>) -> (f64, Result<T, HttpFault>) {
         let begun = Instant::now();
         let until = self.until.min(begun + self.each);
-        let result = match tokio::time::timeout_at(until, work).await {
-            Ok(result) => result.map_err(|what| HttpFault { step, late: false, what }),
-            Err(_) => {
-                let waited = begun.elapsed().as_secs_f64();
-                Err(HttpFault { step, late: true, what: safe!("nothing came within {:.1} s", waited) })
-            }
-        };
+        let result = tokio::time::timeout_at(until, work).await.unwrap_or_else(|_| {
+            let waited = begun.elapsed().as_secs_f64();
+            Err(HttpFault::late(step, safe!("nothing came within {:.1} s", waited)))
+        });
         (ms(begun.elapsed()), result)
     }
 }
@@ -69,12 +76,13 @@ pub(super) async fn open(
 ) -> Result<Open, HttpFault> {
     let mut open = match way {
         Way::Pod { cluster, namespace, pod, port } => {
-            let dial = async { tunnel::to_pod(cluster, namespace, pod, *port).await.map_err(|e| e.says()) };
-            let (took, stream) = clock.step(HttpStep::Connect, dial).await;
+            let dial = async { tunnel::to_pod(cluster, namespace, pod, *port).await.map_err(|error| no_tunnel(&error)) };
+            let (took, stream) = clock.run(HttpStep::Connect, dial).await;
             seen.phases.connect_ms = Some(took);
             Open { stream: Box::new(stream?), through_proxy: false, credentials: None }
         }
-        Way::Direct(proxies) => match proxies.of(url).map_err(|what| HttpFault { step: HttpStep::Proxy, late: false, what })? {
+        Way::To { host, port } => Open { stream: socket(host, *port, clock, seen).await?, through_proxy: false, credentials: None },
+        Way::Direct(proxies) => match proxies.of(url).map_err(|what| HttpFault::at(HttpStep::Proxy, what))? {
             None => Open { stream: socket(&url.host, url.port, clock, seen).await?, through_proxy: false, credentials: None },
             Some(proxy) => {
                 let stream = socket(&proxy.host, proxy.port, clock, seen).await.map_err(|mut fault| {
@@ -97,6 +105,12 @@ pub(super) async fn open(
     Ok(open)
 }
 
+/// Why there is no tunnel. Where a right is missing, that says nothing of the pod.
+fn no_tunnel(error: &Error) -> HttpFault {
+    let needs = error.hints().iter().find_map(|hint| if let Hint::Grant(right) = hint { Some(right.clone()) } else { None });
+    HttpFault { needs, ..HttpFault::at(HttpStep::Connect, error.says()) }
+}
+
 async fn socket(host: &str, port: u16, clock: Clock, seen: &mut Exchange) -> Result<Stream, HttpFault> {
     let lookup = async {
         let found: Vec<_> =
@@ -107,21 +121,35 @@ async fn socket(host: &str, port: u16, clock: Clock, seen: &mut Exchange) -> Res
     // An address needs no look-up.
     seen.phases.dns_ms = host.parse::<std::net::IpAddr>().is_err().then_some(took);
     let addresses = addresses?;
-    let dial = async {
-        let mut last = Safe::from("it has no address");
-        for address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = refused(&error),
-            }
-        }
-        Err(last)
-    };
-    let (took, stream) = clock.step(HttpStep::Connect, dial).await;
+    let (took, stream) = clock.step(HttpStep::Connect, first(addresses)).await;
     seen.phases.connect_ms = Some(took);
     let stream = stream?;
     let _ = stream.set_nodelay(true);
     Ok(Box::new(stream))
+}
+
+/// The first connection that stands. An address that does not answer holds up the next one for a moment only: half of a dual-stack network
+/// that is broken must not look like a broken server.
+async fn first(addresses: Vec<SocketAddr>) -> Result<TcpStream, Safe> {
+    let mut waiting = addresses.into_iter();
+    let mut dials: FuturesUnordered<_> = waiting.next().map(TcpStream::connect).into_iter().collect();
+    let mut last = Safe::from("it has no address");
+    loop {
+        tokio::select! {
+            biased;
+            Some(dialled) = dials.next() => match dialled {
+                Ok(stream) => return Ok(stream),
+                Err(error) => {
+                    last = refused(&error);
+                    dials.extend(waiting.next().map(TcpStream::connect));
+                }
+            },
+            () = tokio::time::sleep(HEAD_START), if !dials.is_empty() && waiting.len() > 0 => {
+                dials.extend(waiting.next().map(TcpStream::connect));
+            }
+            else => return Err(last),
+        }
+    }
 }
 
 fn refused(error: &std::io::Error) -> Safe {
@@ -134,7 +162,7 @@ fn refused(error: &std::io::Error) -> Safe {
 }
 
 async fn secure(stream: Stream, name: &str, trust: &HttpTrust, clock: Clock, seen: &mut Exchange) -> Result<Stream, HttpFault> {
-    let fail = |error: crate::error::Error| HttpFault { step: HttpStep::Tls, late: false, what: error.says() };
+    let fail = |error: Error| HttpFault::at(HttpStep::Tls, error.says());
     let (config, witness) = trust.client().map_err(fail)?;
     let server = server_name(name).map_err(fail)?;
     let shake = async {
@@ -221,4 +249,33 @@ fn parts(proxy: &str) -> (Option<String>, String) {
 /// This machine needs no proxy to itself, as curl and Go have it for names of it.
 fn is_here(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_refuses_or_is_silent_does_not_hide_the_next() {
+        let open = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let (at, closed) = (open.local_addr().expect("its address"), SocketAddr::from(([127, 0, 0, 1], 1)));
+        assert!(first(vec![closed, at]).await.is_ok());
+        assert_eq!(
+            first(vec![closed, closed]).await.err().as_ref().map(Safe::as_str),
+            Some("it refuses connections: nothing listens there")
+        );
+        assert_eq!(first(Vec::new()).await.err().as_ref().map(Safe::as_str), Some("it has no address"));
+        // Its queue is full: the kernel answers nobody.
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("bound");
+        let silent = socket.listen(1).expect("listening");
+        let silent_at = silent.local_addr().expect("its address");
+        let mut full = Vec::new();
+        while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(silent_at)).await {
+            full.push(stream);
+        }
+        let begun = Instant::now();
+        assert!(first(vec![silent_at, at]).await.is_ok());
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
 }

@@ -3,6 +3,7 @@
 
 mod certificate;
 mod dial;
+mod echo;
 mod post;
 mod url;
 
@@ -37,6 +38,14 @@ const BODY: usize = 1 << 20;
 pub enum Way {
     /// From here, through a proxy where there is one for the host.
     Direct(Arc<Proxies>),
+    /// Straight to one machine, through no proxy, whatever the URL's host is. That is what the machine is told, and whose certificate it has
+    /// to have.
+    To {
+        /// Its name or address.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
     /// Through a tunnel to one port of one pod, ready or not. The URL's host is what the pod is told.
     Pod {
         /// The cluster.
@@ -112,14 +121,14 @@ pub async fn ask(question: &HttpQuestion, redact: &Redactor) -> (Exchange, HttpB
     loop {
         let hops = std::mem::take(&mut seen.hops);
         seen = Exchange { hops, ..Exchange::default() };
-        let (head, body) = match once(question, &url, clock, redact, &mut seen).await {
+        let body = match once(question, &url, clock, redact, &mut seen).await {
             Ok(answer) => answer,
             Err(fault) => {
                 seen.fault = Some(fault);
                 return (seen, HttpBody { path: url.path, ..HttpBody::default() });
             }
         };
-        let location = text(&head, &header::LOCATION);
+        let location = body.location.clone();
         if !(300..400).contains(&seen.status.unwrap_or_default()) || location.is_empty() {
             return (seen, body);
         }
@@ -158,30 +167,29 @@ fn next(question: &HttpQuestion, from: &HttpUrl, location: &str, hops: usize) ->
     if hops >= HOPS {
         return refuse(safe!("more than {} redirects", HOPS));
     }
-    if matches!(question.way, Way::Pod { .. }) {
-        // The tunnel leads to this pod only: the same host under another path is all that it can answer.
-        let same_place = to.host == from.host && to.path != from.path && (to.same_origin(from) || to.https != from.https);
-        return if same_place { Ok(HttpUrl { path: to.path, ..from.clone() }) } else { refuse("it leads away from the pod".into()) };
+    match question.way {
+        Way::Direct(_) => Ok(to),
+        Way::To { .. } if to.same_origin(from) => Ok(to),
+        // Behind a balancer a server often names the port that it listens on itself: that is where it was asked.
+        Way::To { port, .. } if to.host == from.host && to.https == from.https && to.port == port => {
+            Ok(HttpUrl { path: to.path, ..from.clone() })
+        }
+        Way::To { .. } => refuse("it leads away from the machine that was asked".into()),
+        // The tunnel leads to one port of this pod: the same host under another path is all that it can answer, in its own scheme.
+        Way::Pod { .. } if to.host == from.host && to.path != from.path && (to.same_origin(from) || to.https != from.https) => {
+            Ok(HttpUrl { path: to.path, ..from.clone() })
+        }
+        Way::Pod { .. } => refuse("it leads away from the pod".into()),
     }
-    Ok(to)
 }
 
 /// One request and its answer; notes status and times in `seen`.
-async fn once(
-    question: &HttpQuestion,
-    url: &HttpUrl,
-    clock: Clock,
-    redact: &Redactor,
-    seen: &mut Exchange,
-) -> Result<(HeaderMap, HttpBody), HttpFault> {
+async fn once(question: &HttpQuestion, url: &HttpUrl, clock: Clock, redact: &Redactor, seen: &mut Exchange) -> Result<HttpBody, HttpFault> {
     let Open { stream, through_proxy, credentials } =
         dial::open(url, &question.way, &url.host, &question.trust, clock, redact, seen).await?;
-    let request = request(question, url, through_proxy, credentials).map_err(|_| HttpFault {
-        step: HttpStep::Head,
-        late: false,
-        what: "the request cannot be written: a header or the path is malformed".into(),
-    })?;
-    let head_fault = |what: Safe| HttpFault { step: HttpStep::Head, late: false, what };
+    let request = request(question, url, through_proxy, credentials)
+        .map_err(|_| HttpFault::at(HttpStep::Head, "the request cannot be written: a header or the path is malformed"))?;
+    let head_fault = |what: Safe| HttpFault::at(HttpStep::Head, what);
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(HEAD)
         .handshake(TokioIo::new(stream))
@@ -197,16 +205,15 @@ async fn once(
         let (bytes, cut, fault) = body(incoming, clock, redact).await;
         seen.phases.transfer_ms = Some(ms(begun.elapsed()));
         seen.fault = fault;
-        let body = HttpBody {
-            bytes,
+        Ok(HttpBody {
+            bytes: echo::without(bytes, &question.headers),
             cut,
             content_type: text(&head.headers, &header::CONTENT_TYPE),
             encoding: text(&head.headers, &header::CONTENT_ENCODING),
-            location: text(&head.headers, &header::LOCATION),
+            location: echo::without_in(text(&head.headers, &header::LOCATION), &question.headers),
             path: url.path.clone(),
             headers: head.headers.clone(),
-        };
-        Ok((head.headers, body))
+        })
     };
     // The connection is driven beside the exchange and ends with it. What it has to complain of, the exchange hears as well.
     let driver = async {
@@ -251,18 +258,17 @@ fn request(
 async fn body(mut incoming: Incoming, clock: Clock, redact: &Redactor) -> (Bytes, bool, Option<HttpFault>) {
     let mut read = Vec::new();
     let until = clock.until.min(Instant::now() + clock.each);
-    let fault = |late, what| Some(HttpFault { step: HttpStep::Body, late, what });
     loop {
         let size = |read: &Vec<u8>| units::bytes(read.len() as u64);
         match tokio::time::timeout_at(until, incoming.frame()).await {
             Err(_) => {
                 let what = safe!("its end did not come in time: {} came", size(&read));
-                return (read.into(), true, fault(true, what));
+                return (read.into(), true, Some(HttpFault::late(HttpStep::Body, what)));
             }
             Ok(None) => return (read.into(), false, None),
             Ok(Some(Err(error))) => {
                 let what = safe!("the answer broke off after {}: {}", size(&read), broken(&error, redact));
-                return (read.into(), true, fault(false, what));
+                return (read.into(), true, Some(HttpFault::at(HttpStep::Body, what)));
             }
             Ok(Some(Ok(frame))) => {
                 let Some(data) = frame.data_ref() else { continue };
@@ -308,7 +314,7 @@ mod tests {
                 secret("x-api-key", "k"),
                 secret("host", "evil.example"),
             ],
-            trust: HttpTrust::anybody().expect("nobody is asked"),
+            trust: HttpTrust::anybody(),
             limits: HttpLimits { each: Duration::from_secs(1), whole: Duration::from_secs(1) },
         }
     }

@@ -57,6 +57,8 @@ impl<'a> BurstAsk<'a> {
 pub struct BurstFault {
     /// The server's code, where the server said something.
     pub state: Option<String>,
+    /// The character of the statement at which the server saw it, counted from one, where it said so.
+    pub position: Option<usize>,
     /// As an error.
     pub error: Error,
 }
@@ -133,6 +135,10 @@ impl Postgres {
         })?;
         let told = |error: tokio_postgres::Error| BurstFault {
             state: error.code().map(|code| code.code().to_owned()),
+            position: match error.as_db_error().and_then(|said| said.position()) {
+                Some(tokio_postgres::error::ErrorPosition::Original(at)) => usize::try_from(*at).ok(),
+                _ => None,
+            },
             error: fault::of(&error, doing.clone(), &self.redact, None).to(self.provenance()),
         };
         Ok(answers.into_iter().map(|answer| answer.map_err(told)).collect())

@@ -1,5 +1,6 @@
 //! What the answers of many endpoints mean together. Pure: the clock and what the cluster says are handed in.
 
+mod containers;
 pub mod cross;
 mod setup;
 mod subjects;
@@ -9,7 +10,7 @@ pub use subjects::{PASSING, SubjectSeen, subjects};
 
 use super::model::{Asked, BodyRead, Component, Condition, HealthFacts, NotHealth, TargetHealth};
 use crate::{
-    answer::{Certificate, Finding, Hint, HttpStep, Severity},
+    answer::{Certificate, Finding, Hint, HttpStep, Permission, Severity},
     safe,
     text::{Safe, units},
 };
@@ -23,16 +24,20 @@ const CERTIFICATE_WARNING: i64 = 14;
 /// What it all means, worst first.
 pub fn findings(facts: &HealthFacts, setup: &HealthSetup, now: Timestamp) -> Vec<Finding> {
     let mut all = Vec::new();
-    if facts.targets.is_empty() {
-        let says = "there is nothing to ask: no pod, no URL";
-        all.push(
-            Finding::new("no-targets", Severity::Unknown, says.into()).next(Hint::Try("a URL, deploy/NAME, svc/NAME or pod/NAME".into())),
-        );
+    if facts.targets.is_empty() && setup.empty_services.is_empty() {
+        let says =
+            setup.nothing.clone().map_or_else(|| "there is nothing to ask: no pod, no URL".into(), |why| safe!("nothing to ask: {}", why));
+        all.push(Finding::new("no-targets", Severity::Unknown, says).next(Hint::Try("a URL, deploy/NAME, svc/NAME or pod/NAME".into())));
     }
     components(facts, &mut all);
     for target in &facts.targets {
-        all.extend(of_target(target, now));
+        match target.asked {
+            Asked::Container => all.extend(containers::of(target)),
+            Asked::Url | Asked::Pod => all.extend(of_target(target, now)),
+        }
     }
+    all.extend(containers::ended(&facts.targets));
+    all.extend(refused(facts));
     all.extend(versions(facts));
     all.extend(certificates(facts, now));
     all.extend(setup.findings());
@@ -103,7 +108,8 @@ fn of_target(target: &TargetHealth, now: Timestamp) -> Vec<Finding> {
             all.push(Finding::new("not-asked", Severity::Unknown, safe!("{} could not be asked: {}", name, why)));
         }
     }
-    if let Some(fault) = target.exchange.as_ref().and_then(|e| e.fault.as_ref()) {
+    // Rights that are missing are told once for all targets.
+    if let Some(fault) = target.exchange.as_ref().and_then(|e| e.fault.as_ref()).filter(|f| f.needs.is_none()) {
         let step = match fault.step {
             HttpStep::Dns => "its name was looked up",
             HttpStep::Connect if target.asked == Asked::Pod => "the tunnel was opened",
@@ -113,7 +119,13 @@ fn of_target(target: &TargetHealth, now: Timestamp) -> Vec<Finding> {
             HttpStep::Head => "waiting for its answer",
             HttpStep::Body => "reading its answer",
         };
-        all.push(late(Finding::new("no-answer", Severity::Failed, safe!("{} gave no whole answer, while {}: {}", name, step, fault.what))));
+        let says = safe!("{} gave no whole answer, while {}: {}", name, step, fault.what);
+        let mut finding = Finding::new("no-answer", Severity::Failed, says);
+        if target.certificate().is_some_and(|c| c.refused.is_some() && c.signer_unknown) {
+            let what = "SSL_CERT_FILE, or apps.NAME.health.ca in the configuration: the certificate of the authority that signed it";
+            finding = finding.next(Hint::Set(what.into()));
+        }
+        all.push(late(finding));
     }
     let status = target.exchange.as_ref().and_then(|e| e.status).unwrap_or_default();
     match &target.body {
@@ -164,6 +176,24 @@ fn of_target(target: &TargetHealth, now: Timestamp) -> Vec<Finding> {
     all
 }
 
+/// Targets that this user may not ask: one finding for each right that is missing.
+fn refused(facts: &HealthFacts) -> Vec<Finding> {
+    let mut rights: Vec<(&Permission, Vec<&Safe>)> = Vec::new();
+    for target in &facts.targets {
+        let Some(right) = target.exchange.as_ref().and_then(|e| e.fault.as_ref()?.needs.as_ref()) else { continue };
+        match rights.iter_mut().find(|(known, _)| *known == right) {
+            Some((_, names)) => names.push(&target.name),
+            None => rights.push((right, vec![&target.name])),
+        }
+    }
+    let finding = |(right, names): (&Permission, Vec<&Safe>)| {
+        let who = if let [one] = names.as_slice() { (*one).clone() } else { units::plural(names.len(), "pod", "pods") };
+        let says = safe!("{} could not be asked: you may not {} {} in {}", who, right.verb, right.resource, right.scope);
+        Finding::new("not-allowed", Severity::Unknown, says).next(Hint::Grant(right.clone()))
+    };
+    rights.into_iter().map(finding).collect()
+}
+
 /// An answer that says nothing about health, explained.
 fn not_health(target: &TargetHealth, status: u16, no: &NotHealth) -> Finding {
     let name = &target.name;
@@ -193,15 +223,17 @@ fn not_health(target: &TargetHealth, status: u16, no: &NotHealth) -> Finding {
         }),
         NotHealth::Login => unknown("login", safe!("{} wants a login: a health endpoint behind one says nothing to a probe", name)),
         NotHealth::Unauthorized => unknown("unauthorized", safe!("{} answered {}: it wants to know who asks", name, status)),
-        NotHealth::NoSuchPath => unknown("no-such-path", safe!("{} answered {}: there is no such path", name, status))
-            .next(Hint::Set("apps.NAME.health in the configuration: the path of the health endpoint".into())),
+        NotHealth::NoSuchPath => {
+            unknown("no-such-path", safe!("{} answered {}: there is no such path", name, status)).next(where_it_is(target))
+        }
         NotHealth::NoGet => unknown("no-get", safe!("{} answered {}: it takes no GET there", name, status)),
         NotHealth::Redirect(to) => unknown("redirect", safe!("{} answered {} and points to {}, which was not followed", name, status, to)),
         NotHealth::Page(title) if status >= 500 => {
             Finding::new("error-page", Severity::Failed, safe!("{} answered {} with a page, not a health body: “{}”", name, status, title))
         }
-        NotHealth::Page(title) => unknown("page", safe!("{} answered {} with a page, not a health body: “{}”", name, status, title))
-            .next(Hint::Set("apps.NAME.health in the configuration: the path of the health endpoint".into())),
+        NotHealth::Page(title) => {
+            unknown("page", safe!("{} answered {} with a page, not a health body: “{}”", name, status, title)).next(where_it_is(target))
+        }
         NotHealth::Compressed => unknown("compressed", safe!("{} answered compressed, though it was asked not to", name)),
         NotHealth::TooLong => unknown("too-long", safe!("{} answered more than 1 MiB: not a health body", name)),
         NotHealth::Gibberish => {
@@ -211,10 +243,19 @@ fn not_health(target: &TargetHealth, status: u16, no: &NotHealth) -> Finding {
     }
 }
 
-/// `3 run 0.57.0, 1 runs 0.56.2`, per app; pods only, since a URL answers from one of them.
+/// How to say where the health endpoint is: what was typed is typed again, what the configuration says is mended there.
+fn where_it_is(target: &TargetHealth) -> Hint {
+    match (target.asked, &target.app) {
+        (Asked::Url, None) => Hint::Try("the URL of the health endpoint itself, as in https://app.example.org/api/health/".into()),
+        (_, Some(app)) => Hint::Set(safe!("apps.{}.health in the configuration, or --path: the path of the health endpoint", app)),
+        (_, None) => Hint::Try("--path: the path of the health endpoint".into()),
+    }
+}
+
+/// `3 run 0.57.0, 1 runs 0.56.2`, per app; not of URLs, which answer from one of them.
 fn versions(facts: &HealthFacts) -> Vec<Finding> {
     let mut apps: BTreeMap<Option<Safe>, BTreeMap<Safe, usize>> = BTreeMap::new();
-    for target in facts.targets.iter().filter(|t| t.asked == Asked::Pod && !t.pod.as_ref().is_some_and(|p| p.leaving)) {
+    for target in facts.targets.iter().filter(|t| t.asked != Asked::Url && !t.pod.as_ref().is_some_and(|p| p.leaving)) {
         if let Some(version) = &target.version {
             *apps.entry(target.app.clone()).or_default().entry(version.clone()).or_default() += 1;
         }
@@ -280,29 +321,41 @@ pub(super) fn certificate_ends(target: &TargetHealth, now: Timestamp) -> Option<
 
 /// The whole in a sentence.
 pub fn headline(facts: &HealthFacts, findings: &[Finding]) -> Safe {
-    let urls = facts.targets.iter().filter(|t| t.asked == Asked::Url).count();
-    // Who is on its way out is neither well nor ill.
-    let leaving = facts.targets.iter().filter(|t| t.pod.as_ref().is_some_and(|p| p.leaving)).count();
-    let pods = facts.targets.len() - urls - leaving;
-    let counted = |u: usize, p: usize| match (u, p) {
-        (0, p) => units::plural(p, "pod", "pods"),
-        (u, 0) => units::plural(u, "URL", "URLs"),
-        (u, p) => safe!("{} and {}", units::plural(u, "URL", "URLs"), units::plural(p, "pod", "pods")),
-    };
+    let of = |asked: Asked| facts.targets.iter().filter(move |t| t.asked == asked);
+    // Who is on its way out is neither well nor ill, and what ended as it should is neither, too.
+    let leaving = of(Asked::Pod).filter(|t| t.pod.as_ref().is_some_and(|p| p.leaving)).count();
+    let ended = of(Asked::Container).filter(|t| t.condition == Condition::Skipped).count();
+    let (urls, pods, containers) = (of(Asked::Url).count(), of(Asked::Pod).count() - leaving, of(Asked::Container).count() - ended);
     let Some(worst) = findings.iter().find(|f| f.severity > Severity::Info) else {
-        let say = if urls + pods == 1 { "is well" } else { "are well" };
-        let starting = facts.targets.iter().filter(|t| starting(t)).count();
-        let starting = if starting > 0 { safe!(", {} of them still starting", starting) } else { Safe::EMPTY };
-        let leaving = if leaving > 0 { safe!(", {} leaving", leaving) } else { Safe::EMPTY };
-        return safe!("{} {}{}{}", counted(urls, pods), say, starting, leaving);
+        let kinds = [(urls, "URL", "URLs"), (pods, "pod", "pods"), (containers, "container", "containers")];
+        let counted = kinds.into_iter().filter(|(n, ..)| *n > 0).map(|(n, one, many)| units::plural(n, one, many));
+        let counted = Safe::join(&counted.collect::<Vec<_>>(), " and ");
+        let say = if urls + pods + containers <= 1 { "is well" } else { "are well" };
+        let beginning = facts.targets.iter().filter(|t| starting(t)).count();
+        let more = |n: usize, word: &'static str| if n > 0 { safe!(", {}{}", n, word) } else { Safe::EMPTY };
+        let counted = if counted.is_empty() { "nothing".into() } else { counted };
+        return safe!(
+            "{} {}{}{}{}",
+            counted,
+            say,
+            more(beginning, " of them still starting"),
+            more(leaving, " leaving"),
+            more(ended, " ended")
+        );
     };
     // What the world sees beside what is wrong inside.
-    let outside =
-        facts.targets.iter().filter(|t| t.asked == Asked::Url && t.condition == Condition::Ok).find_map(|t| t.exchange.as_ref()?.status);
+    let ill = |app: &Option<Safe>| {
+        of(Asked::Pod).any(|t| t.app == *app && (t.condition > Condition::Ok || t.pod.as_ref().is_some_and(|p| !p.ready)))
+    };
+    let outside = of(Asked::Url)
+        .filter(|t| t.condition == Condition::Ok && (t.app.is_none() || ill(&t.app)))
+        .find_map(|t| t.exchange.as_ref()?.status);
     let inside = worst.severity == Severity::Failed && pods > 0;
     let outside = outside.filter(|_| inside).map(|status| safe!(". The public URL says {}", status)).unwrap_or_default();
     safe!("{}{}", worst.says, outside)
 }
 
+#[cfg(test)]
+mod silent;
 #[cfg(test)]
 pub(super) mod tests;

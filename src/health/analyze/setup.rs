@@ -48,12 +48,20 @@ pub struct HealthSetup {
     pub empty_services: Vec<Safe>,
     /// Rollouts that go on no more.
     pub stuck: Vec<StuckRollout>,
+    /// Why the cluster could not be looked into, and what would help.
+    pub blind: Option<(Safe, Vec<Hint>)>,
+    /// Why there is nothing to ask.
+    pub nothing: Option<Safe>,
 }
 
 impl HealthSetup {
     /// What of it is something to look at.
     pub(super) fn findings(&self) -> Vec<Finding> {
         let mut all = Vec::new();
+        if let Some((why, hints)) = &self.blind {
+            let says = safe!("the pods could not be looked at: {}", *why);
+            all.push(hints.iter().cloned().fold(Finding::new("cluster-unseen", Severity::Unknown, says), Finding::next));
+        }
         for service in &self.empty_services {
             let says = safe!("Service {} leads to no pod", service);
             all.push(
@@ -92,7 +100,11 @@ impl HealthSetup {
             }
         }
         for url in &self.metrics {
-            all.push(Finding::new("metrics-open", Severity::Warning, safe!("{} answers to the whole world with metrics", url)));
+            all.push(Finding::new(
+                "metrics-open",
+                Severity::Warning,
+                safe!("{} gives its metrics to whoever asks: it did so from here, without a login", url),
+            ));
         }
         all
     }

@@ -149,6 +149,7 @@ mod tests {
                 names: Vec::new(),
                 issuer: "lab".into(),
                 self_signed: false,
+                signer_unknown: false,
                 not_before: None,
                 not_after: now.checked_add(jiff::SignedDuration::from_hours(hours)).ok(),
                 refused: None,
@@ -171,7 +172,7 @@ mod tests {
             (HttpStep::Head, true, "nothing came within 10 s", true),
         ] {
             let mut target = url(200, &[]);
-            target.exchange = Some(Exchange { fault: Some(HttpFault { step, late, what: what.into() }), ..Exchange::default() });
+            target.exchange = Some(Exchange { fault: Some(HttpFault { late, ..HttpFault::at(step, what) }), ..Exchange::default() });
             assert_eq!(reached(&target), is, "{what}");
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     health::model::{Dialect, HealthBody, PodStanding},
 };
 
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     "2026-11-21T03:00:00Z".parse().expect("a time")
 }
 
@@ -117,6 +117,7 @@ fn certificates_end() {
             not_before: None,
             not_after: end.parse().ok(),
             refused: None,
+            signer_unknown: false,
             verified: true,
         };
         target.exchange = Some(Exchange { status: Some(200), certificate: Some(certificate), ..Exchange::default() });
@@ -150,7 +151,7 @@ fn what_is_no_health_body_is_not_failed_by_itself() {
 fn no_answer_says_at_which_step() {
     let mut target = url(200, &[]);
     target.body = None;
-    let fault = HttpFault { step: HttpStep::Tls, late: false, what: "its certificate is refused: it expired 3d 2h ago".into() };
+    let fault = HttpFault::at(HttpStep::Tls, "its certificate is refused: it expired 3d 2h ago");
     target.exchange = Some(Exchange { fault: Some(fault), ..Exchange::default() });
     target.condition = Condition::Failed;
     let (_, line, _) = judged(vec![target]);

@@ -18,7 +18,7 @@ const LONGEST: usize = 2_000;
 /// What an error is known by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "by", rename_all = "snake_case")]
-pub enum Cause {
+pub enum ErrorCause {
     /// An exception, by its type and where the application met it.
     Exception {
         /// The type, without its module.
@@ -41,7 +41,7 @@ pub enum Cause {
 #[derive(Clone, Debug)]
 pub struct Occurrence {
     /// What it is known by.
-    pub cause: Cause,
+    pub cause: ErrorCause,
     /// What the exception or the message says.
     pub says: Safe,
     /// The application's innermost call with its line: `mail/tasks.py:88 send_receipt`.
@@ -53,15 +53,17 @@ pub fn of(record: &Record, entry: &Entry, redact: &Redactor) -> Occurrence {
     let raised = decode::raised(record, entry);
     let Some((root, frame)) = traceback::cause(&raised).filter(|(root, frame)| !root.kind.is_empty() || frame.is_some()) else {
         let message = redact.safe(clipped(message(record, entry)));
-        let cause = Cause::Message { message: Safe::name(normal::pattern(&message)), logger: logger(entry, redact) };
-        return Occurrence { cause, says: message, frame: None };
+        let form = Safe::name(normal::pattern(&message));
+        // "Request handled" alone says little: of a request's own record its path and status are part of what it is.
+        let form = request(entry, redact).map_or(form.clone(), |request| safe!("{}  {}", form, request));
+        return Occurrence { cause: ErrorCause::Message { message: form, logger: logger(entry, redact) }, says: message, frame: None };
     };
     let shown = |text: &str| redact.safe(clipped(text));
     let exception = if root.kind.is_empty() { "an exception".into() } else { shown(root.short_kind()) };
     let place = frame.map(|f| safe!("{} {}", shown(&f.short_path()), shown(&f.function)));
     let says = if root.says.is_empty() { exception.clone() } else { shown(&root.says) };
     Occurrence {
-        cause: Cause::Exception { exception, place, source: frame.and_then(|f| f.source.as_deref()).map(shown) },
+        cause: ErrorCause::Exception { exception, place, source: frame.and_then(|f| f.source.as_deref()).map(shown) },
         says,
         frame: frame.map(|f| safe!("{}:{} {}", shown(&f.short_path()), shown(&f.line), shown(&f.function))),
     }
@@ -75,6 +77,18 @@ fn message<'a>(record: &'a Record, entry: &'a Entry) -> &'a str {
     let told = ["error", "err", "detail", "reason", "exc_type"];
     let field = told.iter().find_map(|name| entry.fields.iter().find(|(k, _)| k == name)?.1.as_str());
     field.unwrap_or_else(|| std::str::from_utf8(&record.head).unwrap_or("(no text)"))
+}
+
+/// `GET /api/products/<n>/margin/ 500` of a record that tells of a request.
+fn request(entry: &Entry, redact: &Redactor) -> Option<Safe> {
+    let shown = |name: &str| entry.field(name).map(|v| Safe::name(normal::value(&redact.field(name, &v))));
+    let status = ["status_code", "status", "code"].iter().find_map(|f| shown(f))?;
+    let target = match (shown("method"), shown("path")) {
+        (Some(method), Some(path)) => safe!("{} {}", method, path),
+        (None, Some(path)) => path,
+        _ => shown("request")?,
+    };
+    Some(safe!("{} {}", target, status))
 }
 
 fn logger(entry: &Entry, redact: &Redactor) -> Option<Safe> {
@@ -118,7 +132,7 @@ mod tests {
     #[test]
     fn a_traceback_of_its_own_is_one_too() {
         let found = told("Traceback (most recent call last):", &["  File \"/srv/shop/a.py\", line 3, in f", "    d[k]", "KeyError: 'x'"]);
-        assert!(matches!(&found.cause, Cause::Exception { exception, .. } if exception.as_str() == "KeyError"), "{found:?}");
+        assert!(matches!(&found.cause, ErrorCause::Exception { exception, .. } if exception.as_str() == "KeyError"), "{found:?}");
     }
 
     #[test]
@@ -126,7 +140,10 @@ mod tests {
         let one = told(r#"{"level": "error", "logger": "shop", "event": "order 17 of bob@example.org lost"}"#, &[]);
         let other = told(r#"{"level": "error", "logger": "shop", "event": "order 18 of eve@example.org lost"}"#, &[]);
         assert_eq!(one.cause, other.cause);
-        let Cause::Message { message, .. } = &one.cause else { panic!("{one:?}") };
+        let ErrorCause::Message { message, .. } = &one.cause else { panic!("{one:?}") };
         assert_eq!(message.as_str(), "order <n> of <email> lost");
+        let handled = told(r#"{"level": "error", "event": "handled", "method": "GET", "path": "/a/7/?x=1", "status_code": 500}"#, &[]);
+        let ErrorCause::Message { message, .. } = &handled.cause else { panic!("{handled:?}") };
+        assert_eq!(message.as_str(), "handled  GET /a/<n>/ 500");
     }
 }

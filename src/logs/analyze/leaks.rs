@@ -1,6 +1,6 @@
 //! What the redactor had to hide: how many values of which kind, in which app, by which logger. Never the values.
 
-use super::{Census, normal};
+use super::{Census, stats::event};
 use crate::{
     logs::{
         flow::keep::Seen,
@@ -15,8 +15,6 @@ use std::collections::HashMap;
 
 /// So many rows are told apart.
 const MOST: usize = 2_000;
-/// As much of a message is looked at for what the line is about.
-const LONGEST: usize = 1_000;
 
 /// What had to be hidden.
 #[derive(Clone, Debug, Serialize)]
@@ -165,9 +163,7 @@ impl Census for LeakTally {
         self.values += found.total();
         let app = record.origin.app.clone().unwrap_or_else(|| record.origin.name.clone());
         // Whatever else is shown of the line has been through the redactor, even where the user asked to see secrets.
-        let text = entry.message.as_bytes();
-        let event = self.hidden().safe(text.get(..LONGEST).unwrap_or(text));
-        let event = if event.trim().is_empty() { "(no message)".into() } else { Safe::name(normal::pattern(&event)) };
+        let event = event(entry, &self.hidden());
         let logger = entry.logger.as_ref().map(|l| self.hidden().safe(l.as_bytes()));
         for (kind, count) in found.found() {
             let rank = WORST.iter().position(|k| *k == kind).unwrap_or(WORST.len());

@@ -293,7 +293,7 @@ fn value(name: &str, record: &Record, entry: &Entry, redact: &Redactor) -> Optio
 }
 
 /// What a record tells of: its event, the form of its message, or of an access line the method and the path.
-fn event(entry: &Entry, redact: &Redactor) -> Safe {
+pub(super) fn event(entry: &Entry, redact: &Redactor) -> Safe {
     if entry.shape == Shape::Access {
         let shown = |name: &str| entry.field(name).map(|v| Safe::name(normal::value(&redact.field(name, &v)))).unwrap_or_default();
         return safe!("{} {}", shown("method"), shown("path"));

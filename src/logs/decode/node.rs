@@ -34,20 +34,20 @@ impl NodeFile {
     }
 
     /// Its place among the files of the container: by life, then by rotation; the one that is being written comes last.
-    pub fn place(&self) -> Place {
-        Place { life: self.life, current: self.stamp.is_none(), stamp: self.stamp.clone().unwrap_or_default() }
+    pub fn place(&self) -> NodePlace {
+        NodePlace { life: self.life, current: self.stamp.is_none(), stamp: self.stamp.clone().unwrap_or_default() }
     }
 }
 
 /// Where a file stands in the order of writing. It stays the same when the file is compressed; a rotation gives it another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct NodePlace {
     life: u32,
     current: bool,
     stamp: String,
 }
 
-impl Place {
+impl NodePlace {
     /// Whether a rotation can have made the other file of this one.
     pub fn renamed_to(&self, other: &Self) -> bool {
         self.current && !other.current && self.life == other.life
@@ -196,7 +196,7 @@ mod tests {
             let mut whole = Vec::new();
             for (i, end) in at.iter().enumerate() {
                 let tag = if i + 1 == at.len() { "F" } else { "P" };
-                let raw = Bytes::from(format!("2026-11-21T15:34:13Z stdout {tag} {}", &text[from..*end]));
+                let raw = Bytes::from(format!("2026-11-21T15:34:13Z stdout {tag} {}", text.get(from..*end).unwrap_or_default()));
                 whole.extend(line(&raw).and_then(|l| joined.push(l)));
                 from = *end;
             }

@@ -3,7 +3,7 @@
 use crate::{
     answer::{Answer, Hint},
     logs::analyze::{
-        cause::Cause,
+        cause::ErrorCause,
         errors::{COLUMNS, ErrorFacts, ErrorKind, Novelty},
     },
     report::{Doc, Line, Look, Style, Where, out::hint_line, sparkline},
@@ -82,11 +82,11 @@ fn draw(doc: &mut Doc, number: usize, kind: &ErrorKind, clock: &Clock<'_>, trace
     let sample = &kind.sample;
     let mut head = Line::new().with(Style::Dim, safe!("{:<3}", number)).with(Style::Bad, kind.title().clone());
     match &kind.cause {
-        Cause::Exception { place, .. } => {
+        ErrorCause::Exception { place, .. } => {
             let at = sample.frame.as_ref().or(place.as_ref());
             head.push(Style::Strong, &at.map(|at| safe!("  {}", at)).unwrap_or_default());
         }
-        Cause::Message { logger, .. } => {
+        ErrorCause::Message { logger, .. } => {
             head.push(Style::Dim, &logger.as_ref().map(|l| safe!("  {}", l)).unwrap_or_default());
         }
     }
@@ -118,11 +118,11 @@ fn draw(doc: &mut Doc, number: usize, kind: &ErrorKind, clock: &Clock<'_>, trace
     }
     doc.wrapped(Line::new().with(Style::Dim, "   by    ").with(Style::Plain, Safe::join(&places, "   ")), 9);
     let mut says: Vec<Safe> = Vec::new();
-    if matches!(kind.cause, Cause::Exception { .. }) && sample.says != *kind.title() {
+    if matches!(kind.cause, ErrorCause::Exception { .. }) && sample.says != *kind.title() {
         says.push(sample.says.clone());
     }
     says.extend(sample.message.clone().filter(|m| m != kind.title()));
-    if matches!(kind.cause, Cause::Message { .. }) && sample.says != *kind.title() {
+    if matches!(kind.cause, ErrorCause::Message { .. }) && sample.says != *kind.title() {
         says.push(sample.says.clone());
     }
     if !says.is_empty() {

@@ -12,6 +12,7 @@ use crate::{
     text::Safe,
 };
 use serde::Serialize;
+use std::collections::HashMap;
 
 /// One reason for the time that a statement takes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -95,11 +96,27 @@ fn rank(code: &str) -> u8 {
 /// Joins the findings, the most time first, into causes in that order.
 pub fn causes(seen: &MeasuredPlan<'_>, findings: Vec<PlanFinding>) -> Vec<Cause> {
     let mut causes: Vec<Cause> = Vec::new();
+    // Plans of thousands of partitions have thousands of findings: one is held against those that can be its story only.
+    let (mut of_node, mut of_code): (HashMap<NodeId, usize>, HashMap<&str, Vec<usize>>) = (HashMap::new(), HashMap::new());
     for finding in findings {
-        match causes.iter_mut().find(|cause| belongs(seen, cause, &finding)) {
-            Some(cause) => cause.join(finding),
-            None => causes.push(Cause::of(finding)),
+        let (code, node) = (finding.code, finding.node);
+        let same = node.and_then(|node| of_node.get(&node).copied());
+        let told = partners(code).iter().filter_map(|partner| of_code.get(partner)).flatten().copied();
+        let told = told.filter(|at| causes.get(*at).is_some_and(|cause| belongs(seen, cause, &finding))).min();
+        let at = match same.into_iter().chain(told).min() {
+            Some(at) => {
+                causes[at].join(finding);
+                at
+            }
+            None => {
+                causes.push(Cause::of(finding));
+                causes.len() - 1
+            }
+        };
+        if let Some(node) = node {
+            of_node.entry(node).or_insert(at);
         }
+        of_code.entry(code).or_default().push(at);
     }
     let ms = |cause: &Cause| cause.accounts_for_ms.unwrap_or(0.0);
     causes.sort_by(|a, b| (b.impact, ms(b)).partial_cmp(&(a.impact, ms(a))).unwrap_or(std::cmp::Ordering::Equal));
@@ -112,6 +129,19 @@ fn belongs(seen: &MeasuredPlan<'_>, cause: &Cause, finding: &PlanFinding) -> boo
     cause.nodes.iter().zip(&cause.codes).any(|(of, code)| {
         *of == node || explains(seen, (code, *of), (finding.code, node)) || explains(seen, (finding.code, node), (code, *of))
     })
+}
+
+/// The codes of findings that can be another side of this one, at another node: those that [`explains`] ties together.
+fn partners(code: &str) -> &'static [&'static str] {
+    match code {
+        "rows-misestimated" | "join-compares-all-pairs" | "or-across-join" => &["nested-loop-many-times"],
+        "nested-loop-many-times" => {
+            &["rows-misestimated", "join-compares-all-pairs", "or-across-join", "reads-much-keeps-little", "index-finds-too-much"]
+        }
+        "subquery-per-row" => &["reads-much-keeps-little", "index-finds-too-much"],
+        "reads-much-keeps-little" | "index-finds-too-much" => &["subquery-per-row", "nested-loop-many-times"],
+        _ => &[],
+    }
 }
 
 /// Whether the first is why the second is what it is, or what it is made of.

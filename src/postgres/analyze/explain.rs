@@ -129,7 +129,8 @@ fn expected(plan: &Plan, own: &Own) -> Safe {
         Some((weight, node)) => safe!(", most of it ({}) for {}", share(*weight, weights.whole()), label(node)),
         None => Safe::EMPTY,
     };
-    safe!("the planner expects {} rows at a cost of {}{}.", rows(root.plan_rows), rows(root.total_cost), what)
+    let noun = if root.plan_rows.round() == 1.0 { "row" } else { "rows" };
+    safe!("the planner expects {} {} at a cost of {}{}.", rows(root.plan_rows), noun, rows(root.total_cost), what)
 }
 
 /// What was ruled out, and what could not be seen.

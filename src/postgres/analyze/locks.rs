@@ -28,6 +28,8 @@ pub struct SeenLocks {
     pub prepared: Vec<PreparedTransaction>,
     /// All sessions.
     pub backends: Vec<Backend>,
+    /// Those to be named even where nobody waits for them.
+    pub named: Vec<i32>,
 }
 
 struct Edge {
@@ -41,6 +43,7 @@ struct Forest<'s> {
     backends: BTreeMap<i32, &'s Backend>,
     held: BTreeMap<i32, Vec<HeldLock>>,
     prepared: &'s [PreparedTransaction],
+    named: BTreeSet<i32>,
     drawn: BTreeSet<i32>,
 }
 
@@ -79,7 +82,8 @@ pub fn trees(server: DatabaseSeen, seen: SeenLocks) -> LockFacts {
         locks.sort_by_key(|lock| (std::cmp::Reverse(strength(&lock.mode)), lock.on.clone()));
     }
     let waiting = edges.len();
-    let mut forest = Forest { edges, below, backends, held, prepared: &seen.prepared, drawn: BTreeSet::new() };
+    let named = seen.named.iter().map(|pid| leader(*pid)).collect();
+    let mut forest = Forest { edges, below, backends, held, prepared: &seen.prepared, named, drawn: BTreeSet::new() };
     let mut trees = forest.all();
     trees.sort_by_key(|tree| std::cmp::Reverse(tree.held_up));
     LockFacts { server, trees, waiting }
@@ -87,8 +91,8 @@ pub fn trees(server: DatabaseSeen, seen: SeenLocks) -> LockFacts {
 
 impl Forest<'_> {
     fn all(&mut self) -> Vec<LockNode> {
-        let roots: Vec<i32> = self.below.keys().copied().filter(|pid| !self.edges.contains_key(pid)).collect();
-        let mut roots = self.most_first(roots);
+        let roots: BTreeSet<i32> = self.below.keys().chain(&self.named).copied().filter(|pid| !self.edges.contains_key(pid)).collect();
+        let mut roots = self.most_first(roots.into_iter().collect());
         let mut trees: Vec<LockNode> = Vec::new();
         for root in roots.drain(..) {
             trees.push(self.node(root, None, 0));
@@ -177,11 +181,15 @@ fn of_tree(tree: &LockNode, now: Timestamp) -> Finding {
     let severity = match longest {
         Some(age) if age >= WAIT_FAILED => Severity::Failed,
         Some(age) if age >= WAIT_WARNING => Severity::Warning,
+        _ if tree.held_up == 0 => Severity::Warning,
         _ => Severity::Info,
     };
     let waits = longest.map(|age| safe!(", the longest for {}", units::duration(age))).unwrap_or_default();
     let held_up = units::plural(tree.held_up, "session", "sessions");
-    let says = safe!("{} holds up {}{}", who(&tree.who, now), held_up, waits);
+    let says = match tree.held_up {
+        0 => safe!("{} is in the way", who(&tree.who, now)),
+        _ => safe!("{} holds up {}{}", who(&tree.who, now), held_up, waits),
+    };
     let mut finding = Finding::new("blocked-by-lock", severity, says);
     for lock in tree.holds.iter().take(3) {
         finding = finding.evidence(safe!("holds {} on {}", lock.mode, lock.on));
@@ -245,6 +253,17 @@ mod tests {
     fn drawn(node: &LockNode) -> String {
         let below: Vec<String> = node.blocks.iter().map(drawn).collect();
         if below.is_empty() { node.who.pid().to_string() } else { format!("{}({})", node.who.pid(), below.join(" ")) }
+    }
+
+    #[test]
+    fn who_is_named_needs_nobody_that_waits() {
+        let held = vec![(7, HeldLock { on: "public.stock".into(), mode: "AccessExclusiveLock".into() })];
+        let seen = SeenLocks { held, backends: vec![backend(7), backend(8)], named: vec![7], ..SeenLocks::default() };
+        let facts = trees(server(), seen);
+        assert_eq!((facts.trees.len(), facts.waiting), (1, 0));
+        let found = findings(&facts);
+        assert_eq!(found[0].says.as_str(), "session 7 (web, app), active for 10m, is in the way");
+        assert_eq!(found[0].evidence[0].as_str(), "holds AccessExclusiveLock on public.stock");
     }
 
     #[test]

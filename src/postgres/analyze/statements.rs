@@ -8,7 +8,10 @@ use crate::{
             Backend, DatabaseSeen, RankedStatement, StatementFacts, StatementOrder, StatementReading, StatementSpan, StatementStats,
             StatementTotal,
         },
-        statement::shown::Asker,
+        statement::{
+            lexer::{self, Lexeme},
+            shown::Asker,
+        },
     },
     safe,
     text::{Safe, units},
@@ -154,17 +157,27 @@ pub fn findings(facts: &StatementFacts) -> Vec<Finding> {
             true => finding.evidence(query.clone()),
             false => finding.evidence(query.clone()).evidence(safe!("asked by {}", Safe::join(&whose, ", "))),
         };
-        let subject = match one.askers.first() {
-            Some(asker) => safe!("a statement of {}", asker.says()),
-            None => safe!("statement {}", one.stats.key.queryid),
+        let subject = match (one.askers.first(), &one.stats.query) {
+            (Some(asker), _) => safe!("a statement of {}", asker.says()),
+            (None, Some(_)) => safe!("statement {}", one.stats.key.queryid),
+            // Its ID is not shown either.
+            (None, None) => "a statement that is not shown to us".into(),
         };
-        let runs = units::count(u64::try_from(one.stats.calls).unwrap_or(0));
-        let explain = || Hint::Run(safe!("obsctl explain --queryid {}", one.stats.key.queryid));
+        let runs = match one.stats.calls {
+            1 => "once".into(),
+            calls => safe!("{} times", units::count(u64::try_from(calls).unwrap_or(0))),
+        };
+        let explained = one.stats.query.as_ref().is_some_and(|query| has_plan(query));
+        let explain = |finding: Finding| match explained {
+            true => finding.next(Hint::Run(safe!("obsctl explain --queryid {}", one.stats.key.queryid))),
+            false => finding,
+        };
         if let Some(before) = one.mean_before_ms.filter(|before| one.mean_ms >= SLOW_MEAN_MS && one.mean_ms >= SLOWER * before) {
             let says = safe!("{} takes {} a run, {} before", subject, ms(one.mean_ms), ms(before));
-            found.push(asked(Finding::new("slower-than-before", Severity::Warning, says)).next(explain()));
+            found.push(explain(asked(Finding::new("slower-than-before", Severity::Warning, says))));
         } else if slow(one) {
-            let says = safe!("{} ran {} times, {} each: {} of all time", subject, runs, ms(one.mean_ms), percent(one.share));
+            let each = if one.stats.calls == 1 { "" } else { " each" };
+            let says = safe!("{} ran {}, {}{}: {} of all time", subject, runs, ms(one.mean_ms), each, percent(one.share));
             let finding = asked(Finding::new("slow-statement", Severity::Warning, says));
             found.push(match waited(one) {
                 Some(blocks) => finding
@@ -173,17 +186,24 @@ pub fn findings(facts: &StatementFacts) -> Vec<Finding> {
                         blocks
                     ))
                     .next(Hint::Run("obsctl db locks".into())),
-                None => finding.next(explain()),
+                None => explain(finding),
             });
         }
         if one.n_plus_one {
             let rows = one.rows_per_call;
-            let says = safe!("{} ran {} times for {:.1} rows each: perhaps one for each row of another (N+1)", subject, runs, rows);
+            let says = safe!("{} ran {} for {:.1} rows each: perhaps one for each row of another (N+1)", subject, runs, rows);
             let hint = "select_related or prefetch_related where that view or task loops; from here it can only be suspected";
             found.push(asked(Finding::new("n-plus-one-suspected", Severity::Warning, says)).next(Hint::Try(hint.into())));
         }
     }
     found
+}
+
+/// Whether it is something that has a plan, by its first word.
+fn has_plan(query: &str) -> bool {
+    let mut words = lexer::tokens(query, true).into_iter().filter(|token| token.kind == Lexeme::Word);
+    let first = words.next().map(|token| token.text(query).to_ascii_lowercase());
+    matches!(first.as_deref(), Some("select" | "with" | "insert" | "update" | "delete" | "merge" | "values"))
 }
 
 /// By PgHero's rule, or because a few runs take a good part of all time.
@@ -299,6 +319,18 @@ mod tests {
         assert_eq!(found, [(1, 2, 60.0), (3, 2, 2.0), (4, 1, 7.0)]);
         let reset = StatementReading { reset_at: Some(to.at), ..to.clone() };
         assert_eq!(between(&from, &reset).len(), 4);
+    }
+
+    #[test]
+    fn what_has_no_plan_is_not_sent_to_be_explained() {
+        let next = |query: Option<&'static str>| {
+            let one = StatementStats { query: query.map(Into::into), ..stats(7, 1, 90_000.0, 1, "") };
+            let found = findings(&ranked(&reading(vec![StatementStats { hit: 90_000, ..one }]), None, StatementOrder::Total));
+            (found[0].says.to_string(), found[0].next.contains(&Hint::Run("obsctl explain --queryid 7".into())))
+        };
+        assert!(next(Some("/* v='x' */ (SELECT $1)")).1);
+        assert!(!next(Some("REFRESH MATERIALIZED VIEW m")).1);
+        assert_eq!(next(None), ("a statement that is not shown to us ran once, 90.0 s: 100 % of all time".to_owned(), false));
     }
 
     #[test]

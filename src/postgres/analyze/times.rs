@@ -110,7 +110,8 @@ pub fn own(plan: &Plan) -> Own {
         }
         // Rounded up over its loops a part can seem longer than the whole.
         let whole = node.parent.filter(|_| node.relationship != Relationship::InitPlan).and_then(|p| nodes[p.0].wall_ms);
-        let wall = (total * scales[i]).min(whole.unwrap_or(f64::INFINITY));
+        // No server writes a negative time, but a file may hold one.
+        let wall = (total * scales[i]).min(whole.unwrap_or(f64::INFINITY)).max(0.0);
         nodes[i].wall_ms = Some(wall);
         nodes[i].own_ms = Some((own[i].max(0.0) * scales[i]).min(wall));
     }
@@ -335,6 +336,33 @@ mod tests {
         let gathered = own.nodes[1].own_ms.expect("timed");
         assert!((gathered - (total(gather).expect("timed") - slowest)).abs() < 1e-6);
         assert!((own.nodes[2].wall_ms.expect("timed") - slowest).abs() < 1e-6);
+    }
+
+    /// The table of `BY-HAND.md`.
+    #[test]
+    fn every_node_agrees_with_what_was_worked_out_by_hand() {
+        let rows = fixtures::notes("BY-HAND.md");
+        let mut seen = 0;
+        for row in rows.lines().filter(|line| line.starts_with("| pg")) {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+            let (at, kind) = cells[1].split_once(' ').expect("a node's place and kind");
+            let (plan, at) = (plan(cells[0]), at.parse::<usize>().expect("a place"));
+            let own = &own(&plan).nodes[at];
+            assert_eq!(plan.nodes[at].kind, kind, "{row}");
+            let by_hand: f64 = cells[2].parse().expect("milliseconds");
+            assert!((own.own_ms.expect("timed") - by_hand).abs() < 0.001, "{row}: {own:?}");
+            let blocks = own.own_buffers.map(|b| b.shared.hit + b.shared.read);
+            assert_eq!(blocks, cells[3].parse().ok(), "{row}");
+            seen += 1;
+        }
+        assert_eq!(seen, 30);
+    }
+
+    #[test]
+    fn a_file_with_a_negative_time_has_no_negative_own_time() {
+        let text = r#"[{"Plan": {"Node Type": "Result", "Actual Loops": 1, "Actual Total Time": -1, "Actual Rows": 1}}]"#;
+        let plan = crate::postgres::decode::plan::plan(text, &crate::text::Redactor::default()).expect("a plan");
+        assert_eq!(own(&plan).nodes[0].own_ms, Some(0.0));
     }
 
     #[test]

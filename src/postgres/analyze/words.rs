@@ -3,7 +3,7 @@
 use crate::{
     postgres::model::PlanNode,
     safe,
-    text::{Safe, units},
+    text::{Safe, SafeBuf, units},
 };
 use jiff::SignedDuration;
 
@@ -34,18 +34,23 @@ pub fn kind(node: &PlanNode) -> Safe {
 
 /// `Seq Scan shop_orderitem i`, `Index Scan orders_pkey on orders`: a node as the tree names it.
 pub fn label(node: &PlanNode) -> Safe {
-    let mut parts: Vec<Safe> = vec![kind(node)];
+    let mut label = SafeBuf::from(kind(node));
+    let mut add = |before: &'static str, name: Option<&Safe>| {
+        if let Some(name) = name {
+            label.push_fixed(before);
+            label.push(name);
+        }
+    };
     match (&node.index, &node.relation) {
-        (Some(index), Some(relation)) => parts.push(safe!("{} on {}", index, relation)),
-        (Some(index), None) => parts.push(index.clone()),
-        (None, Some(relation)) => parts.push(relation.clone()),
-        (None, None) => parts.extend(node.cte.clone().or_else(|| node.function.clone())),
+        (None, None) => add(" ", node.cte.as_ref().or(node.function.as_ref())),
+        (index, relation) => {
+            add(" ", index.as_ref());
+            add(if index.is_some() { " on " } else { " " }, relation.as_ref());
+        }
     }
     let named = [&node.relation, &node.cte, &node.function];
-    if let Some(alias) = node.alias.as_ref().filter(|alias| named.iter().all(|name| name.as_ref() != Some(*alias))) {
-        parts.push(alias.clone());
-    }
-    Safe::join(&parts, " ")
+    add(" ", node.alias.as_ref().filter(|alias| named.iter().all(|name| name.as_ref() != Some(*alias))));
+    label.into_safe()
 }
 
 /// Rows as people read them: whole up to ten millions, then `12.3 M`.

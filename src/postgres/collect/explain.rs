@@ -202,7 +202,7 @@ impl<'a> Explainer<'a> {
             return Some("its parameters have no values, and a run with NULLs measures nothing: --param gives them".into());
         }
         if request.values.from == ValuesFrom::Sampled && !self.server.replica {
-            return Some("its values are sampled ones, and this is a primary: they are run on a replica only".into());
+            return Some("its values are sampled ones, and this is a primary: they are run on a replica only (-d or --on names one; --param gives values)".into());
         }
         if writes && !request.write_and_roll_back {
             return Some("it changes or locks rows".into());
@@ -292,7 +292,7 @@ impl<'a> Explainer<'a> {
                 return Err(Error::new(Kind::Denied, doing.clone()).what("the limits that were set do not hold on this server"));
             }
             if let Err(fault) = answers.rows(AT_PREPARE) {
-                return Err(not_parsed(fault));
+                return Err(not_parsed(fault, &prepare, &statement.sql));
             }
             answers.failed(at_types)?;
             let types: Result<Vec<Safe>> =
@@ -378,7 +378,7 @@ impl<'a> Explainer<'a> {
 
     pub(super) fn plan(&self, answers: &mut Answers, at: usize) -> Result<Plan, BurstFault> {
         let rows = answers.rows(at)?;
-        let odd = |error: Error| BurstFault { state: None, error };
+        let odd = |error: Error| BurstFault { state: None, position: None, error };
         let json: Json<Box<RawValue>> = rows
             .first()
             .and_then(|row: &Row| row.try_get(0).ok())
@@ -417,13 +417,26 @@ pub(super) fn explain(more: &str, opened: &Opened, values: &[Option<String>]) ->
     format!("EXPLAIN ({more}VERBOSE, SETTINGS, FORMAT JSON) EXECUTE {}{values}", opened.name)
 }
 
-fn not_parsed(fault: BurstFault) -> Error {
+/// `prepared` is the statement in the command that was sent for it.
+fn not_parsed(fault: BurstFault, prepared: &str, sql: &str) -> Error {
+    // Where a text of several lines is wrong is half of what is wrong with it.
+    let before = prepared.chars().count() - sql.chars().count();
+    let at = fault.position.and_then(|at| at.checked_sub(before + 1)).filter(|_| sql.contains('\n'));
+    let what = match at {
+        Some(at) => {
+            let read = sql.chars().take(at);
+            let line = read.clone().filter(|c| *c == '\n').count();
+            let column = read.collect::<String>().chars().rev().take_while(|c| *c != '\n').count();
+            safe!("{}, at line {}, column {} of the statement", fault.error.what_happened(), line + 1, column + 1)
+        }
+        None => fault.error.what_happened().clone(),
+    };
     match fault.state.as_deref() {
         // What is no SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES cannot be prepared, and a second statement neither.
         Some("42601") => Error::new(Kind::Usage, "having PostgreSQL parse the statement")
-            .what(fault.error.what_happened().clone())
+            .what(what)
             .hint(Hint::Try("one SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES, without EXPLAIN before it".into())),
-        _ => fault.error,
+        _ => fault.error.what(what),
     }
 }
 

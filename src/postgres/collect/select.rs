@@ -9,7 +9,7 @@ use crate::{
     answer::Hint,
     connect::postgres::BurstAsk,
     error::{Error, Kind, Result},
-    postgres::statement::Statement,
+    postgres::statement::{Statement, StatementKind},
     safe,
     text::Safe,
 };
@@ -27,6 +27,9 @@ impl Explainer<'_> {
         let own = Statement::read(sql, self.server.standard_conforming_strings)?;
         if own.has_parameters() {
             return Err(Error::new(Kind::Usage, doing()).what("it has placeholders, and a check has no values for them"));
+        }
+        if own.seems == StatementKind::Write {
+            return Err(Error::new(Kind::Denied, doing()).what("it changes rows: a check only reads"));
         }
         if let Some(power) = self.server.too_powerful().filter(|_| !request.allow_superuser) {
             return Err(Error::new(Kind::Denied, doing())

@@ -73,7 +73,7 @@ pub async fn live_example(pg: &Postgres, server: &PgServer, query_id: i64) -> Re
 /// The statement of this query ID in pg_stat_statements.
 ///
 /// # Errors
-/// `NotFound` where it is not there, or the extension is not; `Denied` where other roles' statements are not shown.
+/// `NotFound` where it is not there; `Denied` where the extension is not, or other roles' statements are not shown.
 pub async fn by_query_id(pg: &Postgres, server: &PgServer, query_id: i64) -> Result<KnownStatement> {
     let doing = safe!("looking for query {}", query_id);
     let sql = statistics(pg, server, &doing, "s.queryid = $1 ORDER BY s.total_exec_time DESC LIMIT 1").await?;
@@ -103,14 +103,20 @@ pub async fn slowest(pg: &Postgres, server: &PgServer, by: Slowness, rank: u32) 
         }
     };
     let found = one(pg, server, &doing, &sql, vec![(&skipped, Type::INT8)]).await?;
-    let Some(known) = found else { return Err(Error::new(Kind::NotFound, doing).what("there are not so many statements")) };
+    let Some(known) = found else {
+        // Texts that are hidden look like none.
+        return Err(match server.sees_others {
+            true => Error::new(Kind::NotFound, doing).what("there are not so many statements"),
+            false => unseen(server, doing),
+        });
+    };
     whole(known, server, doing)
 }
 
 /// The question to pg_stat_statements, wherever it is installed.
 async fn statistics(pg: &Postgres, server: &PgServer, doing: &Safe, rest: &str) -> Result<String> {
     if server.pg_stat_statements.is_none() {
-        return Err(Error::new(Kind::NotFound, doing.clone())
+        return Err(Error::new(Kind::Denied, doing.clone())
             .what("the extension pg_stat_statements is not installed in this database")
             .hint(Hint::Try("CREATE EXTENSION pg_stat_statements, with it in shared_preload_libraries".into())));
     }
@@ -152,12 +158,16 @@ async fn one(
     rows.first().map(read).transpose()
 }
 
+fn unseen(server: &PgServer, doing: Safe) -> Error {
+    Error::new(Kind::Denied, doing)
+        .what(safe!("{} does not see other roles' statements", server.role))
+        .hint(Hint::Try(safe!("GRANT pg_monitor TO {};", server.role)))
+}
+
 /// Refuses what is not the whole statement.
 fn whole(known: KnownStatement, server: &PgServer, doing: Safe) -> Result<KnownStatement> {
     if known.sql == "<insufficient privilege>" {
-        return Err(Error::new(Kind::Denied, doing)
-            .what(safe!("{} does not see other roles' statements", server.role))
-            .hint(Hint::Try(safe!("GRANT pg_read_all_stats TO {}", server.role))));
+        return Err(unseen(server, doing));
     }
     if known.sql.is_empty() {
         return Err(Error::new(Kind::NotFound, doing).what("that session runs nothing"));

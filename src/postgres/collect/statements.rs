@@ -1,6 +1,9 @@
 //! Readings of pg_stat_statements. Its columns go by the version of the EXTENSION, which an upgrade of the server leaves behind.
 
-use super::look::{ask, ask_one, coverage};
+use super::{
+    look::{ask, ask_one, coverage},
+    transaction::is_ours,
+};
 use crate::{
     answer::{Coverage, Hint},
     connect::postgres::Postgres,
@@ -64,7 +67,7 @@ pub async fn reading(db: &Postgres, server: &DatabaseSeen, all_databases: bool, 
     let texts = ask(db, doing, &sql).await.map_err(|error| not_loaded(error, server))?;
     let mut read = rows::all(texts.iter().map(String::as_str), |text| rows::statement(text, redact));
     let ours = Some(Asker::Application("obsctl".into()));
-    read.rows.retain(|statement| statement.asker != ours);
+    read.rows.retain(|statement| statement.asker != ours && !statement.query.as_deref().is_some_and(is_ours));
     let hidden = read.rows.iter().filter(|s| s.query.is_none()).count();
     let (at, reset_at, evictions) = if extension.version >= (1, 9) {
         let sql = format!("SELECT i.stats_reset, i.dealloc FROM {schema}.pg_stat_statements_info i");

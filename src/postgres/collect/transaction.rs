@@ -96,9 +96,24 @@ pub(super) fn literal(value: &str) -> String {
     format!("E'{}'", value.replace('\\', "\\\\").replace('\'', "''"))
 }
 
+/// The beginning of the names that we give to prepared statements.
+const NAMED: &str = "obsctl_";
+
+/// Whether a text of pg_stat_statements is part of a transaction of ours: commands take no comment that would mark them.
+pub(super) fn is_ours(text: &str) -> bool {
+    let named = || text.split([' ', '(', ';']).any(|word| word.starts_with(NAMED));
+    match text.split(' ').next() {
+        Some("EXPLAIN" | "PREPARE" | "DEALLOCATE") => named(),
+        Some("BEGIN") => [Access::Only, Access::Write].iter().any(|access| access.begin() == text),
+        Some("SAVEPOINT") => text == SAVEPOINT,
+        Some("ROLLBACK") => text == BACK,
+        _ => false,
+    }
+}
+
 /// A name that no other session behind the same pooler has.
 pub(super) fn unique_name() -> String {
-    format!("obsctl_{:016x}", RandomState::new().build_hasher().finish())
+    format!("{NAMED}{:016x}", RandomState::new().build_hasher().finish())
 }
 
 /// Sends a burst. A SELECT in it is a question of our own, and marked as such: the statistics are not to hold it for the application's.
@@ -120,7 +135,11 @@ impl Answers {
     /// The rows of the statement at this place.
     pub(super) fn rows(&mut self, at: usize) -> Result<Vec<Row>, BurstFault> {
         self.0.get_mut(at).and_then(Option::take).unwrap_or_else(|| {
-            Err(BurstFault { state: None, error: Error::new(Kind::Bug, "reading answers").what(safe!("none is left at place {}", at)) })
+            Err(BurstFault {
+                state: None,
+                position: None,
+                error: Error::new(Kind::Bug, "reading answers").what(safe!("none is left at place {}", at)),
+            })
         })
     }
 
@@ -146,6 +165,17 @@ mod tests {
         assert_eq!(literal("it's"), "E'it''s'");
         assert_eq!(literal(r"a\"), r"E'a\\'");
         assert_eq!(literal(r"\'; DROP TABLE t; --"), r"E'\\''; DROP TABLE t; --'");
+    }
+
+    #[test]
+    fn our_own_commands_are_told_from_others() {
+        let explained = format!("EXPLAIN (VERBOSE, SETTINGS, FORMAT JSON) EXECUTE {}('…')", unique_name());
+        for ours in [explained.as_str(), Access::Only.begin(), SAVEPOINT, BACK, "DEALLOCATE obsctl_0123456789abcdef"] {
+            assert!(is_ours(ours), "{ours}");
+        }
+        for other in ["BEGIN", "ROLLBACK", "EXPLAIN SELECT 1", "SELECT 'obsctl_1'", "SAVEPOINT s1"] {
+            assert!(!is_ours(other), "{other}");
+        }
     }
 
     #[test]

@@ -25,7 +25,8 @@ fn first_value(text: &str) -> &str {
     values.next().and_then(std::result::Result::ok).map_or(text, RawValue::get)
 }
 
-fn unwrapped(saved: &str) -> Result<Cow<'_, str>> {
+/// As [`json`], with what follows it.
+pub(super) fn unwrapped(saved: &str) -> Result<Cow<'_, str>> {
     let text = saved.trim_start_matches('\u{feff}').trim();
     let Some(start) = opening(text) else {
         return Err(no_json(text));

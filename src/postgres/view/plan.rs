@@ -13,7 +13,7 @@ use crate::{
     },
     report::{Branch, Cell, Doc, Line, Look, Style, Tree, bar},
     safe,
-    text::{Safe, units},
+    text::{Safe, SafeBuf, units},
 };
 
 /// A part of the whole from which on a node is shown, and its conditions with it.
@@ -46,6 +46,8 @@ struct Drawing<'j> {
     judged: &'j Judged,
     weights: Weights,
     shown: Vec<bool>,
+    /// Which nodes a cause of some weight is about.
+    told: Vec<bool>,
     timed: bool,
     ran: bool,
     buffered: bool,
@@ -58,6 +60,12 @@ impl<'j> Drawing<'j> {
         let plan = &judged.plan;
         let weights = Weights::of(plan, &judged.own);
         let shown = shown(judged, &weights, full);
+        let mut told = vec![false; plan.nodes.len()];
+        for node in judged.meaning.causes.iter().filter(|c| c.impact >= Impact::Medium).flat_map(|c| &c.nodes) {
+            if let Some(told) = told.get_mut(node.0) {
+                *told = true;
+            }
+        }
         Self {
             timed: weights.timed,
             ran: plan.nodes.iter().any(|n| n.actual.is_some()),
@@ -67,6 +75,7 @@ impl<'j> Drawing<'j> {
             judged,
             weights,
             shown,
+            told,
         }
     }
 
@@ -138,7 +147,7 @@ impl<'j> Drawing<'j> {
         }
         drawn.push(Branch { cells: self.cells(id, node, style), depth: node.depth, node: true, text });
 
-        let told = self.judged.meaning.causes.iter().any(|c| c.nodes.contains(&id) && c.impact >= Impact::Medium);
+        let told = self.told.get(id.0).copied().unwrap_or(false);
         let detail = self.full || told || part >= if self.timed { 0.05 } else { 0.2 };
         let mut more = |cell: Option<Safe>, text: Safe| {
             let mut cells: Vec<Cell> = Vec::new();
@@ -177,8 +186,15 @@ impl<'j> Drawing<'j> {
                 false => time(ms),
             });
             cells.push(Cell::right(style, ms));
-            let percent = if node.ran() { safe!("{:>4}", whole_percent(part)) } else { Safe::EMPTY };
-            cells.push(Cell::left(style, safe!("{} {}", percent, bar(part, self.bars))));
+            let percent = if node.ran() { whole_percent(part) } else { Safe::EMPTY };
+            let mut share = SafeBuf::new();
+            for _ in percent.chars().count()..if node.ran() { 4 } else { 0 } {
+                share.push_fixed(" ");
+            }
+            share.push(&percent);
+            share.push_fixed(" ");
+            share.push(&bar(part, self.bars));
+            cells.push(Cell::left(style, share.into_safe()));
         } else {
             cells.push(Cell::right(style, rows(node.total_cost)));
         }
@@ -193,12 +209,18 @@ impl<'j> Drawing<'j> {
     /// `1 204 → 1 187`, `1 → 1 × 1 187`.
     fn row_count(&self, node: &PlanNode) -> Safe {
         let expected = rows(node.plan_rows);
-        match node.actual {
-            None => expected,
-            Some(actual) if actual.loops == 0.0 => safe!("{} → –", expected),
-            Some(actual) if actual.loops > 1.0 => safe!("{} → {} × {}", expected, came(actual), rows(actual.loops)),
-            Some(actual) => safe!("{} → {}", expected, came(actual)),
+        let Some(actual) = node.actual else { return expected };
+        let mut says = SafeBuf::from(expected);
+        says.push_fixed(" → ");
+        match actual.loops {
+            0.0 => says.push_fixed("–"),
+            _ => says.push(&came(actual)),
         }
+        if actual.loops > 1.0 {
+            says.push_fixed(" × ");
+            says.push(&rows(actual.loops));
+        }
+        says.into_safe()
     }
 
     fn footnotes(&self, doc: &mut Doc) {
@@ -290,7 +312,16 @@ fn blocks(buffers: Buffers) -> u64 {
 fn details(node: &PlanNode, full: bool) -> Vec<Safe> {
     let mut lines: Vec<Safe> = Vec::new();
     let named = node.expressions.iter().filter(|e| e.name != "Output" || full);
-    lines.extend(named.map(|e| safe!("{} {}", name_of(e.name), if full { e.text.clone() } else { bare(&e.text).clipped(160) })));
+    lines.extend(named.map(|e| {
+        let mut line = SafeBuf::with_room(e.name.len() + 1 + e.text.len());
+        line.push(&name_of(e.name));
+        line.push_fixed(" ");
+        match full {
+            true => line.push(&e.text),
+            false => line.push(&bare(&e.text).clipped(160)),
+        }
+        line.into_safe()
+    }));
     let mut sorts: Vec<Safe> = Vec::new();
     for sort in &node.sorts {
         let place = if sort.on_disk { "disk" } else { "memory" };
@@ -326,5 +357,5 @@ fn details(node: &PlanNode, full: bool) -> Vec<Safe> {
 
 /// The names of conditions in the middle of a line.
 fn name_of(key: &'static str) -> Safe {
-    Safe::name(key.to_lowercase())
+    Safe::name(key.to_ascii_lowercase())
 }

@@ -102,7 +102,7 @@ fn faults_are_told_apart_and_what_must_not_answer_does_not() {
             ("shut", "ok", ""),
             ("open", "failed", ""),
             ("tcp", "ok", ""),
-            ("tcp refused", "failed", ""),
+            ("tcp refused", "failed", "unreachable"),
             ("tcp shut", "ok", ""),
             ("tcp open", "failed", ""),
         ],

@@ -14,7 +14,7 @@ use std::{
 #[test]
 fn nothing_runs_before_the_file_is_right() {
     let ran = alone("checks:\n  - {command: [touch, ran], fail: status > x}\n  - {queue: mail, fail: oldest > 5}\n", "").run().ends(2);
-    ran.warns(&["checks.yaml:2:33: status: x is no whole number: 1000", "also checks.yaml:3:24: oldest: 5 is no duration"]);
+    ran.warns(&["checks.yaml:2:35: status: x is no whole number: 1000", "also checks.yaml:3:25: oldest: 5 is no duration"]);
     alone("checks: []\n", "").run().ends(2).warns(&["there is no check in it"]);
     alone("checks:\n  - {tcp: '127.0.0.1:${PORT}'}\n", "").run().ends(2).warns(&["checks.yaml:2:11: the variable PORT is not set"]);
     alone("checks:\n  - {name: a, command: ['true']}\n", "--only b").run().ends(2).warns(&["no check is named or tagged b", "there are a"]);
@@ -64,7 +64,7 @@ fn the_status_says_the_worst() {
 #[test]
 fn several_reports_each_to_its_file_and_one_to_stdout() {
     let words = "--report junit=j.xml --report prometheus=p.prom --report ndjson=l.json --report summary=s.md --report github";
-    let ran = alone(ONE_OF_EACH, words).piped_into("cat; cat j.xml p.prom l.json s.md").run().ends(1);
+    let ran = alone(ONE_OF_EACH, words).piped_into("{ cat; cat j.xml p.prom l.json s.md; }").run().ends(1);
     ran.shows(&[
         "::error file=checks.yaml,line=4,col=5,title=bad failed::false ended with status 1",
         "<testsuite name=\"obsctl check lab\" tests=\"5\" failures=\"1\" errors=\"1\" skipped=\"1\"",

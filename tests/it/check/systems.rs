@@ -114,7 +114,7 @@ fn sessions_locks_and_a_statement_of_ones_own() {
   - {name: age, sql: 'SELECT extract(epoch FROM now() - max(at)) FROM shop_order', unit: seconds, fail: value > 1h}
   - {name: rows, sql: SELECT id FROM shop_order, fail: rows > 11}
   - {name: word, sql: SELECT state FROM shop_order LIMIT 1, unit: text, want: value == stuck}
-  - {name: null, sql: SELECT NULL::int, fail: value > 10}
+  - {name: nothing, sql: SELECT NULL::int, fail: value > 10}
   - {name: no table, sql: SELECT 1 FROM nothing_here, fail: value > 10}
   - {name: writes, sql: 'DELETE FROM shop_order RETURNING id', fail: value > 10}
   - {name: calls, sql: SELECT naughty(), fail: value > 10}
@@ -142,7 +142,7 @@ fn sessions_locks_and_a_statement_of_ones_own() {
         ("age", "ok", ""),
         ("rows", "failed", ""),
         ("word", "ok", ""),
-        ("null", "unknown", "no-data"),
+        ("nothing", "unknown", "no-data"),
         ("no table", "unknown", "no-data"),
         ("writes", "unknown", "no-permission"),
         ("calls", "unknown", "no-permission"),

@@ -8,7 +8,7 @@ use lab::{
 };
 
 /// A web server of busybox that says how it is.
-pub(super) fn web(status: &str, body: &str) -> String {
+pub fn web(status: &str, body: &str) -> String {
     let answer = format!(
         "HTTP/1.1 {status}\\r\\nContent-Type: application/json\\r\\nConnection: close\\r\\nContent-Length: {}\\r\\n\\r\\n{body}",
         body.len()
@@ -20,7 +20,7 @@ pub(super) fn web(status: &str, body: &str) -> String {
     )
 }
 
-pub(super) fn probed(container: &str) -> String {
+pub fn probed(container: &str) -> String {
     let probe = "httpGet: {path: /api/health/, port: 8000, httpHeaders: [{name: Host, value: app.example.org}]}, periodSeconds: 1";
     container.replacen(
         '{',
@@ -29,14 +29,14 @@ pub(super) fn probed(container: &str) -> String {
     )
 }
 
-pub(super) fn deployment(name: &str, replicas: u32, container: &str) -> String {
+pub fn deployment(name: &str, replicas: u32, container: &str) -> String {
     format!(
         "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec: {{replicas: {replicas}, progressDeadlineSeconds: 5, \
          selector: {{matchLabels: {{app: {name}}}}}, template: {{metadata: {{labels: {{app: {name}}}}}, spec: {{{QUICK}, containers: [{container}]}}}}}}\n"
     )
 }
 
-fn service(name: &str, app: &str) -> String {
+pub fn service(name: &str, app: &str) -> String {
     format!(
         "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{selector: {{app: {app}}}, ports: [{{port: 80, targetPort: 8000}}]}}\n"
     )
@@ -45,7 +45,7 @@ fn service(name: &str, app: &str) -> String {
 pub(super) const WELL: &str = r#"{"status":"healthy","db":"ok","redis":"ok"}"#;
 pub(super) const ILL: &str = r#"{"status":"unhealthy","db":"ok","redis":"error: Error 111 connecting to redis:6379. Connection refused."}"#;
 
-pub(super) fn namespace(hint: &str) -> Namespace {
+pub fn namespace(hint: &str) -> Namespace {
     lab::get().cluster().namespace(hint)
 }
 
@@ -116,7 +116,10 @@ fn the_sandbox_with_a_degraded_pod_and_with_a_stuck_rollout() {
         crate::support::obsctl(sandbox.namespace.cluster().kubeconfig(), words).arg("--config").arg(sandbox.config.to_str().unwrap()).run()
     };
     ask("health backend").ends(0).shows(&["2 pods are well", "DB", "REDIS"]);
+    // By the routes of the cluster, and nothing to say about it.
+    ask("health backend --deep --fail-on warn").ends(0).shows(&["FROM HERE", "main", "answers in", "PONG in", "heard"]);
     let harmed = sandbox.traffic().harm("degraded-pod", &[]).unwrap();
+    ask("health backend --deep").ends(1).shows(&["redis works from here and for 2 others", "backend-degraded", "PONG in"]);
     let ran = ask("health backend").ends(1);
     let ran = ran.shows(&["redis failed on backend-degraded", "obsctl logs pod/backend-degraded"]);
     assert_eq!(ran.out.lines().filter(|l| l.starts_with("backend-") && l.contains(" 200 ")).count(), 2, "{}", ran.out);

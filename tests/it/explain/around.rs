@@ -103,6 +103,33 @@ fn a_locked_table_leaves_no_plan_and_the_blocker_is_named_all_the_same() {
 }
 
 #[test]
+fn a_blocker_that_nobody_else_waits_for_is_named() {
+    for version in Major::ALL {
+        let server = shop(version);
+        server.psql("postgres", "CREATE VIEW shelf AS SELECT * FROM stock; CREATE TABLE other (n int)");
+        let mut holder = server.session("postgres", "postgres", "migration");
+        holder.run("BEGIN");
+        holder.run("ALTER TABLE stock ADD COLUMN seen int");
+        let mut bystander = server.session("postgres", "postgres", "bystander");
+        bystander.run("BEGIN");
+        bystander.run("LOCK TABLE other");
+        for sql in ["SELECT count(*) FROM stock", "SELECT count(*) FROM public.\"stock\" s"] {
+            let seen = explain(&desk(&server), &[sql]);
+            assert!(seen.status == 3 && seen.out.is_empty(), "{seen:#?}");
+            for part in
+                [&format!("session {} (migration", holder.pid()), "is in the way", "AccessExclusiveLock on public.stock", "lock timeout"]
+            {
+                assert!(seen.err.contains(part), "{version:?} {part}: {}", seen.err);
+            }
+            assert!(!seen.err.contains("bystander"), "{}", seen.err);
+        }
+        // A view hides which table it is: whoever may be meant is named.
+        let seen = explain(&desk(&server), &["SELECT count(*) FROM shelf"]);
+        assert!(seen.err.contains("(migration") && seen.err.contains("public.stock"), "{}", seen.err);
+    }
+}
+
+#[test]
 fn stale_statistics_are_named_and_well_again_after_analyze() {
     for version in [Major::V15, Major::V18] {
         let server = shop(version);
@@ -182,4 +209,31 @@ fn recovery_that_cancelled_statements_is_said() {
     primary.psql("postgres", "ALTER TABLE stock ADD COLUMN seen int");
     replica.eventually("postgres", "SELECT sum(confl_lock) > 0 FROM pg_stat_database_conflicts", "t");
     finding(&answer(&desk(&replica), &["SELECT count(*) FROM stock"]), "recovery-conflicts");
+}
+
+#[test]
+fn what_a_replica_does_not_have_yet_is_on_the_primary() {
+    let primary = shop(Major::V15);
+    let replica = primary.replica().expect("a replica");
+    replica.await_caught_up(&primary).expect("caught up");
+    replica.pause_replay();
+    primary.psql("postgres", "CREATE TABLE newer (n int)");
+    let seen = explain(&desk(&replica), &["SELECT * FROM newer"]);
+    assert!(seen.status != 0 && seen.err.contains("does not exist"), "{seen:#?}");
+    assert!(seen.err.contains("the primary: this replica last replayed"), "{}", seen.err);
+    let there = explain(&desk(&primary), &["SELECT * FROM newer"]);
+    assert!(there.status == 0, "{there:#?}");
+}
+
+#[test]
+fn a_role_that_sees_nothing_is_told_so_and_not_that_there_is_nothing() {
+    let server = get().postgres(Major::V15);
+    server.role("outsider", "O-1", "SELECT 1");
+    let outsider = Desk::new().var("DATABASE_URL", server.url_for("outsider", "O-1", "postgres"));
+    let missing = explain(&outsider, &["--slowest"]);
+    assert!(missing.status == 3 && missing.err.contains("CREATE EXTENSION pg_stat_statements"), "{missing:#?}");
+    server.psql("postgres", "CREATE EXTENSION pg_stat_statements");
+    server.psql("postgres", "SELECT count(*) FROM generate_series(1, 100000)");
+    let unseen = explain(&outsider, &["--slowest"]);
+    assert!(unseen.status == 3 && unseen.err.contains("GRANT pg_monitor TO outsider;"), "{unseen:#?}");
 }

@@ -1,15 +1,25 @@
-//! `obsctl explain` on the sandbox: each of its database's faults is named as `tests/sandbox/faults.json` says, and healthy again after.
+//! `obsctl explain` on the sandbox, as local processes and in pods behind tunnels: each of its database's faults is named as
+//! `tests/sandbox/faults.json` says, and healthy again after.
 
 use crate::cli_support::{Desk, OBSCTL, Seen};
+use lab::sandbox::{PodSandbox, Profile, traffic::Traffic};
 use serde_json::Value;
+use std::path::Path;
 
 struct Oncall {
     config: String,
+    /// Of the cluster, where it runs in one.
+    kubeconfig: Option<String>,
 }
 
 impl Oncall {
+    fn new(config: &Path, kubeconfig: Option<&Path>) -> Self {
+        Self { config: config.display().to_string(), kubeconfig: kubeconfig.map(|path| path.display().to_string()) }
+    }
+
     fn run(&self, words: &[&str]) -> Seen {
-        Desk::new().start(OBSCTL, ["--config", &self.config].iter().chain(words).copied())
+        let desk = self.kubeconfig.iter().fold(Desk::new(), |desk, path| desk.var("KUBECONFIG", path));
+        desk.start(OBSCTL, ["--config", &self.config].iter().chain(words).copied())
     }
 
     #[track_caller]
@@ -33,10 +43,26 @@ impl Oncall {
 #[test]
 fn the_faults_of_the_sandbox_are_explained() {
     let lab = lab::hand::Lab::start().expect("a lab of our own: nobody else lives with the damage");
-    let sandbox = lab.sandbox_local(lab::sandbox::Profile::A);
-    let traffic = sandbox.traffic();
-    let oncall = Oncall { config: sandbox.config.display().to_string() };
+    let sandbox = lab.sandbox_local(Profile::A);
+    let oncall = Oncall::new(&sandbox.config, None);
+    every_fault_is_explained(&oncall, sandbox.traffic());
+    lab.close().expect("an end");
+}
 
+#[test]
+fn the_faults_of_the_sandbox_are_explained_in_pods_through_the_tunnel() {
+    let cluster = lab::get().cluster();
+    let sandbox = PodSandbox::start(&cluster, Profile::A).expect("a production of our own");
+    let oncall = Oncall::new(&sandbox.config, Some(cluster.kubeconfig()));
+    for (database, role, pod) in [("oncall", "primary", "postgres-"), ("replica", "replica", "postgres-replica-")] {
+        let seen = oncall.run(&["explain", "-d", database, "SELECT 1"]);
+        let first = seen.out.lines().take(3).collect::<Vec<_>>().join(" ");
+        assert!(seen.status == 0 && first.contains(role) && first.contains(&format!("tunnel to pod {pod}")), "{seen:#?}");
+    }
+    every_fault_is_explained(&oncall, sandbox.traffic());
+}
+
+fn every_fault_is_explained(oncall: &Oncall, traffic: &Traffic) {
     // A missing index, found on the primary, run on the replica with sampled values, proven by hypopg.
     traffic.fault("slow-report").expect("a fault");
     let slowest = ["explain", "-d", "oncall", "--on", "replica", "--slowest", "--analyze"];
@@ -56,6 +82,15 @@ fn the_faults_of_the_sandbox_are_explained() {
     assert!(told.out.contains("last ran it") || told.out.contains("sampled from the statistics"), "{}", told.out);
     let object = oncall.ask(&slowest);
     assert!(object["findings"][0].to_string().contains("shop_orderitem"), "{:#}", object["findings"]);
+    let first = &object["facts"]["advice"][0];
+    assert_eq!(first["statement"], "CREATE INDEX CONCURRENTLY ON shop_orderitem (product_id);", "{first:#}");
+    assert!(first["proof"].to_string().contains("hypopg"), "{first:#}");
+
+    // One statement for each customer.
+    traffic.fault("n-plus-one").expect("a fault");
+    let many = oncall.ask(&["db", "-d", "oncall", "slow", "--by", "calls", "--limit", "3"]);
+    let suspect = many["findings"].as_array().expect("a list").iter().find(|f| f["code"] == "n-plus-one-suspected");
+    assert!(suspect.is_some_and(|f| f.to_string().contains("orders.views.customers")), "{many:#}");
 
     // A sort on disk.
     traffic.fault("disk-sort").expect("a fault");
@@ -87,5 +122,4 @@ fn the_faults_of_the_sandbox_are_explained() {
     harmed.restore().expect("well again");
     let well = oncall.ask(&["explain", "-d", "oncall", "SELECT stock FROM shop_product WHERE id = 7"]);
     assert!(well["facts"]["meaning"]["ruled_out"].to_string().contains("blocked (nobody waits for a lock)"), "{well:#}");
-    lab.close().expect("an end");
 }

@@ -13,12 +13,15 @@ const ILL: &str = r#"{"status":"unhealthy","db":"ok","redis":"error: redis://:Tr
 #[test]
 fn nginx_before_nothing_and_before_a_login() {
     let port = ports::free().unwrap();
+    let silent = Scripted::start(|_| Act::Hang).unwrap();
+    let hung = silent.port();
     let blocks = format!(
         "server {{ listen 127.0.0.1:{port}; default_type application/json;
             location /well {{ return 200 '{WELL}'; }}
             location /ill {{ return 503 '{ILL}'; }}
             location /502 {{ proxy_pass http://127.0.0.1:1; }}
             location /503 {{ return 503; }}
+            location /504 {{ proxy_read_timeout 300ms; proxy_pass http://127.0.0.1:{hung}; }}
             location /api/ {{ return 302 /accounts/login/?next=$request_uri; }}
             location /accounts/login/ {{ default_type text/html; return 200 '<!doctype html><title>Log in</title><input type=\"password\">'; }}
         }}"
@@ -29,6 +32,7 @@ fn nginx_before_nothing_and_before_a_login() {
     ask("/ill").ends(1).shows(&["FAILED", "redis failed on", "refused"]).never_says(&["Tr0ub4dor"]);
     ask("/502").ends(1).shows(&["a proxy answered 502 in its place", "502 Bad Gateway"]);
     ask("/503").ends(1).shows(&["a proxy answered 503"]);
+    ask("/504").ends(1).shows(&["a proxy answered 504 in its place", "504 Gateway Time-out"]);
     ask("/api/health/").ends(3).shows(&["UNKNOWN", "wants a login", "302 to"]);
     ask("/nothing").ends(3).shows(&["there is no such path"]);
     let json = health(&format!("-o json http://127.0.0.1:{port}/ill")).run().ends(1).json();
@@ -75,7 +79,7 @@ fn metrics_that_answer_to_the_world_are_a_warning() {
     )
     .unwrap();
     let ask = |words: &str| health(words).arg("--config").arg(file.to_str().unwrap()).run();
-    ask("").ends(0).shows(&["production", "answers to the whole world with metrics", "/api/health/"]);
+    ask("").ends(0).shows(&["production", "gives its metrics to whoever asks", "/api/health/"]);
     ask("--fail-on warn").ends(4);
     ask("shop --path /other").ends(0).shows(&["/other"]);
 }
@@ -117,15 +121,25 @@ fn proxies_of_the_environment_are_used_as_curl_uses_them() {
 
 #[test]
 fn docker_compose_from_a_pipe() {
-    let line = |name: &str, health: &str| {
-        format!(
-            r#"{{"Name":"shop-{name}-1","Service":"{name}","State":"running","Health":"{health}","Status":"Up","Image":"shop/{name}:0.57.0","ExitCode":0}}"#
-        )
-    };
-    let desk = crate::cli_support::Desk::new().stdin(format!("{}\n{}\n", line("web", "healthy"), line("worker", "unhealthy")).as_bytes());
-    let seen = desk.run("health -");
-    assert_eq!(seen.status, 1, "{}{}", seen.out, seen.err);
-    assert!(seen.out.contains("shop-worker-1 has not been ready") && seen.out.contains("shop-web-1"), "{}", seen.out);
+    let fixture = |name: &str| std::fs::read(format!("{}/tests/fixtures/health/compose/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    for name in ["v2.12-array.json", "v2.17-array.json", "v2.26-lines.json", "docker-ps-lines.json"] {
+        let seen = crate::cli_support::Desk::new().stdin(&fixture(name)).run("health -");
+        assert_eq!(seen.status, 1, "{name}: {}{}", seen.out, seen.err);
+        for text in ["shop-worker-1 is not well: its healthcheck fails", "ended with status 137", "docker compose logs --tail 50 worker"] {
+            assert!(seen.out.contains(text), "{name} lacks {text}: {}", seen.out);
+        }
+        assert!(!seen.out.contains("kubectl") && !seen.out.contains("--all"), "{name}: {}", seen.out);
+    }
+    // All is well: nothing is said but that what ended is not in the list.
+    let well: Vec<u8> = fixture("v2.26-lines.json")
+        .split_inclusive(|b| *b == b'\n')
+        .enumerate()
+        .filter(|(i, _)| [0, 2, 6].contains(i))
+        .flat_map(|(_, l)| l.to_vec())
+        .collect();
+    let seen = crate::cli_support::Desk::new().stdin(&well).run("health - --fail-on warn");
+    assert_eq!(seen.status, 0, "{}{}", seen.out, seen.err);
+    assert!(seen.out.contains("3 containers are well, 1 of them still starting") && seen.out.contains("--all"), "{}", seen.out);
     let seen = crate::cli_support::Desk::new().stdin(b"NAME IMAGE\n").run("health -");
     assert_eq!(seen.status, 2, "{}{}", seen.out, seen.err);
 }

@@ -44,7 +44,8 @@ fn each_certificate_is_told_apart() {
     ask("expired", "/").ends(1).shows(&["its certificate is refused: it expired 3d", "cert ended"]);
     ask("future", "/").ends(1).shows(&["it is good only in"]);
     ask("other", "/").ends(1).shows(&["it is for other.example, not for 127.0.0.1"]);
-    ask("self", "/").ends(1).shows(&["it signed itself"]);
+    ask("self", "/").ends(1).shows(&["it signed itself", "apps.NAME.health.ca"]);
+    ask("other", "/").ends(1).never_says(&["health.ca"]);
     ask("chain", "/").ends(1).shows(&["no authority of this machine signed it", "leaves an intermediate out"]);
     ask("good", "/down").ends(3).shows(&["from https to http: not followed"]);
     // The date is known though the certificate was refused.

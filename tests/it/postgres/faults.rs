@@ -146,6 +146,38 @@ fn an_exhausted_server_says_so() {
 }
 
 #[test]
+fn a_pool_that_is_used_up_says_so() {
+    let server = server(Major::V15);
+    reader(&server);
+    let bouncer = server.bouncer(1, &[("reader", "pw")]).unwrap();
+    let url = bouncer.url("reader", "pw", "postgres");
+    thread::scope(|scope| {
+        scope.spawn(|| explain(&url, SLOW, &running()));
+        let held = slow_backend(&server);
+        // The only connection of the pool is busy: whoever comes next is sent away after the pooler's two seconds.
+        let error = explain(&url, "SELECT 1", &running()).unwrap_err();
+        assert!(error.says().contains("query_wait_timeout"), "{}", error.says());
+        server.terminate_backend(held);
+    });
+}
+
+#[test]
+fn where_a_text_of_several_lines_is_wrong_is_said() {
+    for version in [Major::V14, Major::V15, Major::V18] {
+        let server = server(version);
+        let url = reader(&server);
+        for (sql, says) in [
+            ("SELECT 1\nFORM t", "at line 2, column"),
+            ("SELECT 1,\n  nope", "\"nope\" does not exist"),
+            ("SELECT 1,\n  nope", "line 2, column 3"),
+        ] {
+            let error = explain(&url, sql, &running()).unwrap_err();
+            assert!(error.says().contains(says), "{version:?} {sql}: {}", error.says());
+        }
+    }
+}
+
+#[test]
 fn a_connection_that_breaks_in_the_middle_is_an_error_not_a_wait() {
     let server = server(Major::V15);
     let url = reader(&server);

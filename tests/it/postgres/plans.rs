@@ -94,19 +94,36 @@ fn one_line(sql: &str) -> String {
 
 #[test]
 fn the_transaction_is_held_for_the_query_and_three_round_trips() {
-    let server = server(Major::V15);
-    server.psql("postgres", SKEWED);
-    let trip = Duration::from_millis(200);
-    let far = Proxy::far(server.address(), trip).unwrap();
-    let pg = open(&server.url().replace(&server.address(), &format!("127.0.0.1:{}", far.port()))).unwrap();
+    let trip = Duration::from_millis(50);
     let redact = Redactor::default();
-    let statement = Statement::read("SELECT count(*) FROM job", true).unwrap();
-    RUNTIME.block_on(async {
-        let explainer = Explainer::new(&pg, &redact).await.unwrap();
-        explainer.explain(&statement, &running(), &CancellationToken::new()).await.unwrap()
-    });
-    let held = longest_transaction(&server.log());
-    assert!(held < trip * 3 + Duration::from_millis(150), "{held:?}");
+    for version in Major::tested() {
+        let server = server(version);
+        server.psql("postgres", SKEWED);
+        let far = Proxy::far(server.address(), trip).unwrap();
+        let pg = open(&server.url().replace(&server.address(), &format!("127.0.0.1:{}", far.port()))).unwrap();
+        // A query that takes much longer than a trip is held for as long as it runs, and no longer.
+        for sql in ["SELECT count(*) FROM job", "SELECT count(*) FROM job a, generate_series(1, 20) b WHERE a.id % 7 < b"] {
+            let statement = Statement::read(sql, true).unwrap();
+            // A machine that is busy with other things only adds to it: the shortest of a few runs is what obsctl itself takes.
+            let mut shortest = Duration::MAX;
+            for _ in 0..8 {
+                let before = server.log().len();
+                let explained = RUNTIME.block_on(async {
+                    let explainer = Explainer::new(&pg, &redact).await.unwrap();
+                    explainer.explain(&statement, &running(), &CancellationToken::new()).await.unwrap()
+                });
+                let Analysis::Ran(plan) = explained.analysis else { panic!("{:?}", explained.analysis) };
+                let query = Duration::from_secs_f64((plan.execution_ms.unwrap() + plan.planning_ms.unwrap()) / 1e3);
+                let held = longest_transaction(server.log().get(before..).unwrap());
+                shortest = shortest.min(held.saturating_sub(query));
+                if shortest <= trip * 3 {
+                    break;
+                }
+            }
+            // The planning of the plain plan and the screen are the server's own work: less than half a trip.
+            assert!(shortest < trip * 3 + trip / 2, "{version:?} {sql}: {shortest:?} beside the query");
+        }
+    }
 }
 
 /// The longest time from a BEGIN to its ROLLBACK in the server's log.

@@ -6,7 +6,7 @@ use crate::{
         kind::LogsAsk,
         kinds::{
             BlindSpot, Glance, Sighting,
-            tally::{ErrorTally, LineTally},
+            tally::{LineTally, LogTally},
         },
         model::Unanswered,
     },
@@ -31,7 +31,7 @@ const BEFORE: SignedDuration = SignedDuration::from_hours(1);
 
 struct Tallying<'a> {
     tally: LineTally,
-    compared: Option<ErrorTally>,
+    compared: Option<LogTally>,
     from: Timestamp,
     ask: &'a LogsAsk,
     zone: TimeZone,
@@ -85,7 +85,7 @@ impl Rig<'_> {
         let zone = self.session.env.timezone.clone().unwrap_or(TimeZone::UTC);
         let mut sink = Tallying {
             tally: LineTally::default(),
-            compared: ask.compared.then(ErrorTally::default),
+            compared: ask.compared.then(LogTally::default),
             from,
             ask,
             zone,

@@ -72,7 +72,7 @@ impl<'a> Rig<'a> {
         Ok(Self {
             session,
             patience,
-            trust: HttpTrust::machine()?,
+            trust: HttpTrust::machine(),
             addresses: Mutex::default(),
             logs: Semaphore::new(LOGS),
             cluster: Mutex::default(),

@@ -5,7 +5,7 @@ mod tally;
 
 pub use tally::ErrorTally;
 
-use super::cause::Cause;
+use super::cause::ErrorCause;
 use crate::{
     answer::Hint,
     kubernetes::rollout::RolloutState,
@@ -76,7 +76,7 @@ impl ErrorFacts {
 #[derive(Clone, Debug, Serialize)]
 pub struct ErrorKind {
     /// What they have in common.
-    pub cause: Cause,
+    pub cause: ErrorCause,
     /// How often.
     pub count: u64,
     /// Lines that only told of the same failure again.
@@ -107,8 +107,8 @@ impl ErrorKind {
     /// `DivisionByZero`, or the message.
     pub fn title(&self) -> &Safe {
         match &self.cause {
-            Cause::Exception { exception, .. } => exception,
-            Cause::Message { message, .. } => message,
+            ErrorCause::Exception { exception, .. } => exception,
+            ErrorCause::Message { message, .. } => message,
         }
     }
 }

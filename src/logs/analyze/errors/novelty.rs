@@ -4,7 +4,7 @@ use super::{ErrorPlace, ErrorSample, Novelty};
 use crate::{
     answer::Hint,
     kubernetes::rollout::RolloutState,
-    logs::{analyze::cause::Cause, flow::keep::Seen, model::LogOrigin},
+    logs::{analyze::cause::ErrorCause, flow::keep::Seen, model::LogOrigin},
     safe,
     text::Safe,
 };
@@ -14,12 +14,12 @@ use jiff::{Timestamp, tz::TimeZone};
 const SHORTEST_ID: usize = 6;
 
 /// Its request as a whole; where it names none, its neighbourhood in its own log.
-pub(super) fn next(cause: &Cause, sample: &ErrorSample, files: &Safe) -> Hint {
+pub(super) fn next(cause: &ErrorCause, sample: &ErrorSample, files: &Safe) -> Hint {
     let id = sample.request_id.as_ref().filter(|id| id.len() >= SHORTEST_ID).map(|id| quoted(id));
     let since = sample.at.map(|at| Safe::name(at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()));
     let which = match cause {
-        Cause::Exception { exception, .. } => safe!("-i {}", quoted(exception)),
-        Cause::Message { .. } => "--level error".into(),
+        ErrorCause::Exception { exception, .. } => safe!("-i {}", quoted(exception)),
+        ErrorCause::Message { .. } => "--level error".into(),
     };
     Hint::Run(match (&sample.origin.namespace, id, since) {
         (Some(namespace), Some(id), _) => safe!("obsctl logs -r {} -n {}", id, namespace),

@@ -6,7 +6,7 @@ use crate::{
     logs::{
         analyze::{
             Census,
-            cause::{self, Cause},
+            cause::{self, ErrorCause},
             timeline::Timeline,
         },
         decode,
@@ -85,7 +85,7 @@ pub struct ErrorTally {
     now: Timestamp,
     span: Option<SignedDuration>,
     files: Safe,
-    kinds: HashMap<Cause, Kept>,
+    kinds: HashMap<ErrorCause, Kept>,
     origins: Vec<Arc<LogOrigin>>,
     numbers: HashMap<Arc<LogOrigin>, usize>,
     occurrences: u64,
@@ -283,7 +283,7 @@ impl Kept {
         again
     }
 
-    fn kind(self, cause: Cause, around: &Around<'_>) -> ErrorKind {
+    fn kind(self, cause: ErrorCause, around: &Around<'_>) -> ErrorKind {
         let mut places: Vec<ErrorPlace> = self
             .places
             .into_iter()

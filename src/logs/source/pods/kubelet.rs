@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Kind, Result},
     kubernetes::model::State,
     logs::{
-        decode::node::{self, NodeFile, Parts, Place},
+        decode::node::{self, NodeFile, NodePlace, Parts},
         flow::split::Splitter,
         source::{LogLine, Piece},
     },
@@ -72,14 +72,14 @@ struct Shelf {
     folder: Safe,
     path: String,
     /// The last file that was read to its end.
-    after: Option<Place>,
+    after: Option<NodePlace>,
     /// The file that is being read, and how much of it was, decompressed.
-    reading: Option<Place>,
+    reading: Option<NodePlace>,
     at: u64,
     /// The files that were there in the beginning. What is written later belongs to the next question.
-    expected: Vec<Place>,
+    expected: Vec<NodePlace>,
     /// The last of them that will be written no more: the file after it was the newest in the beginning, and is the last to be read.
-    settled: Option<Place>,
+    settled: Option<NodePlace>,
     lost: bool,
     splitter: Splitter,
     parts: Parts,
