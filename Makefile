@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 # The modules of tests/it that need no server and no root: `make check` runs these.
-QUICK ?= cli:: completions:: docs:: explain::
+QUICK ?= cli:: completions:: docs:: explain:: files::
 
 export QUICK
 STEP := tests/make/step
@@ -72,6 +72,7 @@ bench: ## speed, size and what a broker is asked, side by side with what is on t
 	@tests/make/setup demo
 	@$(STEP) 'building obsctl as it is released' cargo build --quiet --release --locked
 	@benches/run $(TARGET)/release/obsctl
+	@benches/files $(TARGET)/release/obsctl
 
 cluster: ## a real Kubernetes that stays up, and what to put into the shell for it (root)
 	@tests/make/setup all

@@ -50,6 +50,7 @@ const REPEATED_TYPES: &[&str] = &["Args"];
 
 /// The files that may do what `clippy.toml` bans, by the lint that they expect. The reason stands in the file.
 const MARKED: &[(&str, &[&str])] = &[
+    ("src/commands/logs/live.rs", METHODS),
     ("src/commands/queue/looks.rs", METHODS),
     ("benches/plan.rs", &["disallowed_methods", "disallowed_macros"]),
     ("src/commands/db/slow.rs", METHODS),
@@ -61,15 +62,18 @@ const MARKED: &[(&str, &[&str])] = &[
     ("src/connect/process.rs", METHODS),
     ("src/connect/redis/mod.rs", METHODS),
     ("src/connect/route.rs", METHODS),
-    ("src/logs/read.rs", METHODS),
-    ("src/logs/source/files.rs", METHODS),
-    ("src/logs/source/pods/mod.rs", METHODS),
+    ("src/logs/follow.rs", METHODS),
+    ("src/logs/source/files/mod.rs", METHODS),
+    ("src/logs/source/pods/follow.rs", METHODS),
     ("src/logs/source/pods/reader.rs", METHODS),
+    ("src/logs/source/pods/stream.rs", METHODS),
+    ("src/logs/source/pods/watch.rs", METHODS),
     ("src/main.rs", METHODS),
     ("src/report/out.rs", METHODS),
     ("src/session.rs", METHODS),
     ("src/text/redact/tests.rs", METHODS),
     ("tests/it/cli_support.rs", METHODS),
+    ("tests/it/cluster/rotated.rs", METHODS),
     ("tests/it/soak.rs", METHODS),
 ];
 const METHODS: &[&str] = &["disallowed_methods"];

@@ -244,7 +244,7 @@ impl<'a> Builder<'a> {
     fn has_kubernetes(&self, raw: &RawEnvironment, picked: &Picked) -> bool {
         let by_flag = |p: &Option<Sourced<String>>| matches!(p, Some(Sourced { from: Origin::Flag(_), .. }));
         let local = |a: &RawApp| {
-            (!a.files.is_empty() || a.url.0.is_some() || !a.urls.is_empty())
+            (!a.files.is_empty() || a.command.0.is_some() || a.url.0.is_some() || !a.urls.is_empty())
                 && a.selector.0.is_none()
                 && a.workload.0.is_none()
                 && a.container.0.is_none()
@@ -337,6 +337,7 @@ impl<'a> Builder<'a> {
             urls: self.urls(&key, &raw.url, &raw.urls, &health),
             health,
             files: raw.files.iter().filter_map(|at| self.log_glob(key("files"), at)).collect(),
+            command: raw.command.0.as_ref().and_then(|at| self.log_command(key("command"), at)).unwrap_or_default(),
             timezone: self.zone(key("timezone"), &raw.timezone),
             request_id_fields: self.texts(key("request_id_fields"), &raw.request_id_fields),
         }

@@ -116,10 +116,19 @@ pub struct App {
     pub urls: Vec<AppUrl>,
     /// Its log files.
     pub files: Vec<LogGlob>,
+    /// A command that prints its log.
+    pub command: Vec<String>,
     /// The zone of log times that name none.
     pub timezone: Option<TimeZone>,
     /// Further names of a request ID in its logs.
     pub request_id_fields: Vec<String>,
+}
+
+impl App {
+    /// Whether its logs are read on this machine.
+    pub fn logs_here(&self) -> bool {
+        !self.files.is_empty() || !self.command.is_empty()
+    }
 }
 
 /// A glob of log files.

@@ -228,6 +228,8 @@ pub(super) struct RawApp {
     pub urls: Vec<At<Short<RawUrl>>>,
     /// Log files, as globs; relative ones start at the folder of this file.
     pub files: Vec<At<String>>,
+    /// A command that prints its log, run without a shell: [docker, compose, logs, web]. Under obsctl logs -f it is given --follow.
+    pub command: Opt<At<Vec<String>>>,
     /// The zone of log times that name none.
     pub timezone: Opt<At<String>>,
     /// Further names under which this app's logs write a request ID.

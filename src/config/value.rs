@@ -161,6 +161,20 @@ impl Builder<'_> {
         }
     }
 
+    /// A command that prints a log.
+    pub(super) fn log_command(&mut self, key: Safe, at: &At<Vec<String>>) -> Option<Vec<String>> {
+        let words = &at.value;
+        let some = words.first().is_some_and(|w| !w.is_empty());
+        self.unless(some, at.place, "a command is a program and its arguments: [docker, compose, logs, web]")?;
+        let shown = Redactor::default().safe(words.join(" ").as_bytes());
+        if !self.may_now(at.place, "runs a command", &shown) {
+            return None;
+        }
+        let from = self.origin(at.place);
+        self.record(key, shown, from, Vec::new());
+        Some(words.clone())
+    }
+
     /// A glob of log files. An untrusted file names those of its own folder only.
     pub(super) fn log_glob(&mut self, key: Safe, at: &At<String>) -> Option<LogGlob> {
         let (text, variables) = self.plain(at)?;

@@ -1,5 +1,5 @@
-//! Runs the commands that a trusted configuration names: stdin closed or fed, output bounded, a deadline. What they print is a secret and is
-//! never shown; of what they complain about, the last line is, redacted.
+//! Runs the commands that a trusted configuration names: stdin closed or fed, output bounded, a deadline; or as long as they print a log. What
+//! the former print is a secret and is never shown; of what they complain about, the last line is, redacted.
 #![expect(clippy::disallowed_methods, reason = "the one place that starts programs for the configuration")]
 
 use crate::{
@@ -62,21 +62,69 @@ fn last_line(text: &[u8]) -> &[u8] {
     text.split(|b| *b == b'\n').rfind(|l| !l.trim_ascii().is_empty()).unwrap_or_default()
 }
 
-fn failed(words: &[String], kind: Kind, what: Safe) -> Error {
-    let shown = words.first().map(Safe::name).unwrap_or_default();
-    Error::new(kind, safe!("running the configuration's command {}", shown)).what(what).hint(Hint::Try("run it by hand".into()))
+/// A command that prints as long as it runs.
+pub struct Running {
+    child: tokio::process::Child,
+    complaint: Option<tokio::process::ChildStderr>,
+    shown: Safe,
+    redact: Redactor,
+}
+
+impl Running {
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// `Config`: it failed; its last complaint is said, redacted.
+    pub async fn ended(mut self) -> Result<()> {
+        let (complaint, status) = tokio::join!(bounded(self.complaint.take()), self.child.wait());
+        let status = status.map_err(|e| failed(&self.shown, Kind::Config, Safe::name(e.to_string())))?;
+        if status.success() { Ok(()) } else { Err(failed(&self.shown, Kind::Config, complained(&complaint, status.code(), &self.redact))) }
+    }
+}
+
+/// Starts a command; gives what it prints, as it comes, and itself: it ends when it is dropped.
+///
+/// # Errors
+/// `Config`: there is no such command, or it may not be executed.
+pub fn start(words: &[String], redact: &Redactor) -> Result<(impl AsyncRead + Unpin + use<>, Running)> {
+    let (program, arguments) = words.split_first().ok_or_else(|| Error::new(Kind::Config, "running a command").what("it is empty"))?;
+    let shown = Safe::name(program);
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().map_err(|e| not_started(&shown, &e))?;
+    let (out, complaint) = (child.stdout.take(), child.stderr.take());
+    let out = out.ok_or_else(|| failed(&shown, Kind::Bug, "it has no output".into()))?;
+    Ok((out, Running { child, complaint, shown, redact: redact.clone() }))
+}
+
+fn failed(shown: &Safe, kind: Kind, what: Safe) -> Error {
+    Error::new(kind, safe!("running the configuration's command {}", *shown)).what(what).hint(Hint::Try("run it by hand".into()))
+}
+
+fn not_started(shown: &Safe, e: &std::io::Error) -> Error {
+    let what = match e.kind() {
+        ErrorKind::NotFound => "there is no such command".into(),
+        ErrorKind::PermissionDenied => "it may not be executed".into(),
+        _ => Safe::name(e.to_string()),
+    };
+    failed(shown, Kind::Config, what)
+}
+
+/// The last line of what a command said before it failed.
+fn complained(complaint: &[u8], status: Option<i32>, redact: &Redactor) -> Safe {
+    let last = last_line(complaint);
+    let how = status.map_or(Safe::EMPTY, |code| safe!(" with status {}", code));
+    if last.is_empty() { safe!("it failed{}", how) } else { safe!("it failed{}: {}", how, redact.safe(last).clipped(300)) }
 }
 
 async fn output_within(words: &[String], input: &[u8], redact: &Redactor, patience: Duration) -> Result<SecretString> {
-    let fail = |kind, what: Safe| failed(words, kind, what);
+    let fail = |kind, what: Safe| failed(&words.first().map(Safe::name).unwrap_or_default(), kind, what);
     let (status, out, complaint) = raw_output(words, input, patience).await?;
     if out.len() as u64 > LONGEST {
         return Err(fail(Kind::Config, "it printed more than 64 KiB".into()));
     }
     if !status.success() {
-        let last = last_line(&complaint);
-        let said = if last.is_empty() { "it failed".into() } else { safe!("it failed: {}", redact.safe(last).clipped(300)) };
-        return Err(fail(Kind::Config, said));
+        return Err(fail(Kind::Config, complained(&complaint, None, redact)));
     }
     String::from_utf8(out).map(SecretString::from).map_err(|_| fail(Kind::Config, "it printed something that is not UTF-8".into()))
 }
@@ -84,15 +132,12 @@ async fn output_within(words: &[String], input: &[u8], redact: &Redactor, patien
 /// Runs a command: its status, what it printed, what it complained about.
 async fn raw_output(words: &[String], input: &[u8], patience: Duration) -> Result<(std::process::ExitStatus, Vec<u8>, Vec<u8>)> {
     let (program, arguments) = words.split_first().ok_or_else(|| Error::new(Kind::Config, "running a command").what("it is empty"))?;
-    let fail = |kind, what: Safe| failed(words, kind, what);
+    let shown = Safe::name(program);
+    let fail = |kind, what: Safe| failed(&shown, kind, what);
     let mut command = tokio::process::Command::new(program);
     let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
     command.args(arguments).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().map_err(|e| match e.kind() {
-        ErrorKind::NotFound => fail(Kind::Config, "there is no such command".into()),
-        ErrorKind::PermissionDenied => fail(Kind::Config, "it may not be executed".into()),
-        _ => fail(Kind::Config, Safe::name(e.to_string())),
-    })?;
+    let mut child = command.spawn().map_err(|e| not_started(&shown, &e))?;
     let (stdin, out, complaint) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feeding = async {
         if let Some(mut stdin) = stdin {

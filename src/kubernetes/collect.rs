@@ -33,13 +33,15 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub(super) fn path(&self, group: &str, plural: &str) -> String {
+    /// The path of a list.
+    pub fn path(&self, group: &str, plural: &str) -> String {
         match self {
             Self::Namespace(ns) => format!("/{group}/namespaces/{}/{plural}", encode(ns)),
             Self::All => format!("/{group}/{plural}"),
         }
     }
-    pub(super) fn namespace(&self) -> Option<&str> {
+    /// The namespace; none for all.
+    pub fn namespace(&self) -> Option<&str> {
         match self {
             Self::Namespace(ns) => Some(ns),
             Self::All => None,

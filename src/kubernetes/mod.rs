@@ -8,4 +8,5 @@ pub mod history;
 pub mod model;
 pub mod rollout;
 pub mod serving;
+pub mod standing;
 pub mod target;

@@ -4,6 +4,8 @@
 pub mod analyze;
 pub mod decode;
 pub mod flow;
+mod follow;
+pub mod mark;
 pub mod model;
 pub mod query;
 pub mod read;
@@ -11,3 +13,4 @@ pub mod request;
 pub mod source;
 pub mod survey;
 pub mod view;
+mod writers;

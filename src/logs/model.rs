@@ -84,9 +84,15 @@ pub enum Level {
 }
 
 impl Level {
-    /// Reads the names that Python, PostgreSQL, syslog and others use, in any case; none for a word that is no level.
+    /// Reads the names that Python, PostgreSQL, syslog and others use, in upper, lower or title case; none for a word that is no level.
     pub fn parse(word: &str) -> Option<Self> {
-        Some(match word.trim().to_ascii_uppercase().as_str() {
+        let word = word.trim();
+        // `ERROR`, `error`, `Error`; what is spelled otherwise is no level, and could not be searched for in the bytes.
+        let mut rest = word.bytes().skip(1);
+        if rest.clone().any(|b| b.is_ascii_uppercase()) && rest.any(|b| b.is_ascii_lowercase()) {
+            return None;
+        }
+        Some(match word.to_ascii_uppercase().as_str() {
             "TRACE" => Self::Trace,
             "DEBUG" | "DBUG" | "DEBUG1" | "DEBUG2" | "DEBUG3" | "DEBUG4" | "DEBUG5" => Self::Debug,
             "INFO" | "INFORMATION" | "NOTICE" | "LOG" => Self::Info,

@@ -1,10 +1,13 @@
 //! The question as data. Needles only over-approximate, so that most bytes are never looked at twice; `admits` alone decides.
 
-use super::model::{Entry, Level, Record};
+use super::{
+    flow::needle::{Needle, Needles},
+    model::{Entry, Level, Record},
+};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use memchr::memmem;
 use regex::bytes::Regex;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 /// The fields that carry a request's ID where nothing else is configured. The first is the one to recommend.
 pub const REQUEST_ID_FIELDS: [&str; 14] = [
@@ -36,6 +39,8 @@ pub struct Query {
     pub until: Option<Timestamp>,
     /// Whether to go on when the end is reached.
     pub follow: bool,
+    /// Whether followed records come as they arrive, and not in order of time.
+    pub arrival: bool,
     /// At most so many records per container, the newest, counted after filtering.
     pub tail: Option<u64>,
     /// The container that ran before, as kubectl's `--previous`.
@@ -106,6 +111,29 @@ pub enum Predicate {
     Line(Test),
     /// One of these.
     Any(Vec<Predicate>),
+    /// The lines of tasks that become known while the reading goes on.
+    Tasks(Arc<KnownTasks>),
+}
+
+/// Tasks whose IDs are learnt from the very lines that are read. Only ever grows.
+#[derive(Debug, Default)]
+pub struct KnownTasks(RwLock<Vec<String>>);
+
+impl KnownTasks {
+    /// Adds those that are new.
+    pub fn learn(&self, ids: impl IntoIterator<Item = String>) {
+        let mut known = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for id in ids {
+            if !known.contains(&id) {
+                known.push(id);
+            }
+        }
+    }
+
+    fn pass(&self, record: &Record, entry: &Entry) -> bool {
+        let known = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.iter().any(|id| memmem::find(&record.head, id.as_bytes()).is_some() && Predicate::task(id).passes(record, entry))
+    }
 }
 
 /// A test of a value.
@@ -134,11 +162,13 @@ impl Test {
     /// The longest run that no JSON escaping can change; none when there is none worth searching.
     fn needle(&self) -> Option<String> {
         let wanted = match self {
+            // A number with a fraction can be written in many ways.
+            Self::Equals(w) if w.contains('.') && w.parse::<f64>().is_ok() => return None,
             Self::Equals(w) | Self::Prefix(w) | Self::Contains(w) => w,
             Self::Matches(_) => return None,
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-        wanted.split(|c| !plain(c)).max_by_key(|run| run.len()).filter(|run| run.len() >= 3).map(str::to_owned)
+        wanted.split(|c| !plain(c)).max_by_key(|run| run.len()).filter(|run| run.len() >= 2).map(str::to_owned)
     }
 }
 
@@ -146,6 +176,22 @@ impl Predicate {
     /// A request's ID, by prefix, in any of the fields.
     pub fn request_id(fields: &Arc<[String]>, id: &str) -> Self {
         Self::Field { names: fields.clone(), is: Test::Prefix(id.to_owned()) }
+    }
+
+    /// What belongs to an ID, by prefix: a request's or a trace's in any of these fields, or a task's.
+    pub fn subject(fields: &Arc<[String]>, id: &str) -> Self {
+        let names: Arc<[String]> = TASK_ID_FIELDS.map(str::to_owned).into();
+        let mut any = vec![Self::request_id(fields, id), Self::Field { names, is: Test::Prefix(id.to_owned()) }];
+        // Celery's own lines name a task as `name[id]`; its IDs are UUIDs.
+        if id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
+            any.push(Self::Line(Test::Contains(format!("[{id}"))));
+        }
+        Self::Any(any)
+    }
+
+    /// The lines of exactly this request.
+    pub fn request(fields: &Arc<[String]>, id: &str) -> Self {
+        Self::Field { names: fields.clone(), is: Test::Equals(id.to_owned()) }
     }
 
     /// A task's lines: a field that holds its ID, or a line that names it as Celery's own lines do. The whole ID, so a match is certain.
@@ -160,46 +206,52 @@ impl Predicate {
             Self::Level(least) => entry.level.is_some_and(|l| l >= *least),
             Self::Line(is) => is.passes(&record.head) || record.tail.iter().any(|l| is.passes(l)),
             Self::Any(any) => any.iter().any(|p| p.passes(record, entry)),
+            Self::Tasks(tasks) => tasks.pass(record, entry),
+        }
+    }
+
+    /// What must stand in the bytes of the record; none: cannot tell.
+    fn needle(&self) -> Option<Needle> {
+        match self {
+            Self::Level(least) => Needle::level(*least),
+            Self::Line(Test::Matches(regex)) => Needle::patterns([regex.as_str()]),
+            Self::Any(any) if any.iter().all(|p| matches!(p, Self::Line(Test::Matches(_)))) => {
+                let patterns =
+                    any.iter().filter_map(|p| if let Self::Line(Test::Matches(regex)) = p { Some(regex.as_str()) } else { None });
+                Needle::patterns(patterns)
+            }
+            _ => self.words().and_then(Needle::any_of),
         }
     }
 
     /// Byte strings of which one must be in the record; none: cannot tell.
-    fn needles(&self) -> Option<Vec<String>> {
+    fn words(&self) -> Option<Vec<String>> {
         match self {
             Self::Field { is, .. } | Self::Line(is) => is.needle().map(|n| vec![n]),
-            Self::Level(_) => None,
-            Self::Any(any) => any.iter().map(Self::needles).collect::<Option<Vec<_>>>().map(|v| v.concat()),
+            Self::Level(_) | Self::Tasks(_) => None,
+            Self::Any(any) => {
+                let mut words = any.iter().map(Self::words).collect::<Option<Vec<_>>>()?.concat();
+                words.sort();
+                words.dedup();
+                Some(words)
+            }
         }
     }
 }
 
-/// Bytes that must occur in a record that the query admits: every group, one of it. Over-approximates, never under.
-#[derive(Clone, Debug, Default)]
-pub struct Needles(Vec<Vec<memmem::Finder<'static>>>);
-
-impl Needles {
-    /// Whether the record can be a hit.
-    pub fn may_hit(&self, record: &Record) -> bool {
-        let holds = |f: &memmem::Finder<'_>| f.find(&record.head).is_some() || record.tail.iter().any(|l| f.find(l).is_some());
-        self.0.iter().all(|group| group.iter().any(holds))
-    }
-
-    /// Whether a chunk of many lines can hold a hit at all.
-    pub fn may_hit_chunk(&self, chunk: &[u8]) -> bool {
-        self.0.iter().all(|group| group.iter().any(|f| f.find(chunk).is_some()))
-    }
-
-    /// Whether there is nothing to search for.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
 impl Query {
-    /// The byte strings to search first.
+    /// What to search for in the bytes, before anything is decoded.
     pub fn needles(&self) -> Needles {
-        let groups = self.want.iter().filter_map(Predicate::needles);
-        Needles(groups.map(|g| g.iter().map(|n| memmem::Finder::new(n.as_bytes()).into_owned()).collect()).collect())
+        Needles::new(self.want.iter().filter_map(Predicate::needle).collect())
+    }
+
+    /// The names of the fields that are asked for.
+    pub fn field_names(&self) -> impl Iterator<Item = &str> {
+        self.want
+            .iter()
+            .filter_map(|p| if let Predicate::Field { names, .. } = p { Some(names) } else { None })
+            .flat_map(|n| n.iter())
+            .map(String::as_str)
     }
 
     /// Whether any record is left out by more than its time.

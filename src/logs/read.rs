@@ -1,6 +1,5 @@
 //! Sources → records in order. Reads all lanes side by side, each through its own grouping and filter, and merges what is kept by time.
 //! The only room of `logs` that starts tasks; it ends all of them before it returns.
-#![expect(clippy::disallowed_methods, reason = "holds followed records for a moment, so that others of the same time can arrive")]
 
 use super::{
     flow::{
@@ -9,30 +8,25 @@ use super::{
         merge::Merge,
         spool::Spool,
     },
+    follow,
+    mark::StreamMark,
     model::{LogOrigin, Record},
     query::Query,
     source::{Budget, Lane, LogLine, LogSource, Piece},
+    writers::Writers,
 };
 use crate::{
     answer::{Coverage, Missing, Part, Why},
     error::Result,
     text::Safe,
 };
-use futures_util::{
-    future::join_all,
-    stream::{BoxStream, StreamExt},
-};
-use std::{collections::VecDeque, sync::Arc, time::Duration};
-use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use futures_util::future::join_all;
+use std::{collections::HashMap, sync::Arc};
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// How much of the kept records stays in memory, all lanes together.
-const MEMORY: usize = 48 << 20;
-/// How long a followed line is held so that others of the same moment can arrive; counted from its arrival, never by a clock elsewhere.
-const HOLD: Duration = Duration::from_millis(300);
-/// How long an open record waits for its traceback while following.
-const OPEN: Duration = Duration::from_millis(150);
-
+pub(super) const MEMORY: usize = 16 << 20;
 /// How many hits of the newest windows are kept until their turn comes, for a reading that is stopped before.
 const MOST_EARLY: usize = 10_000;
 
@@ -67,6 +61,21 @@ pub trait Sink {
     /// # Errors
     /// Whoever reads the answer has gone: ends the reading.
     fn record(&mut self, record: Record) -> Result<()>;
+    /// A record that is older than some that were handed on already.
+    ///
+    /// # Errors
+    /// As `record`.
+    fn late(&mut self, record: Record) -> Result<()> {
+        self.record(record)
+    }
+    /// Something that happened to a stream, in its place.
+    ///
+    /// # Errors
+    /// As `record`.
+    fn mark(&mut self, mark: StreamMark) -> Result<()> {
+        self.note(crate::safe!("{}: {}", mark.origin.tag(), mark.what.says()));
+        Ok(())
+    }
     /// A hit as soon as it is seen, out of order: for a preview.
     fn early(&mut self, _record: &Record) {}
     /// Something to know in its place.
@@ -84,12 +93,13 @@ pub trait Sink {
 
 /// What a lane's task sends.
 enum Sent {
-    Kept(Record),
+    Kept(Vec<Record>),
     /// A hit of a lane's newest window, to be shown at once: it comes once more in its turn.
     Early(Record),
     /// The same in its turn.
     InTurn(Record),
     Note(Safe),
+    Mark(StreamMark),
 }
 
 /// Reads everything that is asked for and hands it to the sink in order of time.
@@ -111,7 +121,11 @@ pub async fn read(sources: &[Arc<dyn LogSource>], reading: &Reading, sink: &mut 
         lanes.extend(listed.open.into_iter().map(|l| (source.clone(), l)));
         later.extend(listed.later.map(|l| (source.clone(), l)));
     }
-    if reading.query.follow { follow(lanes, later, reading, sink, outcome).await } else { backfill(lanes, reading, sink, outcome).await }
+    if reading.query.follow {
+        follow::follow(lanes, later, reading, sink, outcome).await
+    } else {
+        backfill(lanes, reading, sink, outcome).await
+    }
 }
 
 fn interrupted(mut outcome: ReadOutcome) -> ReadOutcome {
@@ -120,90 +134,81 @@ fn interrupted(mut outcome: ReadOutcome) -> ReadOutcome {
     outcome
 }
 
+/// Where a lane's task sends to, with its number on everything.
+#[derive(Clone)]
+struct Outlet {
+    number: usize,
+    to: mpsc::Sender<(usize, Sent)>,
+}
+
+impl Outlet {
+    /// False when nobody listens any more.
+    async fn send(&self, sent: Sent) -> bool {
+        self.to.send((self.number, sent)).await.is_ok()
+    }
+
+    async fn hand_on(&self, kept: &mut Vec<Record>) -> bool {
+        kept.is_empty() || self.send(Sent::Kept(std::mem::take(kept))).await
+    }
+}
+
 /// One lane through its grouping and filter; what is kept goes into the channel.
-async fn lane_task(
-    source: Arc<dyn LogSource>,
-    lane: Lane,
-    reading: Reading,
-    budget: Arc<Budget>,
-    out: mpsc::Sender<Sent>,
-) -> (Coverage, Seen) {
+async fn lane_task(source: Arc<dyn LogSource>, lane: Lane, reading: Reading, budget: Arc<Budget>, out: Outlet) -> (Coverage, Seen) {
     let mut query = Query::clone(&reading.query);
     if let Some(zone) = &lane.zone {
         query.zone = Some(zone.clone());
     }
     let query = Arc::new(query);
-    let (origin, judged) = (lane.origin.clone(), query.clone());
-    let app = lane.origin.app.clone().unwrap_or_else(|| lane.origin.name.clone());
-    let mut grouper = Grouper::new(lane.origin.clone());
-    let mut keeper = Keeper::new(query.clone(), reading.id_fields.clone());
-    let (send, pieces) = mpsc::channel::<Piece>(8);
+    let (origin, id_fields) = (lane.origin.clone(), reading.id_fields.clone());
+    let mut writers = Writers::new(origin.clone(), query.clone(), id_fields.clone(), false);
+    let mut window = Window { origin, query: query.clone(), id_fields, hits: Vec::new(), seen: Seen::default() };
+    let (send, pieces) = mpsc::channel::<Piece>(4);
     let reads = source.read(lane, query, budget, send);
-    let mut window = Window { origin, query: judged, id_fields: reading.id_fields.clone(), hits: Vec::new(), seen: Seen::default() };
-    let filter = filter(pieces, &mut grouper, &mut keeper, &mut window, &out, reading.query.follow);
-    let (coverage, ()) = futures_util::future::join(reads, filter).await;
-    let mut seen = keeper.seen(app);
+    let (coverage, ()) = futures_util::future::join(reads, filter(pieces, &mut writers, &mut window, &out)).await;
+    let mut seen = writers.seen();
     seen.join(window.seen);
     (coverage, seen)
 }
 
 /// Pieces to kept records. Takes the receiver: dropping it is what ends the source's reading when nobody listens any more.
-async fn filter(
-    mut pieces: mpsc::Receiver<Piece>,
-    grouper: &mut Grouper,
-    keeper: &mut Keeper,
-    window: &mut Window,
-    out: &mpsc::Sender<Sent>,
-    follow: bool,
-) {
+async fn filter(mut pieces: mpsc::Receiver<Piece>, writers: &mut Writers, window: &mut Window, out: &Outlet) {
     let mut kept = Vec::new();
-    loop {
-        let piece = if follow && grouper.pending() {
-            // Nothing followed in time: the open record is whole.
-            tokio::time::timeout(OPEN, pieces.recv()).await.map_err(|_| ())
-        } else {
-            Ok(pieces.recv().await)
-        };
+    while let Some(piece) = pieces.recv().await {
+        let mut aside = None;
         match piece {
-            Err(()) => {
-                if let Some(record) = grouper.finish() {
-                    keeper.push(record, &mut |r| kept.push(r));
-                }
+            Piece::Note(text) => aside = Some(Sent::Note(text)),
+            Piece::Caught => {}
+            Piece::Mark(mark) => {
+                writers.close(&mut kept);
+                aside = Some(Sent::Mark(mark));
             }
-            Ok(None) => break,
-            Ok(Some(Piece::Note(text))) => {
-                if out.send(Sent::Note(text)).await.is_err() {
-                    return;
-                }
-            }
-            Ok(Some(Piece::Window(lines))) => {
+            Piece::Window(lines) => {
                 for record in window.take(lines) {
-                    if out.send(Sent::Early(record)).await.is_err() {
+                    if !out.send(Sent::Early(record)).await {
                         return;
                     }
                 }
             }
-            Ok(Some(Piece::Lines(lines))) => {
-                for line in lines {
-                    if let Some(record) = grouper.push(line.at, line.text) {
-                        keeper.push(record, &mut |r| kept.push(r));
-                    }
-                }
-            }
+            Piece::Lines(lines) => writers.lines(None, lines, &mut kept),
+            Piece::Of(origin, lines) => writers.lines(Some(origin), lines, &mut kept),
+            Piece::Skipped => writers.skipped(),
+            Piece::Quiet => writers.close(&mut kept),
         }
-        if !hand_on(&mut kept, out).await {
+        if !out.hand_on(&mut kept).await {
+            return;
+        }
+        if let Some(aside) = aside
+            && !out.send(aside).await
+        {
             return;
         }
     }
-    if let Some(record) = grouper.finish() {
-        keeper.push(record, &mut |r| kept.push(r));
-    }
-    keeper.finish(&mut |r| kept.push(r));
-    if !hand_on(&mut kept, out).await {
+    writers.finish(&mut kept);
+    if !out.hand_on(&mut kept).await {
         return;
     }
     for record in window.hits.drain(..) {
-        if out.send(Sent::InTurn(record)).await.is_err() {
+        if !out.send(Sent::InTurn(record)).await {
             return;
         }
     }
@@ -242,34 +247,35 @@ impl Window {
     }
 }
 
-/// A lane's task with its number on everything that it sends.
-async fn numbered(
-    number: usize,
-    source: Arc<dyn LogSource>,
-    lane: Lane,
-    reading: Reading,
-    budget: Arc<Budget>,
-    send: mpsc::Sender<(usize, Sent)>,
-) -> (Coverage, Seen) {
-    let (out, mut of_lane) = mpsc::channel(64);
-    let forward = async move {
-        while let Some(one) = of_lane.recv().await {
-            if send.send((number, one)).await.is_err() {
-                return;
-            }
-        }
-    };
-    let (result, ()) = futures_util::future::join(lane_task(source, lane, reading, budget, out), forward).await;
-    result
+/// Records until their turn comes, those of each writer by themselves.
+struct Spools {
+    all: Vec<Spool>,
+    /// By the lane and the address of the origin.
+    known: HashMap<(usize, usize), (usize, Arc<LogOrigin>)>,
+    room: usize,
 }
 
-async fn hand_on(kept: &mut Vec<Record>, out: &mpsc::Sender<Sent>) -> bool {
-    for record in kept.drain(..) {
-        if out.send(Sent::Kept(record)).await.is_err() {
-            return false;
-        }
+impl Spools {
+    fn push(&mut self, lane: usize, record: Record) -> Result<()> {
+        let key = (lane, Arc::as_ptr(&record.origin) as usize);
+        let at = match self.known.get(&key) {
+            Some((at, _)) => *at,
+            None => {
+                self.all.push(Spool::new(record.origin.clone()));
+                self.known.insert(key, (self.all.len() - 1, record.origin.clone()));
+                self.all.len() - 1
+            }
+        };
+        self.all.get_mut(at).map_or(Ok(()), |spool| spool.push(record, &mut self.room)).map_err(spool_error)
     }
-    true
+
+    /// The first of a spool, into the merge.
+    fn pull(&mut self, at: usize, merge: &mut Merge) -> Result<()> {
+        if let Some(record) = self.all.get_mut(at).map(Spool::pop).transpose().map_err(spool_error)?.flatten() {
+            merge.push(at, record);
+        }
+        Ok(())
+    }
 }
 
 /// Every lane to its end, then all in order of time.
@@ -280,14 +286,19 @@ async fn backfill(
     mut outcome: ReadOutcome,
 ) -> Result<ReadOutcome> {
     let budget = Arc::new(Budget::new(reading.max_bytes));
-    let room = MEMORY / lanes.len().max(1);
+    // With one lane there is nothing to wait for: its records are shown as they come.
+    let only = if let [(_, lane)] = lanes.as_slice() { Some(lane.origin.clone()) } else { None };
     let mut tasks = JoinSet::new();
-    let (send, mut sent) = mpsc::channel::<(usize, Sent)>(256);
-    let mut spools = Vec::with_capacity(lanes.len());
-    for (i, (source, lane)) in lanes.into_iter().enumerate() {
-        spools.push(Spool::new(lane.origin.clone(), room));
-        tasks.spawn(numbered(i, source, lane, reading.clone(), budget.clone(), send.clone()));
+    let (send, mut sent) = mpsc::channel::<(usize, Sent)>(4);
+    for (number, (source, lane)) in lanes.into_iter().enumerate() {
+        let out = Outlet { number, to: send.clone() };
+        tasks.spawn(lane_task(source, lane, reading.clone(), budget.clone(), out));
     }
+    let mut spools = Spools { all: Vec::new(), known: HashMap::new(), room: MEMORY };
+    let mut marks = Vec::new();
+    let unordered = sink.unordered();
+    // Nothing has to wait for the turn of another.
+    let at_once = |record: &Record| unordered || only.as_ref().is_some_and(|own| Arc::ptr_eq(own, &record.origin));
     drop(send);
     let mut stopped = false;
     let mut early: Vec<(usize, Record)> = Vec::new();
@@ -301,13 +312,23 @@ async fn backfill(
             one = sent.recv() => match one {
                 None => break,
                 Some((_, Sent::Note(text))) => sink.note(text),
-                Some((_, Sent::Kept(record))) if sink.unordered() => {
-                    outcome.records += u64::from(!record.nearby);
-                    sink.record(record)?;
-                }
-                Some((lane, Sent::Kept(record))) => {
-                    sink.early(&record);
-                    spools[lane].push(record).map_err(spool_error)?;
+                // Who asks for some lines is told of those that may be missing; what else happened there is no answer.
+                Some((_, Sent::Mark(mark))) if reading.query.filters() && !mark.is_gap() => {}
+                Some((_, Sent::Mark(mark))) if only.is_some() => sink.mark(mark)?,
+                Some((_, Sent::Mark(mark))) => marks.push(mark),
+                Some((lane, Sent::Kept(records))) => {
+                    for record in records {
+                        sink.early(&record);
+                        if at_once(&record) {
+                            outcome.records += u64::from(!record.nearby);
+                            sink.record(record)?;
+                        } else {
+                            spools.push(lane, record)?;
+                        }
+                    }
+                    if only.is_some() && sent.is_empty() {
+                        sink.idle()?;
+                    }
                 }
                 Some((lane, Sent::Early(record))) => {
                     sink.early(&record);
@@ -317,7 +338,12 @@ async fn backfill(
                 }
                 Some((lane, Sent::InTurn(record))) => {
                     early.retain(|(l, _)| *l != lane);
-                    spools[lane].push(record).map_err(spool_error)?;
+                    if at_once(&record) {
+                        outcome.records += u64::from(!record.nearby);
+                        sink.record(record)?;
+                    } else {
+                        spools.push(lane, record)?;
+                    }
                 }
             },
         }
@@ -328,7 +354,7 @@ async fn backfill(
         // What was shown belongs to the answer, though its turn never came.
         early.sort_by_key(|(lane, r)| (*lane, r.at));
         for (lane, record) in early {
-            spools[lane].push(record).map_err(spool_error)?;
+            spools.push(lane, record)?;
         }
     }
     collect(&mut tasks, &mut outcome).await;
@@ -336,19 +362,23 @@ async fn backfill(
         outcome = interrupted(outcome);
     }
     let mut merge = Merge::default();
-    for (lane, spool) in spools.iter_mut().enumerate() {
-        if let Some(record) = spool.pop().map_err(spool_error)? {
-            merge.push(lane, record);
-        }
+    for at in 0..spools.all.len() {
+        spools.pull(at, &mut merge)?;
     }
-    while let Some(lane) = merge.next_lane() {
+    marks.sort_by_key(|mark| mark.at);
+    let mut marks = marks.into_iter().peekable();
+    while let Some(at) = merge.next_lane() {
         if let Some(record) = merge.pop() {
+            while let Some(mark) = marks.next_if(|mark| mark.at < record.at) {
+                sink.mark(mark)?;
+            }
             outcome.records += u64::from(!record.nearby);
             sink.record(record)?;
         }
-        if let Some(record) = spools[lane].pop().map_err(spool_error)? {
-            merge.push(lane, record);
-        }
+        spools.pull(at, &mut merge)?;
+    }
+    for mark in marks {
+        sink.mark(mark)?;
     }
     sink.idle()?;
     Ok(outcome)
@@ -364,108 +394,7 @@ async fn collect(tasks: &mut JoinSet<(Coverage, Seen)>, outcome: &mut ReadOutcom
     outcome.coverage.searched.sort();
 }
 
-fn spool_error(e: std::io::Error) -> crate::error::Error {
+pub(super) fn spool_error(e: std::io::Error) -> crate::error::Error {
     crate::error::Error::new(crate::error::Kind::Output, "keeping records in a temporary file until their turn")
         .what(Safe::name(e.to_string()))
-}
-
-/// Follows all lanes, and those that come later, until it is cancelled.
-async fn follow(
-    lanes: Vec<(Arc<dyn LogSource>, Lane)>,
-    later: Vec<(Arc<dyn LogSource>, BoxStream<'static, Lane>)>,
-    reading: &Reading,
-    sink: &mut impl Sink,
-    mut outcome: ReadOutcome,
-) -> Result<ReadOutcome> {
-    let budget = Arc::new(Budget::new(u64::MAX));
-    let mut tasks = JoinSet::new();
-    let (send, mut sent) = mpsc::channel::<(usize, Sent)>(1024);
-    let (announce, mut new_lanes) = mpsc::channel(64);
-    let mut watchers = JoinSet::new();
-    for (source, mut lanes) in later {
-        let announce = announce.clone();
-        watchers.spawn(async move {
-            while let Some(lane) = lanes.next().await {
-                if announce.send((source.clone(), lane)).await.is_err() {
-                    return;
-                }
-            }
-        });
-    }
-    let endless = !watchers.is_empty();
-    drop(announce);
-    let mut count = 0;
-    let mut parts: Vec<Part> = Vec::new();
-    let mut start = |source: Arc<dyn LogSource>, lane: Lane, tasks: &mut JoinSet<(Coverage, Seen)>| {
-        let system = if lane.origin.namespace.is_some() { "kubernetes" } else { "file" };
-        parts.push(Part { system, name: lane.origin.tag() });
-        tasks.spawn(numbered(count, source, lane, reading.clone(), budget.clone(), send.clone()));
-        count += 1;
-    };
-    for (source, lane) in lanes {
-        start(source, lane, &mut tasks);
-    }
-    let mut merge = Merge::default();
-    let mut arrivals: VecDeque<Instant> = VecDeque::new();
-    loop {
-        // Files and finished jobs end; pods that may still come do not, unless they would be refused as well.
-        let refused = outcome.coverage.nothing_read() && outcome.coverage.missing.iter().all(|m| matches!(m.why, Why::Refused(_)));
-        if tasks.is_empty() && (!endless || refused) && merge.next_lane().is_none() && sent.is_empty() {
-            break;
-        }
-        let due = arrivals.front().map(|a| *a + HOLD);
-        tokio::select! {
-            biased;
-            () = reading.cancel.cancelled() => break,
-            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                let now = Instant::now();
-                while arrivals.front().is_some_and(|a| *a + HOLD <= now) {
-                    arrivals.pop_front();
-                    if let Some(record) = merge.pop() {
-                        outcome.records += u64::from(!record.nearby);
-                        sink.record(record)?;
-                    }
-                }
-                sink.idle()?;
-            }
-            Some((source, lane)) = new_lanes.recv(), if endless => {
-                sink.note(crate::safe!("{}: joined", lane.origin.tag()));
-                start(source, lane, &mut tasks);
-            }
-            one = sent.recv() => match one {
-                Some((_, Sent::Note(text))) => sink.note(text),
-                Some((_, Sent::Early(_))) => {}
-                Some((lane, Sent::Kept(record) | Sent::InTurn(record))) => {
-                    merge.push(lane, record);
-                    arrivals.push_back(Instant::now());
-                }
-                None => break,
-            },
-            Some(ended) = tasks.join_next() => {
-                if let Ok((coverage, seen)) = ended {
-                    outcome.coverage.join(coverage);
-                    outcome.seen.join(seen);
-                }
-            }
-        }
-    }
-    while let Some(record) = merge.pop() {
-        outcome.records += u64::from(!record.nearby);
-        sink.record(record)?;
-    }
-    sink.idle()?;
-    drop(sent);
-    tasks.abort_all();
-    watchers.abort_all();
-    collect(&mut tasks, &mut outcome).await;
-    let Coverage { searched, missing, .. } = &mut outcome.coverage;
-    // What was followed until now ended with us, not by itself: it has said nothing about its reading.
-    for part in parts {
-        if !searched.contains(&part) && !missing.iter().any(|m| m.part == part && !matches!(m.why, Why::NotStarted(_))) {
-            searched.push(part);
-        }
-    }
-    // What waited in the beginning and was read later.
-    missing.retain(|m| !(matches!(m.why, Why::NotStarted(_)) && searched.contains(&m.part)));
-    Ok(outcome)
 }

@@ -76,7 +76,6 @@ fn what_is_no_file_is_usage() {
     let desk = Desk::new().file("logs/x.log", TWO);
     expect(&desk.run("logs ./missing.log"), 2, "", "error: looking for ./missing.log: no such file");
     expect(&desk.run("logs none/*.log"), 2, "", "error: looking for none/*.log: no such file");
-    expect(&desk.run("logs ./logs"), 2, "", "it is a folder\n  try    name its files: './logs/*.log'");
     expect(&desk.run("logs ./logs/x.log deploy/web"), 2, "", "files and pods in one question");
     // A bare word is a name, never a file.
     expect(&Desk::new().file("web", TWO).run("logs web"), 2, "", "kubeconfig");

@@ -1,6 +1,6 @@
 //! From flags to the question.
 
-use super::Args;
+use super::{Args, args::Around};
 use crate::{
     answer::Hint,
     error::{Error, Kind, Result},
@@ -25,9 +25,14 @@ pub(in crate::commands) fn query(args: &Args, now: &Zoned, fields: &Arc<[String]
         since: moment("--since", args.since.as_deref().or(args.since_time.as_deref()), now)?,
         until: moment("--until", args.until.as_deref(), now)?,
         follow: args.follow,
+        arrival: args.order == super::args::LogOrder::Arrival,
         tail: args.tail.and_then(|n| u64::try_from(n).ok()),
         previous: args.previous,
-        around: args.around,
+        around: match args.around {
+            Some(Around::Records(n)) => n,
+            _ => 0,
+        },
+        rotated: args.rotated,
         zone: None,
         ..Query::default()
     };
@@ -36,7 +41,12 @@ pub(in crate::commands) fn query(args: &Args, now: &Zoned, fields: &Arc<[String]
     {
         return Err(Error::new(Kind::Usage, "reading the window").what(safe!("--since {} is after --until {}", since, until)));
     }
-    if let Some(id) = &args.request_id {
+    if args.rotated && files {
+        return Err(Error::new(Kind::Usage, "reading --rotated")
+            .what("it is for pods; rotated files are named like others")
+            .hint(Hint::Try("obsctl logs 'app.log*'".into())));
+    }
+    for id in &args.request_id {
         if id.len() < SHORTEST_ID {
             return Err(Error::new(Kind::Usage, "reading --request-id").what(safe!(
                 "{} is too short to be sure: give {} or more characters",
@@ -44,7 +54,10 @@ pub(in crate::commands) fn query(args: &Args, now: &Zoned, fields: &Arc<[String]
                 SHORTEST_ID
             )));
         }
-        query.want.push(Predicate::request_id(fields, id));
+    }
+    // Without following them to the end, requests are records like others.
+    if !args.request_id.is_empty() && args.around.is_some() {
+        query.want.push(Predicate::Any(args.request_id.iter().map(|id| Predicate::subject(fields, id)).collect()));
     }
     if !args.include.is_empty() {
         query.want.push(Predicate::Any(args.include.iter().map(|r| line("--include", r)).collect::<Result<_>>()?));
@@ -61,7 +74,10 @@ pub(in crate::commands) fn query(args: &Args, now: &Zoned, fields: &Arc<[String]
         })?;
         query.want.push(Predicate::Field { names: Arc::from(vec![key.to_owned()]), is: Test::Equals(value.to_owned()) });
     }
-    let open = query.want.is_empty() && query.not.is_empty();
+    let asked = !args.request_id.is_empty();
+    let whole = args.around.is_none() && args.tail.is_none() && !args.previous;
+    query.newest = !files && whole && (asked || query.since.is_some());
+    let open = !asked && query.want.is_empty() && query.not.is_empty();
     if open && !files && query.since.is_none() && args.tail.is_none() && !args.previous && query.until.is_none() {
         query.since = now.timestamp().checked_sub(DEFAULT_SINCE).ok();
         query.tail = Some(DEFAULT_TAIL);
@@ -72,6 +88,7 @@ pub(in crate::commands) fn query(args: &Args, now: &Zoned, fields: &Arc<[String]
 /// Whether nothing narrows the question and the default window stands in.
 pub(super) fn is_default(args: &Args, query: &Query, files: bool) -> bool {
     !files
+        && args.request_id.is_empty()
         && !query.filters()
         && args.tail.is_none()
         && args.since.is_none()
@@ -113,14 +130,14 @@ mod tests {
         assert_eq!((q.tail, q.since.map(|t| t.to_string()).as_deref()), (Some(200), Some("2026-11-21T01:50:00Z")));
         let q = of(&Args { tail: Some(-1), ..Args::default() }).expect("a query");
         assert_eq!((q.tail, q.since), (None, None));
-        let q = of(&Args { request_id: Some("abc123".into()), ..Args::default() }).expect("a query");
-        assert_eq!((q.tail, q.since, q.want.len()), (None, None, 1));
+        let q = of(&Args { request_id: vec!["abc123".into()], ..Args::default() }).expect("a query");
+        assert_eq!((q.tail, q.since, q.want.len(), q.newest), (None, None, 0, true));
     }
 
     #[test]
     fn what_cannot_be_read_is_said() {
         let bad = [
-            Args { request_id: Some("abc".into()), ..Args::default() },
+            Args { request_id: vec!["abcdef".into(), "abc".into()], ..Args::default() },
             Args { since: Some("yesterday".into()), ..Args::default() },
             Args { include: vec!["(".into()], ..Args::default() },
             Args { field: vec!["novalue".into()], ..Args::default() },

@@ -1,6 +1,6 @@
 //! `--stats` and `--leaks`: what many records say together, instead of the records.
 
-use super::Args;
+use super::{Args, Resolved};
 use crate::{
     answer::{Answer, Coverage, Finding, Severity},
     error::Result,
@@ -10,18 +10,14 @@ use crate::{
             leaks::LeakTally,
             stats::{StatsAsk, StatsTally},
         },
-        query::Query,
-        read::Reading,
-        source::LogSource,
         survey::{SurveyOutcome, survey},
         view,
     },
-    report::{Line, Out, Style, Where},
+    report::{Line, Out, Style},
     safe,
     session::Session,
 };
-use jiff::{SignedDuration, tz::TimeZone};
-use std::sync::Arc;
+use jiff::SignedDuration;
 
 /// Pods without `--since`: the last hour.
 const DEFAULT_SINCE: SignedDuration = SignedDuration::from_hours(1);
@@ -31,7 +27,7 @@ const DEFAULT_SINCE: SignedDuration = SignedDuration::from_hours(1);
 #[command(next_help_heading = "Figures instead of records")]
 pub struct Figures {
     /// Counts by level, event and pod; with --of the spread of a number
-    #[arg(long, conflicts_with_all = ["follow", "request_id", "raw"])]
+    #[arg(long, conflicts_with_all = ["follow", "request_id", "requests", "raw"])]
     pub stats: bool,
     /// p50, p95 and max of this numeric field: --stats --of duration_ms --by path (repeat: each)
     #[arg(long, value_name = "FIELD", requires = "stats")]
@@ -40,7 +36,7 @@ pub struct Figures {
     #[arg(long, value_name = "FIELD", requires = "stats")]
     pub by: Vec<String>,
     /// What had to be hidden, by kind, app and logger; never the values
-    #[arg(long, conflicts_with_all = ["stats", "follow", "request_id", "raw"])]
+    #[arg(long, conflicts_with_all = ["stats", "follow", "request_id", "requests", "raw"])]
     pub leaks: bool,
     /// So many rows of each table (0: all); -o json has all of them
     #[arg(long, value_name = "N", default_value_t = 10, hide_default_value = true)]
@@ -54,15 +50,9 @@ impl Figures {
     }
 }
 
-pub(super) async fn run(
-    args: &Args,
-    mut query: Query,
-    fields: Arc<[String]>,
-    sources: Vec<Arc<dyn LogSource>>,
-    place: Where,
-    session: &Session,
-    out: &mut Out,
-) -> Result<ExitStatus> {
+pub(super) async fn run(resolved: Resolved<'_>, out: &mut Out) -> Result<ExitStatus> {
+    let Resolved { args, session, ref sources, ref place, .. } = resolved;
+    let mut query = resolved.query.clone();
     let now = session.now().timestamp();
     // Figures of the newest 200 records of each container would mislead: without --tail every record counts.
     if args.tail.is_none() {
@@ -72,27 +62,25 @@ pub(super) async fn run(
         query.since = now.checked_sub(DEFAULT_SINCE).ok();
     }
     let since = query.since;
-    let zone = session.env.timezone.clone().unwrap_or(TimeZone::UTC);
-    let cancel = session.stop.token();
-    let reading = Reading { query: Arc::new(query), id_fields: fields, max_bytes: args.max_bytes, cancel };
+    let (reading, zone) = (resolved.reading(query), resolved.zone());
     let provenance = if place.files.is_none() { vec![session.cluster().await?.provenance()] } else { Vec::new() };
     let figures = &args.figures;
     let limit = (figures.limit > 0).then_some(figures.limit);
     if figures.leaks {
         let mut tally = LeakTally::new(session.redact.clone());
-        let read = survey(&sources, &reading, zone, &mut tally).await?;
+        let read = survey(sources, &reading, zone, &mut tally).await?;
         let facts = tally.finish(since, now, &read.read.seen);
         let (findings, coverage, status) = judged(read, args, session, out);
         let answer = Answer { facts, findings, coverage, sources: provenance };
-        out.answer(&answer, &place, status, |look| view::leaks(&answer, &place, look, limit))?;
+        out.answer(&answer, place, status, |look| view::leaks(&answer, place, look, limit))?;
         return Ok(status);
     }
     let mut tally = StatsTally::new(session.redact.clone(), StatsAsk { of: figures.of.clone(), by: figures.by.clone() });
-    let read = survey(&sources, &reading, zone, &mut tally).await?;
+    let read = survey(sources, &reading, zone, &mut tally).await?;
     let facts = tally.finish(since, now, &read.read.seen);
     let (findings, coverage, status) = judged(read, args, session, out);
     let answer = Answer { facts, findings, coverage, sources: provenance };
-    out.answer(&answer, &place, status, |look| view::stats(&answer, &place, look, limit))?;
+    out.answer(&answer, place, status, |look| view::stats(&answer, place, look, limit))?;
     Ok(status)
 }
 

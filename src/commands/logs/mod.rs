@@ -3,6 +3,9 @@
 mod args;
 mod ask;
 mod figures;
+mod gather;
+mod live;
+mod neighbourhood;
 mod request;
 mod stream;
 
@@ -15,7 +18,8 @@ use crate::{
     exit::ExitStatus,
     kubernetes::collect::{AppName, Scope},
     logs::{
-        query::REQUEST_ID_FIELDS,
+        query::{Query, REQUEST_ID_FIELDS},
+        read::Reading,
         source::{
             LogSource,
             files::{Files, Named},
@@ -27,7 +31,37 @@ use crate::{
     session::Session,
     text::Safe,
 };
+use jiff::tz::TimeZone;
 use std::sync::Arc;
+
+/// What was resolved before the first log is read.
+#[derive(Clone)]
+struct Resolved<'a> {
+    args: &'a Args,
+    query: Query,
+    /// The fields that carry request IDs.
+    fields: Arc<[String]>,
+    sources: Vec<Arc<dyn LogSource>>,
+    place: Where,
+    session: &'a Session,
+}
+
+impl Resolved<'_> {
+    /// One reading of everything.
+    fn reading(&self, query: Query) -> Reading {
+        Reading {
+            query: Arc::new(query),
+            id_fields: self.fields.clone(),
+            max_bytes: self.args.max_bytes,
+            cancel: self.session.stop.token(),
+        }
+    }
+
+    /// The zone of times that are written without one.
+    fn zone(&self) -> TimeZone {
+        self.session.env.timezone.clone().unwrap_or(TimeZone::UTC)
+    }
+}
 
 /// Runs the command.
 ///
@@ -41,10 +75,14 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
     for warning in &session.env.warnings {
         out.note(&crate::report::Line::plain(safe!("warning: {}", warning)));
     }
-    match &args.request_id {
-        _ if args.figures.wanted() => figures::run(&args, query, fields, sources, place, session, out).await,
-        Some(id) if !args.follow => request::run(id, &args, query, fields, sources, place, session, out).await,
-        _ => stream::run(&args, query, fields, sources, place, session, out).await,
+    let resolved = Resolved { args: &args, query, fields, sources, place, session };
+    if args.figures.wanted() {
+        return figures::run(resolved, out).await;
+    }
+    match (args.requests, args.request_id.is_empty() || args.around.is_some()) {
+        (true, _) => request::of_records(resolved, out).await,
+        (false, false) => request::run(&resolved, out).await,
+        (false, true) => stream::run(resolved, out).await,
     }
 }
 
@@ -73,13 +111,13 @@ pub(super) async fn sources(args: &Args, session: &Session) -> Result<(Vec<Arc<d
     let mut pods = Vec::new();
     for target in &args.targets {
         match env.apps.get(target) {
-            Some(app) if !app.files.is_empty() => files.extend(files_of(target, app)?),
-            None if is_file(target) => files.push(Named { pattern: target.clone(), app: None, zone: env.timezone.clone() }),
+            Some(app) if app.logs_here() => files.extend(files_of(target, app)?),
+            None if is_file(target) => files.push(Named { pattern: target.clone(), zone: env.timezone.clone(), ..Named::default() }),
             _ => pods.push(crate::kubernetes::target::parse(target)?),
         }
     }
     if args.targets.is_empty() && args.selector.is_none() {
-        for (name, app) in env.apps.iter().filter(|(_, a)| !a.files.is_empty()) {
+        for (name, app) in env.apps.iter().filter(|(_, a)| a.logs_here()) {
             files.extend(files_of(name, app)?);
         }
     }
@@ -90,7 +128,7 @@ pub(super) async fn sources(args: &Args, session: &Session) -> Result<(Vec<Arc<d
         if !pods.is_empty() {
             return Err(Error::new(Kind::Usage, "reading the targets").what("files and pods in one question: ask twice"));
         }
-        let resolved = Files::resolve(&files)?;
+        let resolved = Files::resolve(&files, session.redact.clone())?;
         return Ok((vec![Arc::new(resolved)], session.at_files(named_shortly(&files))));
     }
     let cluster = session.cluster().await?;
@@ -122,18 +160,26 @@ fn named_shortly(files: &[Named]) -> Safe {
     safe!("{}{}{}", of, Safe::join(&shown, ", "), rest)
 }
 
-/// The files of an app, each asked again whether the configuration may name it.
+/// The files of an app, each asked again whether the configuration may name it, and the command that prints its log.
 fn files_of(name: &str, app: &crate::config::App) -> Result<Vec<Named>> {
     let mut named = Vec::new();
+    if !app.command.is_empty() {
+        named.push(Named { command: app.command.clone(), app: Some(name.to_owned()), zone: app.timezone.clone(), ..Named::default() });
+    }
     for glob in &app.files {
         if glob.only_within.is_none() {
-            named.push(Named { pattern: glob.pattern.clone(), app: Some(name.to_owned()), zone: app.timezone.clone() });
+            named.push(Named { pattern: glob.pattern.clone(), app: Some(name.to_owned()), zone: app.timezone.clone(), ..Named::default() });
             continue;
         }
         let found = glob::glob(&glob.pattern)
             .map_err(|e| Error::new(Kind::Config, safe!("reading the files of {}", Safe::name(name))).what(Safe::name(e.msg)))?;
         for path in found.filter_map(std::result::Result::ok).filter(|p| glob.admits(p)) {
-            named.push(Named { pattern: path.to_string_lossy().into_owned(), app: Some(name.to_owned()), zone: app.timezone.clone() });
+            named.push(Named {
+                pattern: path.to_string_lossy().into_owned(),
+                app: Some(name.to_owned()),
+                zone: app.timezone.clone(),
+                ..Named::default()
+            });
         }
     }
     Ok(named)

@@ -1,65 +1,100 @@
-//! `--request-id`: reads, asks for the tasks that were found, reads again, until the story is whole.
+//! `--request-id` and `--requests`: what requests did, told one after the other.
 
-use super::Args;
+use super::{Resolved, gather::Told, live};
 use crate::{
-    answer::{Answer, Coverage, Finding, Hint, Step, Verdict},
+    answer::{Answer, Coverage, Finding, Hint, Verdict},
     error::{Error, Kind, Result},
     exit::{ExitStatus, Outcome},
     kubernetes::collect::{self, Scope},
     logs::{
-        decode,
-        flow::keep::Seen,
+        mark::StreamMark,
         model::Record,
-        query::Query,
-        read::{self, Reading, Sink},
-        request::{self, RequestFacts, Trace},
-        source::LogSource,
+        read::{self, Sink},
+        request::{self, ManyRequests, RequestFacts, Story},
         view,
     },
-    report::{Line, Out, Style, Where},
+    report::{Line, Out, Style},
     safe,
-    session::Session,
     text::{Redactor, Safe},
 };
-use jiff::tz::TimeZone;
-use std::sync::Arc;
-use tokio_util::sync::CancellationToken;
+use jiff::Timestamp;
+use std::collections::HashMap;
 
-/// How many lines of the preview are shown.
-const PREVIEW: usize = 20;
-/// How many records of one request are kept.
-const MOST: usize = 50_000;
+/// How many requests `--requests` tells, the newest.
+const MOST: usize = 20;
+/// How many IDs it keeps to choose from.
+const MOST_IDS: usize = 10_000;
 
-/// Collects what belongs to the request; shows the first lines at once where somebody watches.
-struct Gather<'a> {
-    records: Vec<Record>,
-    out: &'a mut Out,
-    redact: &'a Redactor,
-    shown: usize,
-    first: Option<CancellationToken>,
-    dropped: u64,
+/// The requests with these IDs.
+pub(super) async fn run(resolved: &Resolved<'_>, out: &mut Out) -> Result<ExitStatus> {
+    let asked = &resolved.args.request_id;
+    let redact = asked.iter().fold(resolved.session.redact.clone(), |r, id| r.keeping(id.as_bytes()));
+    let stories = asked.iter().map(|id| Story::new(id, &resolved.query, &resolved.fields)).collect();
+    if resolved.args.follow {
+        return live::run(resolved, stories, &redact, out).await;
+    }
+    let mut told = Told::of(stories);
+    told.read(resolved, out, &redact).await?;
+    answer(resolved, told, &redact, Vec::new(), out).await
 }
 
-impl Sink for Gather<'_> {
+/// The requests of the records that the filters admit.
+pub(super) async fn of_records(mut resolved: Resolved<'_>, out: &mut Out) -> Result<ExitStatus> {
+    if !resolved.query.filters() {
+        return Err(Error::new(Kind::Usage, "reading --requests")
+            .what("it tells the requests of the records that the filters admit, and there is none")
+            .hint(Hint::Try("--field user_id=4411, --level error, -i TEXT".into())));
+    }
+    let mut found = Found { ids: HashMap::new(), without: 0, resolved: &resolved, out };
+    let outcome = read::read(&resolved.sources, &resolved.reading(resolved.query.clone()), &mut found).await?;
+    let (ids, without) = (found.ids, found.without);
+    let mut newest: Vec<(String, Option<Timestamp>)> = ids.into_iter().collect();
+    newest.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let more = newest.len().saturating_sub(MOST);
+    newest.truncate(MOST);
+    newest.reverse();
+    let mut findings = Vec::new();
+    if more > 0 {
+        let says = safe!("{} older requests match too and are not told: --since and --until choose others", more);
+        findings.push(Finding::new("more-requests", crate::answer::Severity::Info, says));
+    }
+    if without > 0 {
+        let says = safe!("{} matching records carry no request ID: -i or --field with --around 5s shows what stood near them", without);
+        findings.push(Finding::new("no-request-id", crate::answer::Severity::Info, says));
+    }
+    // Their other lines need not pass the filters.
+    (resolved.query.want, resolved.query.not) = (Vec::new(), Vec::new());
+    let stories = newest.iter().map(|(id, _)| Story::of_request(id, &resolved.query, &resolved.fields)).collect();
+    let redact = newest.iter().fold(resolved.session.redact.clone(), |r, (id, _)| r.keeping(id.as_bytes()));
+    let mut told = Told::of(stories);
+    told.read(&resolved, out, &redact).await?;
+    told.coverage.join(outcome.coverage);
+    told.seen.join(outcome.seen);
+    answer(&resolved, told, &redact, findings, out).await
+}
+
+/// The IDs that matching records carry, with the time of the newest.
+struct Found<'a> {
+    ids: HashMap<String, Option<Timestamp>>,
+    without: usize,
+    resolved: &'a Resolved<'a>,
+    out: &'a mut Out,
+}
+
+impl Sink for Found<'_> {
     fn record(&mut self, record: Record) -> Result<()> {
-        if self.records.len() < MOST {
-            self.records.push(record);
-        } else {
-            self.dropped += 1;
+        match request::request_of(&record, &self.resolved.fields, &self.resolved.zone()) {
+            Some(id) if self.ids.len() < MOST_IDS || self.ids.contains_key(&id) => {
+                let newest = self.ids.entry(id).or_default();
+                *newest = (*newest).max(record.at);
+            }
+            Some(_) => {}
+            None => self.without += 1,
         }
         Ok(())
     }
-    fn early(&mut self, record: &Record) {
-        if self.out.previews() && self.shown < PREVIEW {
-            self.shown += 1;
-            let entry = decode::entry(&record.head, &TimeZone::UTC);
-            for line in view::record_lines(record, &entry, self.redact, &self.out.look, view::RecordStyle::default()).iter().take(1) {
-                self.out.note(line);
-            }
-        }
-        if let Some(enough) = &self.first {
-            enough.cancel();
-        }
+    fn mark(&mut self, _mark: StreamMark) -> Result<()> {
+        Ok(())
     }
     fn note(&mut self, text: Safe) {
         self.out.note(&Line::new().with(Style::Dim, safe!("── {}", text)));
@@ -69,84 +104,62 @@ impl Sink for Gather<'_> {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the one place where all that was resolved comes together")]
-pub(super) async fn run(
-    asked: &str,
-    args: &Args,
-    query: Query,
-    fields: Arc<[String]>,
-    sources: Vec<Arc<dyn LogSource>>,
-    place: Where,
-    session: &Session,
+/// Says what was found: one request as it is, several below one another.
+pub(super) async fn answer(
+    resolved: &Resolved<'_>,
+    mut told: Told,
+    redact: &Redactor,
+    mut findings: Vec<Finding>,
     out: &mut Out,
 ) -> Result<ExitStatus> {
-    let redact = session.redact.clone().keeping(asked.as_bytes());
-    let zone = session.env.timezone.clone().unwrap_or(TimeZone::UTC);
-    let mut trace = Trace::default();
-    let mut coverage = Coverage::default();
-    let mut seen = Seen::default();
-    let mut question = query.clone();
-    let mut dropped = 0;
-    let mut round = 0;
-    loop {
-        let cancel = session.stop.token().child_token();
-        let first = (args.first && round == 0).then(|| cancel.clone());
-        let reading = Reading { query: Arc::new(question), id_fields: fields.clone(), max_bytes: args.max_bytes, cancel };
-        let mut gather =
-            Gather { records: Vec::new(), out, redact: &redact, shown: if round == 0 { 0 } else { PREVIEW }, first, dropped: 0 };
-        let outcome = read::read(&sources, &reading, &mut gather).await?;
-        dropped += gather.dropped;
-        let records = std::mem::take(&mut gather.records);
-        coverage.join(outcome.coverage);
-        if round == 0 {
-            seen = outcome.seen;
-        }
-        trace.add(records, &zone);
-        round += 1;
-        if session.stop.reason().is_some() || args.first {
-            break;
-        }
-        match request::next(&mut trace, &query, &fields, asked) {
-            Step::Ask(next) => question = next,
-            Step::Done(()) => break,
-        }
-    }
-    gone(&mut coverage, &trace, session, args).await;
-    let ids = trace.ids(&fields, asked);
-    if ids.len() > 1 {
-        let names: Vec<Safe> = ids.iter().take(10).map(Safe::name).collect();
-        return Err(Error::new(Kind::Usage, safe!("looking for request {}", Safe::name(asked)))
-            .what(safe!("{} request IDs begin so", ids.len()))
-            .hint(Hint::Try(safe!("give more of it: {}", Safe::join(&names, ", ")))));
-    }
-    let facts = request::analyze(&trace, &fields, asked, &ids, &redact);
-    let findings = request::findings(&facts, &coverage, &seen, &fields, dropped, &trace);
-    let status = status(&facts, &findings, &coverage, args.strict, session);
-    let sources = match session.env.kube.is_some() && place.files.is_none() {
-        true => vec![session.cluster().await?.provenance()],
-        false => Vec::new(),
+    gone(&mut told, resolved).await;
+    let mut facts = told.facts(resolved, redact)?;
+    let statuses = facts.iter().map(|(f, of)| verdict(f, of, &told.coverage, resolved.args.strict)).max();
+    let verdict = statuses.unwrap_or(if told.coverage.complete() { Verdict::Failed } else { Verdict::Unknown });
+    let status = match resolved.session.stop.reason() {
+        Some(reason) => ExitStatus::of(&Ok(reason), false),
+        None => ExitStatus::of(&Ok(Outcome::Answered(verdict)), false),
     };
-    let answer = Answer { facts, findings, coverage, sources };
-    out.answer(&answer, &place, status, |look| view::request(&answer, &place, look, args.tracebacks))?;
+    // Where everything was stopped, the cluster is asked for no more; it was read all the same.
+    let at_cluster = resolved.session.env.kube.is_some() && resolved.place.files.is_none();
+    let sources = match at_cluster.then_some(resolved.session.cluster()) {
+        Some(cluster) => cluster.await.ok().map(|c| c.provenance()).into_iter().collect(),
+        None => Vec::new(),
+    };
+    findings.extend(request::clocks(&told.seen));
+    let (place, tracebacks, coverage) = (&resolved.place, resolved.args.tracebacks, told.coverage);
+    if let ([_], false) = (facts.as_slice(), resolved.args.requests)
+        && let Some((facts, mut of)) = facts.pop()
+    {
+        of.extend(findings);
+        let answer = Answer { facts, findings: of, coverage, sources };
+        out.answer(&answer, place, status, |look| view::request(&answer, place, look, tracebacks))?;
+        return Ok(status);
+    }
+    let of_each: Vec<Vec<Finding>> = facts.iter().map(|(_, of)| of.clone()).collect();
+    let all = of_each.iter().flatten().cloned().chain(findings).collect();
+    let requests = facts.into_iter().map(|(f, _)| f).collect();
+    let answer = Answer { facts: ManyRequests { requests }, findings: all, coverage, sources };
+    out.answer(&answer, place, status, |look| view::requests(&answer, &of_each, place, look, tracebacks))?;
     Ok(status)
 }
 
-/// Pods that existed when the request ran and whose logs are lost: from the events.
-async fn gone(coverage: &mut Coverage, trace: &Trace, session: &Session, args: &Args) {
-    if coverage.searched.iter().all(|p| p.system != "kubernetes") {
+/// Pods that existed when the requests ran and whose logs are lost: from the events.
+async fn gone(told: &mut Told, resolved: &Resolved<'_>) {
+    if told.coverage.searched.iter().all(|p| p.system != "kubernetes") {
         return;
     }
-    let Ok(cluster) = session.cluster().await else { return };
-    let scope = if args.all_namespaces { Scope::All } else { Scope::Namespace(cluster.namespace.clone()) };
+    let Ok(cluster) = resolved.session.cluster().await else { return };
+    let scope = if resolved.args.all_namespaces { Scope::All } else { Scope::Namespace(cluster.namespace.clone()) };
     let Ok(pods) = collect::pods(&cluster, &scope, None).await else { return };
     // Without the right to list events nothing is claimed about pods that are gone.
     let Ok(gone) = collect::gone(&cluster, &scope, &pods).await else { return };
     let apps: Vec<String> = pods.iter().filter_map(|p| Some(p.name.rsplitn(3, '-').nth(2)?.to_owned())).collect();
-    let began = trace.began();
+    let began = told.began();
     for pod in gone {
         let of_app = apps.iter().any(|a| pod.name.starts_with(&format!("{a}-")));
         if of_app && began.is_none_or(|b| pod.last_heard.is_none_or(|l| l >= b)) {
-            coverage.miss(crate::answer::Missing {
+            told.coverage.miss(crate::answer::Missing {
                 part: crate::answer::Part { system: "kubernetes", name: Safe::name(&pod.name) },
                 why: crate::answer::Why::Gone,
                 hint: None,
@@ -155,16 +168,10 @@ async fn gone(coverage: &mut Coverage, trace: &Trace, session: &Session, args: &
     }
 }
 
-fn status(facts: &RequestFacts, findings: &[Finding], coverage: &Coverage, strict: bool, session: &Session) -> ExitStatus {
-    if let Some(reason) = session.stop.reason() {
-        return ExitStatus::of(&Ok(reason), false);
+/// Whether it was found, is absent, or cannot be told.
+fn verdict(facts: &RequestFacts, findings: &[Finding], coverage: &Coverage, strict: bool) -> Verdict {
+    if !facts.attempts.is_empty() {
+        return if coverage.capped() || (strict && !coverage.complete()) { Verdict::Unknown } else { Verdict::Ok };
     }
-    let verdict = if !facts.attempts.is_empty() {
-        if coverage.capped() || (strict && !coverage.complete()) { Verdict::Unknown } else { Verdict::Ok }
-    } else if findings.iter().any(|f| f.code == "absent") {
-        Verdict::Failed
-    } else {
-        Verdict::Unknown
-    };
-    ExitStatus::of(&Ok(Outcome::Answered(verdict)), false)
+    if findings.iter().any(|f| f.code == "absent") { Verdict::Failed } else { Verdict::Unknown }
 }

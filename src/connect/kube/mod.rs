@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "waits as long as the server said before a request is repeated")]
 
 mod client;
+mod credentials;
 mod fault;
 mod kubeconfig;
 mod node;
@@ -11,6 +12,7 @@ mod review;
 mod stream;
 
 pub(super) use client::basic_auth;
+use credentials::Credentials;
 pub use kubeconfig::{Contexts, KubeAsk};
 pub(super) use proxy::bypasses;
 pub use review::{AccessQuestion, ClusterAbout};
@@ -24,7 +26,6 @@ use crate::{
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use kube::{
-    Client,
     client::Body,
     core::{ListMeta, Status},
 };
@@ -44,12 +45,14 @@ const LARGEST: usize = 256 << 20;
 const POLITE: usize = 16;
 /// The form of a list without what its objects hold. Nothing else is accepted: a server that does not know it refuses.
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+/// The same for a watch.
+const CHANGES: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 /// How many objects one page of a list holds.
 const PAGE: u32 = 500;
 
 /// A connected cluster.
 pub struct Cluster {
-    client: Client,
+    credentials: Credentials,
     redact: Redactor,
     /// The context's name; none inside a pod.
     pub context: Option<Safe>,
@@ -73,18 +76,45 @@ pub struct Ask {
     pub needs: Permission,
     /// Whether the names, labels and times of the objects are all that is asked for: nothing that a Secret holds leaves the server.
     pub metadata_only: bool,
+    /// The same for a watch.
+    pub changes_only: bool,
+}
+
+/// An answer that is no stream, and how long to wait before asking again where the server says so.
+#[derive(Debug)]
+pub struct Later {
+    /// What went wrong.
+    pub error: Error,
+    /// How long.
+    pub after: Option<Duration>,
+}
+
+/// The innermost cause of a broken stream.
+pub fn cause(error: &kube::Error) -> String {
+    fault::root_cause(error)
 }
 
 impl Ask {
     /// A request with its verb, resource and namespace (none: the whole cluster).
     pub fn new(doing: Safe, path: String, verb: &'static str, resource: impl Into<Safe>, namespace: Option<&str>) -> Self {
         let scope = namespace.map_or_else(|| "the cluster".into(), |n| safe!("namespace {}", Safe::name(n)));
-        Self { doing, path, needs: Permission { verb: verb.into(), resource: resource.into(), scope }, metadata_only: false }
+        Self {
+            doing,
+            path,
+            needs: Permission { verb: verb.into(), resource: resource.into(), scope },
+            metadata_only: false,
+            changes_only: false,
+        }
     }
 
     /// The same, for nothing but names, labels and times.
     pub fn metadata_only(self) -> Self {
         Self { metadata_only: true, ..self }
+    }
+
+    /// A watch, for nothing but that something changed.
+    pub fn changes_only(self) -> Self {
+        Self { changes_only: true, ..self }
     }
 }
 
@@ -108,7 +138,7 @@ impl Cluster {
         let client = client::build(&loaded.config)?;
         let namespace = ask.namespace.clone().unwrap_or_else(|| loaded.config.default_namespace.clone());
         Ok(Self {
-            client,
+            credentials: Credentials::new(client, ask.clone()),
             redact,
             context: loaded.context,
             namespace,
@@ -172,11 +202,20 @@ impl Cluster {
     /// # Errors
     /// As `get`; `Kind::Usage` with the server's words for 400 (waiting to start, ambiguous container).
     pub async fn open(&self, ask: &Ask) -> Result<Body> {
-        let response = self.send(ask, &ask.path, FIRST_BYTE).await?;
+        self.open_or_later(ask).await.map_err(|later| later.error)
+    }
+
+    /// The same, with the pause that a server wants before it is asked again.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub async fn open_or_later(&self, ask: &Ask) -> Result<Body, Later> {
+        let response = self.send(ask, &ask.path, FIRST_BYTE).await.map_err(|error| Later { error, after: None })?;
         if response.status().is_success() {
             return Ok(response.into_body());
         }
-        Err(self.refused(ask, response).await)
+        let after = retry_after(&response).map(Duration::from_secs);
+        Err(Later { error: self.refused(ask, response).await, after })
     }
 
     /// One request with its answer read whole, repeated when the server says "later".
@@ -216,12 +255,23 @@ impl Cluster {
     }
 
     async fn send(&self, ask: &Ask, path: &str, within: Duration) -> Result<Response<Body>> {
+        let response = self.send_once(ask, path, within).await?;
+        // A token that expired in the middle: the kubeconfig and its plugin are asked for another, once.
+        if response.status() == StatusCode::UNAUTHORIZED && self.credentials.renew(self).await {
+            return self.send_once(ask, path, within).await;
+        }
+        Ok(response)
+    }
+
+    async fn send_once(&self, ask: &Ask, path: &str, within: Duration) -> Result<Response<Body>> {
         let mut request = Request::get(path);
         if ask.metadata_only {
             request = request.header(http::header::ACCEPT, METADATA);
+        } else if ask.changes_only {
+            request = request.header(http::header::ACCEPT, CHANGES);
         }
         let request = request.body(Body::empty()).map_err(|_| Error::new(Kind::Bug, ask.doing.clone()).what("the path is no URI"))?;
-        match tokio::time::timeout(within, self.client.send(request)).await {
+        match tokio::time::timeout(within, self.credentials.client().send(request)).await {
             Err(_) => Err(self.late(ask, within).0),
             Ok(Err(e)) => Err(fault::of_transport(&e, ask, self)),
             Ok(Ok(response)) => Ok(response),
@@ -255,12 +305,16 @@ impl Cluster {
 /// How long to wait before asking again, where asking again makes sense.
 fn later(response: &Response<Body>) -> Option<Duration> {
     let status = response.status();
-    let asked = response.headers().get(http::header::RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    let asked = retry_after(response);
     match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some(Duration::from_secs(asked.unwrap_or(1).min(5))),
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Some(Duration::from_millis(500)),
         _ => None,
     }
+}
+
+fn retry_after(response: &Response<Body>) -> Option<u64> {
+    response.headers().get(http::header::RETRY_AFTER)?.to_str().ok()?.parse().ok()
 }
 
 /// Percent-encodes a value for a query or a path segment.

@@ -113,7 +113,7 @@ impl Cluster {
         let request = request
             .body(Body::from(what.to_string().into_bytes()))
             .map_err(|_| Error::new(Kind::Bug, ask.doing.clone()).what("the path is no URI"))?;
-        let response = match tokio::time::timeout(UNARY, self.client.send(request)).await {
+        let response = match tokio::time::timeout(UNARY, self.credentials.client().send(request)).await {
             Err(_) => return Err(self.late(&ask, UNARY).0),
             Ok(Err(e)) => return Err(fault::of_transport(&e, &ask, self)),
             Ok(Ok(response)) => response,

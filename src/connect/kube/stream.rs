@@ -28,7 +28,7 @@ impl Cluster {
     /// `Denied` with the right, `NotFound` for a pod that is gone; else as `get`.
     pub async fn forward(&self, namespace: &str, pod: &str, port: u16) -> Result<Portforwarder> {
         let ask = in_pod(safe!("opening a tunnel to pod {}", Safe::name(pod)), "pods/portforward", namespace);
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Pod> = Api::namespaced(self.credentials.client(), namespace);
         self.opened(&ask, api.portforward(pod, &[port])).await
     }
 
@@ -38,7 +38,7 @@ impl Cluster {
     /// As `forward`. That the command does not exist shows in the status of the process.
     pub async fn exec(&self, namespace: &str, pod: &str, container: Option<&str>, words: &[&str]) -> Result<AttachedProcess> {
         let ask = in_pod(safe!("starting a relay in pod {}", Safe::name(pod)), "pods/exec", namespace);
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Pod> = Api::namespaced(self.credentials.client(), namespace);
         let mut how = AttachParams::default()
             .stdin(true)
             .stdout(true)

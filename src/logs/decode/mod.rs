@@ -59,6 +59,12 @@ pub fn record(record: &Record, zone: &TimeZone) -> Entry {
     entry(&record.head, zone)
 }
 
+/// Whether the time that a line carries says its zone: then it is the same moment wherever it is read.
+pub fn names_its_zone(head: &[u8]) -> bool {
+    let written = |hours| entry(head, &TimeZone::fixed(jiff::tz::offset(hours))).written;
+    written(0) == written(1)
+}
+
 /// The traceback of a record: of its field, or of the lines that follow it, or are it.
 pub fn traceback(record: &Record, entry: &Entry) -> Option<String> {
     if let Some(text) = TRACEBACKS.iter().filter_map(|n| entry.field(n)).find(|t| t.contains('\n')) {

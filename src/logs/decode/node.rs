@@ -47,6 +47,13 @@ pub struct NodePlace {
     stamp: String,
 }
 
+impl NodePlace {
+    /// Whether a rotation can have made the other file of this one.
+    pub fn renamed_to(&self, other: &Self) -> bool {
+        self.current && !other.current && self.life == other.life
+    }
+}
+
 /// The names of a folder, from the page that the kubelet makes of it (Go's file server: a link for each).
 pub fn names(page: &str) -> Vec<String> {
     page.split("<a href=\"")

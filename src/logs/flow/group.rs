@@ -97,6 +97,23 @@ fn continues(head: &[u8], line: &[u8], state: In) -> Option<In> {
     }
 }
 
+/// Whether a line begins a record whatever stands further above: all that is known is the line before it, or not even that. A line of which
+/// that cannot be said may still begin one.
+pub fn starts(line: &[u8], before: Option<&[u8]>) -> bool {
+    let indented = |l: &[u8]| l.first().is_some_and(|b| matches!(b, b' ' | b'\t'));
+    if line.trim_ascii().is_empty()
+        || indented(line)
+        || line.starts_with(TRACEBACK)
+        || after_exception(line)
+        || postgres::continues(line, line)
+    {
+        return false;
+    }
+    // No exception is open below such a line: it was one itself, or a record.
+    let closed = |l: &[u8]| !l.trim_ascii().is_empty() && !indented(l) && !l.starts_with(TRACEBACK);
+    text::begins(line) || before.is_some_and(closed)
+}
+
 /// What Python and psycopg write below the exception: chained exceptions and the server's details.
 fn after_exception(line: &[u8]) -> bool {
     const MORE: [&[u8]; 9] = [

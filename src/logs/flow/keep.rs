@@ -1,9 +1,11 @@
 //! Records to hits for one origin: needles first, then the question itself, then the neighbourhood (`around`) and the newest (`tail`).
 
+use super::clock::{ClockFault, PodClock};
 use crate::logs::{
     decode,
+    flow::needle::{Needles, automaton},
     model::{Entry, Level, LogOrigin, Record, Shape},
-    query::{Needles, Query},
+    query::Query,
 };
 use crate::text::Safe;
 use aho_corasick::AhoCorasick;
@@ -15,12 +17,17 @@ use std::{
 
 /// What was seen on the way, per app: for the coverage and for what an absence means.
 #[derive(Clone, Debug, Default)]
-pub struct Seen(BTreeMap<Safe, SeenApp>);
+pub struct Seen {
+    apps: BTreeMap<Safe, SeenApp>,
+    clocks: BTreeMap<Safe, PodClock>,
+}
 
 /// What was seen of one app.
 #[derive(Clone, Debug, Default)]
 struct SeenApp {
     records: u64,
+    /// Whether there were lines that were searched and never made to records.
+    skipped: bool,
     /// Whether any record carries one of the ID fields.
     names_ids: bool,
     /// Whether any record tells of a request that was served.
@@ -33,9 +40,13 @@ struct SeenApp {
 impl Seen {
     /// Adds what another origin saw.
     pub fn join(&mut self, other: Self) {
-        for (app, seen) in other.0 {
-            let known = self.0.entry(app).or_default();
+        for (tag, clock) in other.clocks {
+            self.clocks.entry(tag).or_default().join(clock);
+        }
+        for (app, seen) in other.apps {
+            let known = self.apps.entry(app).or_default();
             known.records += seen.records;
+            known.skipped |= seen.skipped;
             known.names_ids |= seen.names_ids;
             known.serves |= seen.serves;
             known.mildest = [known.mildest, seen.mildest].into_iter().flatten().min();
@@ -51,23 +62,31 @@ impl Seen {
     }
     /// The oldest record of the pods or files whose name is one of these.
     pub fn oldest_of(&self, is: impl Fn(&str) -> bool) -> Option<Timestamp> {
-        self.0.values().flat_map(|s| &s.oldest).filter(|(name, _)| is(name)).map(|(_, at)| *at).min()
+        self.apps.values().flat_map(|s| &s.oldest).filter(|(name, _)| is(name)).map(|(_, at)| *at).min()
     }
-    /// Records in all.
+    /// Records in all; those that were only searched are not counted.
     pub fn records(&self) -> u64 {
-        self.0.values().map(|s| s.records).sum()
+        self.apps.values().map(|s| s.records).sum()
+    }
+    /// Whether some lines were only searched: then the count is not that of all records.
+    pub fn skipped(&self) -> bool {
+        self.apps.values().any(|s| s.skipped)
     }
     /// Whether any record carries one of the ID fields.
     pub fn names_ids(&self) -> bool {
-        self.0.values().any(|s| s.names_ids)
+        self.apps.values().any(|s| s.names_ids)
     }
     /// The apps that serve requests without logging their IDs: nothing can be said about a request there.
     pub fn serve_without_ids(&self) -> Vec<Safe> {
-        self.0.iter().filter(|(_, s)| s.serves && !s.names_ids).map(|(app, _)| app.clone()).collect()
+        self.apps.iter().filter(|(_, s)| s.serves && !s.names_ids).map(|(app, _)| app.clone()).collect()
     }
     /// The mildest level seen.
     pub fn mildest(&self) -> Option<Level> {
-        self.0.values().filter_map(|s| s.mildest).min()
+        self.apps.values().filter_map(|s| s.mildest).min()
+    }
+    /// What the pods' own times say beside the runtime's, where that is worth a word.
+    pub fn clocks(&self) -> impl Iterator<Item = (&Safe, ClockFault)> {
+        self.clocks.iter().filter_map(|(tag, clock)| Some((tag, clock.fault()?)))
     }
 }
 
@@ -86,25 +105,42 @@ pub struct Keeper {
     before: VecDeque<Record>,
     after: usize,
     newest: VecDeque<Record>,
+    /// Whether the newest records are still to be chosen.
+    choosing: bool,
     seen: SeenApp,
     oldest: Option<(Arc<LogOrigin>, Timestamp)>,
+    clock: PodClock,
+    tag: Option<Safe>,
 }
 
 impl Keeper {
     /// For one origin.
     pub fn new(query: Arc<Query>, id_fields: Arc<[String]>) -> Self {
         let needles = query.needles();
-        let telling = AhoCorasick::new(id_fields.iter().map(String::as_str).chain(SERVES)).ok();
-        let (before, newest) = (VecDeque::new(), VecDeque::new());
-        Self { query, needles, id_fields, telling, before, after: 0, newest, seen: SeenApp::default(), oldest: None }
+        let choosing = query.tail.is_some() && !query.follow;
+        let telling = automaton(id_fields.iter().map(String::as_str).chain(SERVES));
+        Self {
+            query,
+            needles,
+            id_fields,
+            telling,
+            before: VecDeque::new(),
+            after: 0,
+            newest: VecDeque::new(),
+            choosing,
+            seen: SeenApp::default(),
+            oldest: None,
+            clock: PodClock::default(),
+            tag: None,
+        }
     }
 
     /// Takes a record; `out` gets those that are kept, at once or, under `--tail`, at `finish`.
     pub fn push(&mut self, mut record: Record, out: &mut impl FnMut(Record)) {
         self.seen.records += 1;
-        // "These logs carry no request ID" must be true of every record, so until one is seen each that may name one is looked at.
-        let telling =
-            !(self.seen.names_ids && self.seen.serves) && self.telling.as_ref().is_some_and(|words| words.is_match(&record.head[..]));
+        // "These logs carry no request ID" must be true of every record, so until one is seen each that may name one is looked at. Once one
+        // is seen, whether they also tell of requests decides nothing.
+        let telling = !self.seen.names_ids && self.telling.as_ref().is_some_and(|words| words.is_match(&record.head[..]));
         if telling || self.seen.records <= 20 || self.seen.records.is_multiple_of(SAMPLE) {
             self.sample(&record);
         }
@@ -136,6 +172,11 @@ impl Keeper {
         }
     }
 
+    /// Lines that were searched and hold no hit.
+    pub fn skipped(&mut self) {
+        self.seen.skipped = true;
+    }
+
     /// By time only: whatever was written in one of the spans; what the question itself does not admit is neighbourhood.
     fn neighbour(&mut self, mut record: Record, out: &mut impl FnMut(Record)) {
         if record.at.is_none() {
@@ -148,13 +189,24 @@ impl Keeper {
         }
     }
 
+    /// Under `--follow` too, what is there already is narrowed by `--tail` first.
+    pub fn recalls(&mut self) {
+        self.choosing = self.query.tail.is_some();
+    }
+
+    /// All that was there already has come: the newest of it; from now on everything is kept.
+    pub fn caught_up(&mut self, out: &mut impl FnMut(Record)) {
+        self.choosing = false;
+        self.finish(out);
+    }
+
     /// The newest ones, under `--tail`.
     pub fn finish(&mut self, out: &mut impl FnMut(Record)) {
         self.newest.drain(..).for_each(out);
     }
 
     fn emit(&mut self, record: Record, out: &mut impl FnMut(Record)) {
-        let Some(tail) = self.query.tail.filter(|_| !self.query.follow) else {
+        let Some(tail) = self.query.tail.filter(|_| self.choosing) else {
             out(record);
             return;
         };
@@ -185,13 +237,22 @@ impl Keeper {
 
     /// What was seen, as that of this app.
     pub fn seen(&self, app: Safe) -> Seen {
+        let clocks = self.tag.iter().map(|tag| (tag.clone(), self.clock.clone())).collect();
         let mut seen = self.seen.clone();
         seen.oldest.extend(self.oldest.as_ref().map(|(origin, at)| (origin.name.clone(), *at)));
-        Seen(BTreeMap::from([(app, seen)]))
+        Seen { apps: BTreeMap::from([(app, seen)]), clocks }
     }
 
     fn sample(&mut self, record: &Record) {
         let entry = self.decode(record);
+        // Only the runtime's time is another clock's; a file's is the application's own.
+        if record.origin.namespace.is_some()
+            && let (Some(at), Some(written)) = (record.at, entry.written)
+            && entry.shape != Shape::Access
+        {
+            self.tag.get_or_insert_with(|| record.origin.tag());
+            self.clock.see(at, written, || decode::names_its_zone(&record.head));
+        }
         self.seen.serves |= entry.shape == Shape::Access || (entry.field("path").is_some() && entry.field("status_code").is_some());
         self.seen.names_ids |= self.id_fields.iter().any(|f| entry.field(f).is_some());
         self.seen.mildest = [self.seen.mildest, entry.level].into_iter().flatten().min();

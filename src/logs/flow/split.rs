@@ -50,7 +50,8 @@ impl Splitter {
     /// The last line, when the stream ended without a line end.
     pub fn finish(&mut self) -> Option<Bytes> {
         self.skipping = false;
-        (!self.rest.is_empty()).then(|| self.rest.split().freeze())
+        let whole = self.rest.split().freeze();
+        (!whole.is_empty()).then(|| whole.slice(..bare(&whole).len()))
     }
 
     fn take(&mut self, part: &[u8], line: &mut impl FnMut(Bytes)) {

@@ -11,6 +11,11 @@ use std::{
     sync::Arc,
 };
 
+/// What a record takes beside its bytes.
+const OVERHEAD: usize = 256;
+/// Each of many lanes has one.
+const BUFFER: usize = 16 << 10;
+
 enum Disk {
     None,
     Writing(BufWriter<File>),
@@ -21,30 +26,29 @@ enum Disk {
 pub struct Spool {
     origin: Arc<LogOrigin>,
     memory: VecDeque<Record>,
-    bytes: usize,
-    room: usize,
     disk: Disk,
     on_disk: u64,
 }
 
 impl Spool {
-    /// For the records of one origin, with so many bytes of memory.
-    pub fn new(origin: Arc<LogOrigin>, room: usize) -> Self {
-        Self { origin, memory: VecDeque::new(), bytes: 0, room, disk: Disk::None, on_disk: 0 }
+    /// For the records of one origin.
+    pub fn new(origin: Arc<LogOrigin>) -> Self {
+        Self { origin, memory: VecDeque::new(), disk: Disk::None, on_disk: 0 }
     }
 
-    /// Puts a record at the end.
+    /// Puts a record at the end: in memory as long as there is room, which all spools share.
     ///
     /// # Errors
     /// The temporary file cannot be written.
-    pub fn push(&mut self, record: Record) -> io::Result<()> {
-        if matches!(self.disk, Disk::None) && self.bytes + record.size() <= self.room {
-            self.bytes += record.size();
+    pub fn push(&mut self, record: Record, room: &mut usize) -> io::Result<()> {
+        let size = record.size() + OVERHEAD;
+        if matches!(self.disk, Disk::None) && size <= *room {
+            *room -= size;
             self.memory.push_back(record);
             return Ok(());
         }
         if matches!(self.disk, Disk::None) {
-            self.disk = Disk::Writing(BufWriter::with_capacity(64 << 10, tempfile::tempfile()?));
+            self.disk = Disk::Writing(BufWriter::with_capacity(BUFFER, tempfile::tempfile()?));
         }
         if let Disk::Writing(file) = &mut self.disk {
             write(file, &record)?;
@@ -69,7 +73,7 @@ impl Spool {
         {
             let mut file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
             file.seek(SeekFrom::Start(0))?;
-            self.disk = Disk::Reading(BufReader::with_capacity(64 << 10, file));
+            self.disk = Disk::Reading(BufReader::with_capacity(BUFFER, file));
         }
         let Disk::Reading(file) = &mut self.disk else { return Ok(None) };
         self.on_disk -= 1;
@@ -119,8 +123,8 @@ mod tests {
 
     #[test]
     fn gives_back_what_went_in_from_memory_and_from_disk() {
-        for room in [0, 40, 1 << 20] {
-            let mut spool = Spool::new(Arc::new(LogOrigin::default()), room);
+        for mut room in [0, 600, 1 << 20] {
+            let mut spool = Spool::new(Arc::new(LogOrigin::default()));
             for i in 0..20u64 {
                 let at = (i % 3 != 0).then(|| Timestamp::from_nanosecond(i128::from(i) * 7).ok()).flatten();
                 let tail = vec![Bytes::from(format!("tail {i}")); (i % 2) as usize];
@@ -132,7 +136,7 @@ mod tests {
                     tail,
                     nearby: i % 5 == 0,
                 };
-                spool.push(record).expect("a temporary file");
+                spool.push(record, &mut room).expect("a temporary file");
             }
             let back: Vec<Record> = std::iter::from_fn(|| spool.pop().expect("a temporary file")).collect();
             assert_eq!(back.len(), 20);

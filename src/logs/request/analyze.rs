@@ -48,6 +48,7 @@ pub fn analyze(trace: &Trace, fields: &[String], asked: &str, ids: &[String], re
     RequestFacts {
         asked: Safe::name(asked),
         ids: ids.iter().map(Safe::name).collect(),
+        task: None,
         attempts: groups.iter().map(|g| attempt(g, trace, fields, request, redact)).collect(),
     }
 }

@@ -33,6 +33,8 @@ pub struct Trace {
 }
 
 pub(super) struct Hit {
+    /// The how manieth it was.
+    pub number: usize,
     pub record: Record,
     pub entry: Entry,
     pub what: What,
@@ -47,7 +49,7 @@ impl Trace {
             }
             let entry = decode::entry(&record.head, zone);
             let what = What::of(&entry);
-            self.hits.push(Hit { record, entry, what });
+            self.hits.push(Hit { number: self.hits.len(), record, entry, what });
         }
         // A record without any time stands with the first one that has a time: its own is unknown.
         let first = self.hits.iter().filter_map(|h| h.record.at).min();
@@ -61,6 +63,13 @@ impl Trace {
         ids.sort();
         ids.dedup();
         ids
+    }
+
+    /// Its records in the order in which they were added.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        let mut added: Vec<&Hit> = self.hits.iter().collect();
+        added.sort_by_key(|h| h.number);
+        added.into_iter().map(|h| &h.record)
     }
 
     /// Whether nothing was found.

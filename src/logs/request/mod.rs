@@ -6,11 +6,13 @@ mod events;
 mod findings;
 mod links;
 mod sentence;
+mod story;
 mod traceback;
 
 pub use analyze::analyze;
-pub use findings::findings;
+pub use findings::{clocks, findings};
 pub use links::{Trace, next};
+pub use story::{Story, request_of};
 pub use traceback::Traceback;
 
 use super::model::Level;
@@ -29,6 +31,9 @@ pub struct RequestFacts {
     pub asked: Safe,
     /// The whole IDs that begin so.
     pub ids: Vec<Safe>,
+    /// The task that was asked for, where the ID is a task's: its request is told, if a line names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<Safe>,
     /// What happened under that ID: a client that repeats a request with the same ID makes several.
     pub attempts: Vec<Attempt>,
 }
@@ -36,6 +41,29 @@ pub struct RequestFacts {
 impl Report for RequestFacts {
     const KIND: &'static str = "logs.request";
     const VERSION: u32 = 1;
+}
+
+/// Several requests, each as told alone.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ManyRequests {
+    /// In the order in which they were asked for, or in which they began.
+    pub requests: Vec<RequestFacts>,
+}
+
+impl Report for ManyRequests {
+    const KIND: &'static str = "logs.requests";
+    const VERSION: u32 = 1;
+}
+
+impl RequestFacts {
+    /// Whether all of it has ended: the request was answered, and each of its tasks has come to an end.
+    pub fn over(&self) -> bool {
+        self.attempts.last().is_some_and(|a| {
+            let says = |what| a.events.iter().any(|e| e.what == what);
+            let answered = says("request_finished") || says("request_failed") || (!says("request_started") && !a.tasks.is_empty());
+            answered && a.tasks.iter().all(|t| t.outcome != Ended::Unfinished)
+        })
+    }
 }
 
 /// How something ended.

@@ -20,6 +20,7 @@ pub(super) fn of(attempt: &Attempt) -> Safe {
     let who = match (&attempt.method, &attempt.path) {
         (Some(method), Some(path)) => safe!("{} {}", method, path),
         (None, Some(path)) => path.clone(),
+        _ if attempt.events.iter().all(|e| e.what.starts_with("task_")) => "no line of its request was found".into(),
         _ => "the request".into(),
     };
     let took = attempt.answered_in_ms.map(|ms| safe!(" in {}", length(ms))).unwrap_or_default();

@@ -3,7 +3,7 @@
 pub mod files;
 pub mod pods;
 
-use super::{model::LogOrigin, query::Query};
+use super::{mark::StreamMark, model::LogOrigin, query::Query};
 use crate::{answer::Coverage, error::Result, text::Safe};
 use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
@@ -31,7 +31,25 @@ pub enum Piece {
     Lines(Vec<LogLine>),
     /// The newest lines, before the rest: they begin with a record, replace the window before, and the rest ends where they begin.
     Window(Vec<LogLine>),
-    /// Something the user should know in its place: a reconnect, an end.
+    /// Whole lines of another writer, which the lane's own input names.
+    Of(Arc<LogOrigin>, Vec<LogLine>),
+    /// Further lines were read that cannot be hits.
+    Skipped,
+    /// Nothing has come for a while: what is open is whole.
+    Quiet,
+    /// Something the user should know: a reconnect, an end.
+    Note(Safe),
+    /// Something that happened to the stream, in its place.
+    Mark(StreamMark),
+    /// What was there already has been read; what comes now is new.
+    Caught,
+}
+
+/// What comes while a source is followed.
+pub enum Joining {
+    /// A lane that was not there before.
+    Lane(Lane),
+    /// Something the user should know: what waits to be started.
     Note(Safe),
 }
 
@@ -48,7 +66,7 @@ pub struct Lanes {
     /// Those that are there now.
     pub open: Vec<Lane>,
     /// Those that come later, under `--follow`.
-    pub later: Option<BoxStream<'static, Lane>>,
+    pub later: Option<BoxStream<'static, Joining>>,
     /// What cannot be read, known before reading.
     pub coverage: Coverage,
 }
@@ -76,6 +94,10 @@ impl Budget {
 pub trait LogSource: Send + Sync {
     /// What there is to read.
     fn lanes(self: Arc<Self>, query: Arc<Query>) -> BoxFuture<'static, Result<Lanes>>;
+    /// Whether a followed lane first gives what is there already, and says when that is done (`Piece::Caught`).
+    fn recalls(&self) -> bool {
+        false
+    }
     /// Reads a lane to its end (under `--follow`: until it is dropped). The coverage tells what was read, and what not and why.
     fn read(self: Arc<Self>, lane: Lane, query: Arc<Query>, budget: Arc<Budget>, out: mpsc::Sender<Piece>) -> BoxFuture<'static, Coverage>;
 }

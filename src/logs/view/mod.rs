@@ -2,11 +2,13 @@
 //! through the redactor here.
 
 mod errors;
+mod marks;
 mod records;
 mod request;
 mod stats;
 
 pub use errors::{ErrorStyle, errors};
+pub use marks::{MarkView, mark_line};
 pub use records::{RecordStyle, RecordView, record_lines, says};
-pub use request::{coverage, request};
+pub use request::{coverage, request, requests, unsteady};
 pub use stats::{leaks, stats};

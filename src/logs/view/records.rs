@@ -18,6 +18,8 @@ pub struct RecordStyle {
     pub timestamps: bool,
     /// Whether the tag names the namespace too.
     pub namespaces: bool,
+    /// Whether the record is older than some that were shown already.
+    pub late: bool,
 }
 
 /// Draws a record: its line, and the lines that belong to it.
@@ -39,6 +41,9 @@ pub fn record_lines(record: &Record, entry: &Entry, redact: &Redactor, look: &Lo
     let tag = tag(&record.origin, style.namespaces);
     line.push(Style::Tag(colour(&tag)), &tag);
     line.fixed(Style::Plain, if record.nearby { " ~ " } else { " " });
+    if style.late {
+        line.fixed(Style::Warn, "(late) ");
+    }
     if let Some(level) = entry.level {
         let paint = match level {
             Level::Error | Level::Critical => Style::Bad,
@@ -71,7 +76,7 @@ fn below(text: &[u8], redact: &Redactor) -> Line {
     line
 }
 
-fn tag(origin: &LogOrigin, namespaces: bool) -> Safe {
+pub(super) fn tag(origin: &LogOrigin, namespaces: bool) -> Safe {
     match &origin.namespace {
         Some(namespace) if namespaces => crate::safe!("{}/{}", namespace, origin.tag()),
         _ => origin.tag(),
@@ -79,13 +84,13 @@ fn tag(origin: &LogOrigin, namespaces: bool) -> Safe {
 }
 
 /// A tag's colour: by its name, so that it is the same in every run.
-fn colour(tag: &Safe) -> u8 {
+pub(super) fn colour(tag: &Safe) -> u8 {
     let mut hasher = DefaultHasher::new();
     tag.hash(&mut hasher);
     (hasher.finish() % 6) as u8
 }
 
-fn push_time(buffer: &mut SafeBuf, at: Option<Timestamp>, zone: &TimeZone, whole: bool) {
+pub(super) fn push_time(buffer: &mut SafeBuf, at: Option<Timestamp>, zone: &TimeZone, whole: bool) {
     let Some(at) = at else {
         buffer.push_fixed(if whole { "(no time) " } else { "--:--:-- " });
         return;
@@ -159,6 +164,9 @@ pub struct RecordView<'a> {
     /// Whether it is only the neighbourhood of a hit.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub nearby: bool,
+    /// Whether it is older than some that were shown already.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 impl<'a> RecordView<'a> {
@@ -174,6 +182,7 @@ impl<'a> RecordView<'a> {
             line: redact.safe(&record.head),
             more: record.tail.iter().map(|l| redact.safe(l)).collect(),
             nearby: record.nearby,
+            late: false,
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The screen of a request: the sentence, the timeline, what could not be seen, the next command.
 
 use crate::{
-    answer::{Answer, Coverage, Hint, LinkProof, Missing, Permission, Why},
+    answer::{Answer, Coverage, Finding, Hint, LinkProof, Missing, Permission, Severity, Why},
     kubernetes::access,
     logs::{
         model::Level,
-        request::{Attempt, Ended, Event, RequestFacts},
+        request::{Attempt, Ended, Event, ManyRequests, RequestFacts},
     },
     report::{Cell, Doc, Line, Look, Style, Table, Where, out::hint_line},
     safe,
@@ -17,15 +17,59 @@ use jiff::Timestamp;
 pub fn request(answer: &Answer<RequestFacts>, place: &Where, look: &Look, tracebacks: bool) -> Doc {
     let mut doc = Doc::default();
     let facts = &answer.facts;
+    doc.line(head(place, look).with(Style::Plain, ids(facts)));
+    story(&mut doc, facts, &answer.findings, look, tracebacks);
+    doc.gap();
+    coverage(&answer.coverage, &mut doc);
+    unsteady(&answer.findings, &mut doc);
+    links(&mut doc, facts);
+    unseen(&mut doc, facts);
+    next(&mut doc, &answer.findings);
+    doc
+}
+
+/// Draws several, one below the other; `of_each` are their findings.
+pub fn requests(answer: &Answer<ManyRequests>, of_each: &[Vec<Finding>], place: &Where, look: &Look, tracebacks: bool) -> Doc {
+    let mut doc = Doc::default();
+    let requests = &answer.facts.requests;
+    doc.line(head(place, look).with(Style::Plain, units::plural(requests.len(), "request", "requests")));
+    for (facts, findings) in requests.iter().zip(of_each) {
+        doc.gap();
+        doc.line(Line::new().with(Style::Strong, "REQUEST  ").with(Style::Plain, ids(facts)));
+        story(&mut doc, facts, findings, look, tracebacks);
+    }
+    doc.gap();
+    coverage(&answer.coverage, &mut doc);
+    unsteady(&answer.findings, &mut doc);
+    requests.iter().for_each(|facts| links(&mut doc, facts));
+    if let Some(facts) = requests.iter().find(|f| f.attempts.iter().any(|a| !a.tasks_carry_id && !a.events.is_empty())) {
+        unseen(&mut doc, facts);
+    }
+    next(&mut doc, &answer.findings);
+    doc
+}
+
+fn head(place: &Where, look: &Look) -> Line {
     let zone =
         if look.zone == jiff::tz::TimeZone::UTC { "times UTC".into() } else { Safe::name(look.zone.iana_name().unwrap_or("local times")) };
-    let ids = match facts.ids.as_slice() {
-        [one] if *one != facts.asked => safe!("{} → {}", facts.asked, one),
-        [] | [_] => facts.asked.clone(),
-        many => safe!("{} → {} IDs", facts.asked, many.len()),
+    Line::new().with(Style::Strong, place.line()).with(Style::Dim, safe!("  {}  ", zone))
+}
+
+fn ids(facts: &RequestFacts) -> Safe {
+    let task = match &facts.task {
+        Some(task) => safe!("{} → task {}", facts.asked, task),
+        None => facts.asked.clone(),
     };
-    doc.line(Line::new().with(Style::Strong, place.line()).with(Style::Dim, safe!("  {}  ", zone)).with(Style::Plain, ids));
-    for finding in answer.findings.iter().filter(|_| facts.attempts.is_empty()) {
+    match facts.ids.as_slice() {
+        [one] if *one != facts.asked => safe!("{} → {}", task, one),
+        [] | [_] => task,
+        many => safe!("{} → {} IDs", facts.asked, many.len()),
+    }
+}
+
+/// The sentence and the timeline.
+fn story(doc: &mut Doc, facts: &RequestFacts, findings: &[Finding], look: &Look, tracebacks: bool) {
+    for finding in findings.iter().filter(|f| facts.attempts.is_empty() && f.severity != Severity::Info) {
         doc.wrapped(Line::new().with(Style::Warn, finding.says.clone()), 2);
         for line in &finding.evidence {
             doc.wrapped(Line::new().with(Style::Dim, safe!("  {}", line)), 4);
@@ -37,14 +81,15 @@ pub fn request(answer: &Answer<RequestFacts>, place: &Where, look: &Look, traceb
             doc.gap();
             doc.line(Line::new().with(Style::Strong, safe!("attempt {} of {} under this ID", i + 1, facts.attempts.len())));
         }
-        draw_attempt(&mut doc, attempt, look, tracebacks);
+        draw_attempt(doc, attempt, look, tracebacks);
     }
-    doc.gap();
-    coverage(&answer.coverage, &mut doc);
-    links(&mut doc, facts);
-    unseen(&mut doc, facts);
-    next(&mut doc, answer);
-    doc
+}
+
+/// What is worth knowing beside the answer: pods whose clock is wrong, lines that were held back.
+pub fn unsteady(findings: &[Finding], doc: &mut Doc) {
+    for finding in findings.iter().filter(|f| f.severity == Severity::Info) {
+        doc.wrapped(Line::new().with(Style::Warn, safe!("  {}", finding.says)), 4);
+    }
 }
 
 fn draw_attempt(doc: &mut Doc, attempt: &Attempt, look: &Look, tracebacks: bool) {
@@ -154,11 +199,13 @@ pub fn coverage(coverage: &Coverage, doc: &mut Doc) {
             None => groups.push((says, vec![missing])),
         }
     }
+    let mut hinted: Vec<&Hint> = Vec::new();
     for (says, of) in groups {
         let names: Vec<Safe> = of.iter().take(4).map(|m| m.part.name.clone()).collect();
         let more = if of.len() > 4 { safe!(" and {} more", of.len() - 4) } else { Safe::EMPTY };
         doc.wrapped(Line::new().with(Style::Warn, safe!("  {}{}  ", Safe::join(&names, ", "), more)).with(Style::Plain, says), 4);
-        if let Some(hint) = of.iter().find_map(|m| m.hint.as_ref()) {
+        if let Some(hint) = of.iter().find_map(|m| m.hint.as_ref()).filter(|h| !hinted.contains(h)) {
+            hinted.push(hint);
             doc.wrapped(Line::new().with(Style::Dim, safe!("    {}", hint_line(hint))), 11);
         }
     }
@@ -200,9 +247,9 @@ fn unseen(doc: &mut Doc, facts: &RequestFacts) {
     }
 }
 
-fn next(doc: &mut Doc, answer: &Answer<RequestFacts>) {
+fn next(doc: &mut Doc, findings: &[Finding]) {
     let mut commands: Vec<Safe> = Vec::new();
-    for hint in answer.findings.iter().flat_map(|f| &f.next) {
+    for hint in findings.iter().flat_map(|f| &f.next) {
         match hint {
             Hint::Run(command) if !commands.contains(command) => commands.push(command.clone()),
             Hint::Run(_) => {}

@@ -123,12 +123,10 @@ fn a_container_that_restarts_is_followed_on() {
 }
 
 #[test]
-fn a_finished_job_is_shown_whole() {
+fn a_finished_job_is_shown_whole_and_ends_it() {
     let shared = standard();
-    let mut live = shared.obsctl("logs job/import -f").start();
-    live.says("import is quiet");
-    live.signal("INT");
-    live.end(Duration::from_secs(5)).ends(130);
+    let ran = shared.obsctl("logs job/import -f").start().end(SOON).ends(0);
+    assert_eq!(ran.count("import is quiet"), 1, "{}\n{}", ran.out, ran.err);
 }
 
 #[test]
@@ -154,4 +152,16 @@ fn deployment(name: &str, script: &str) -> String {
     format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec: {{selector: {{matchLabels: {{app: {name}}}}}, {spec}}}\n"
     )
+}
+
+#[test]
+fn in_order_of_arrival_every_line_comes_too() {
+    let ns = lab::get().cluster().namespace("arrival");
+    ns.apply(&super::exact::writer("web", 100, 90, 300));
+    ns.wait("pod/web", "condition=Ready", SOON);
+    let mut live = admin(&ns, "logs web -f --tail -1 --order arrival -o ndjson").start();
+    live.says("writer is quiet");
+    live.signal("INT");
+    let ran = live.end(Duration::from_secs(5)).ends(130);
+    super::exact::Shown::of(&ran, "web").is_exactly(1, 300);
 }

@@ -11,6 +11,7 @@ pub mod images;
 pub mod lease;
 pub mod namespace;
 pub mod pki;
+pub mod proxy;
 pub mod start;
 
 use std::path::PathBuf;

@@ -157,6 +157,16 @@ impl Holder {
                 }
                 Ok(json!({}))
             }
+            Request::Kubelet(switch) => {
+                let cluster = self.cluster.as_mut().ok_or_else(|| Failure::new("no cluster is running"))?;
+                if matches!(switch, Switch::Stop | Switch::Restart) {
+                    cluster.stop_kubelet()?;
+                }
+                if matches!(switch, Switch::Start | Switch::Restart) {
+                    cluster.start_kubelet(&self.run)?;
+                }
+                Ok(json!({}))
+            }
             Request::Apiserver(switch) => {
                 let cluster = self.cluster.as_mut().ok_or_else(|| Failure::new("no cluster is running"))?;
                 match switch {

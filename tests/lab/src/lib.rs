@@ -9,12 +9,13 @@
 //! - [`holder`]: the process that owns the servers, spoken to in the words of [`protocol`]
 //! - [`sandbox`]: a small real production with faults planted on purpose
 //! - [`demo`]: the main job as a story; [`latency`]: a network that is far away, on the command line
-//! - [`bench`]: what obsctl costs a broker
+//! - [`bench`]: what obsctl costs a broker; [`bench_follow`]: what following many pods costs, and what is lost
 //! - [`hand`]: what a test takes it by ([`get`]); [`warm`]: one that outlives the tests
 //!
 //! Nothing here is faked and nothing leaves the machine.
 
 pub mod bench;
+pub mod bench_follow;
 pub mod celery;
 pub mod cluster;
 pub mod demo;
@@ -43,6 +44,7 @@ pub use celery::{Celery, Pool, Publish, Version, Worker, WorkerOptions};
 pub use cluster::access::{Rule, rule};
 pub use cluster::handle::Cluster;
 pub use cluster::namespace::Namespace;
+pub use cluster::proxy::{ApiFault, ApiProxy};
 pub use failure::{Failure, Result};
 pub use hand::{Lab, get};
 pub use postgres::{Major, PgBouncer, PgSession, PostgresOptions, PostgresServer};

@@ -14,6 +14,8 @@ pub enum Request {
     /// Starts a part if it is not up, and answers how to reach it.
     Need(Part),
     Apiserver(Switch),
+    /// `{"kubelet":"stop"}`: the node goes silent, its containers go on.
+    Kubelet(Switch),
     /// `{"process":{"sandbox":"a","name":"celery-mail-1","switch":"stop"}}`: SIGKILL, a new start, or one after it has ended in order.
     Process {
         sandbox: Profile,

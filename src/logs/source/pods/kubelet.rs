@@ -4,7 +4,7 @@
 use super::{Ended, Pods, Reader};
 use crate::{
     answer::{Hint, Missing, Part, Why},
-    connect::kube::{Ask, encode},
+    connect::kube::{AccessQuestion, Ask, encode},
     error::{Error, Kind, Result},
     kubernetes::model::State,
     logs::{
@@ -57,6 +57,8 @@ enum Fault {
 impl Fault {
     fn of(error: &Error) -> Self {
         match error.kind() {
+            // The API server's own words; a file that is gone is the kubelet's.
+            Kind::NotFound if error.what_happened().contains("nodes \"") => Self::Broken("there is no such node any more".into()),
             Kind::NotFound => Self::Moved,
             Kind::Denied | Kind::Auth => Self::Refused,
             _ => Self::Broken(error.what_happened().clone()),
@@ -71,8 +73,14 @@ struct Shelf {
     path: String,
     /// The last file that was read to its end.
     after: Option<NodePlace>,
-    /// How much of the one after it was read, decompressed.
+    /// The file that is being read, and how much of it was, decompressed.
+    reading: Option<NodePlace>,
     at: u64,
+    /// The files that were there in the beginning. What is written later belongs to the next question.
+    expected: Vec<NodePlace>,
+    /// The last of them that will be written no more: the file after it was the newest in the beginning, and is the last to be read.
+    settled: Option<NodePlace>,
+    lost: bool,
     splitter: Splitter,
     parts: Parts,
 }
@@ -153,6 +161,7 @@ impl Reader<'_> {
             let turn = self.pods.cluster.turn().await;
             let files = self.list(shelf).await?;
             let Some(file) = files.into_iter().find(|f| Some(f.place()) > shelf.after) else { break };
+            self.place(shelf, &file);
             let (body, from) = self.open(shelf, &file).await?;
             if file.stamp.is_none() {
                 // The kubelet has opened the file now. If a rotation came between the listing and this moment, it may be another one
@@ -167,6 +176,8 @@ impl Reader<'_> {
             match ended {
                 Ok(Ended::Whole) => {}
                 Err(Fault::Damaged(says)) => {
+                    // What was cut off in the middle is no line, and none of the next file.
+                    (shelf.splitter, shelf.parts) = (Splitter::default(), Parts::default());
                     (shelf.after, shelf.at) = (Some(file.place()), 0);
                     return Err(Fault::Damaged(says));
                 }
@@ -181,12 +192,39 @@ impl Reader<'_> {
                 if !self.hand_on_lines(rest).await {
                     return Ok(Ended::Unheard);
                 }
+                if let Some(before) =
+                    self.known.container.before.as_ref().filter(|_| file.life + 1 == self.known.container.restarts && !self.query.previous)
+                {
+                    self.mark_restart(before).await;
+                }
             }
-            if self.query.previous {
+            if self.query.previous && file.stamp.is_none() || shelf.after > shelf.settled {
                 break;
             }
         }
+        if shelf.lost {
+            let part = super::part(&self.lane.origin);
+            let says = safe!("older files of its log were deleted while it was read");
+            self.coverage.miss(Missing { part, why: Why::Unreachable(says), hint: None });
+        }
         Ok(Ended::Whole)
+    }
+
+    /// Turns to a file: goes on in it where it is the one that was being read, though it may have been renamed since.
+    fn place(&self, shelf: &mut Shelf, file: &NodeFile) {
+        let place = file.place();
+        let same = shelf.reading.as_ref().is_some_and(|reading| *reading == place || reading.renamed_to(&place));
+        // What stood between the last file that was read and this one is gone; the newest of the beginning was renamed only.
+        let newest = shelf.expected.last().cloned();
+        shelf.lost |= shelf.expected.iter().any(|p| Some(p) > shelf.after.as_ref() && *p < place && Some(p) != newest.as_ref());
+        if !same {
+            if shelf.at > 0 {
+                (shelf.lost, shelf.at) = (true, 0);
+                shelf.parts = Parts::default();
+            }
+            shelf.splitter = Splitter::default();
+        }
+        shelf.reading = Some(place);
     }
 
     /// The container's folder. Its pod's UID is part of the name; a static pod's folder bears the UID that the kubelet gave it, so the
@@ -238,6 +276,8 @@ impl Reader<'_> {
     /// Leaves out the files that end before what was asked for, and says so when the first one that is left does not reach back far enough.
     async fn begin(&mut self, shelf: &mut Shelf) -> Result<(), Fault> {
         let files = self.list(shelf).await?;
+        shelf.expected = files.iter().map(NodeFile::place).collect();
+        shelf.settled = files.iter().rev().find(|f| f.stamp.is_some() || Some(f.life) < files.last().map(|l| l.life)).map(NodeFile::place);
         let Some(first) = files.first() else { return Ok(()) };
         let mut oldest = self.first_line(shelf, first).await?;
         if let Some(since) = self.query.since
@@ -247,6 +287,7 @@ impl Reader<'_> {
                 let begins = self.first_line(shelf, file).await?;
                 if begins.is_some_and(|at| at < since) {
                     shelf.after = files.get(i - 1).map(NodeFile::place);
+                    shelf.expected.drain(..i);
                     break;
                 }
             }
@@ -382,14 +423,13 @@ impl Reader<'_> {
     }
 
     async fn hand_on_lines(&mut self, whole: Vec<(Timestamp, Bytes)>) -> bool {
-        let mut lines = Vec::with_capacity(whole.len());
+        let mut known = Vec::with_capacity(whole.len());
         for (at, text) in whole {
             self.oldest.get_or_insert(at);
             // Remembered, so that the API can go on where the files had to be left.
-            if self.last.admit(Some(at), &text, false) {
-                lines.push(LogLine { at: Some(at), text });
-            }
+            self.resume.line(at, text, &mut known);
         }
+        let lines: Vec<LogLine> = known.into_iter().map(|(at, text)| LogLine { at: Some(at), text }).collect();
         lines.is_empty() || self.out.send(Piece::Lines(lines)).await.is_ok()
     }
 
@@ -405,7 +445,7 @@ impl Pods {
     /// Whether the user may read the files of a node: asked once for all nodes, then for those that a role names. The words of an error
     /// where it cannot be asked.
     async fn node_rights(&self, node: &str) -> Result<bool, Safe> {
-        let all = self.rights.get_or_init(|| async { self.cluster.may("get", "nodes", "proxy", None).await });
+        let all = self.rights.get_or_init(|| async { self.cluster.allows(&files_of("")).await });
         match all.await {
             Ok(true) => return Ok(true),
             Ok(false) => {}
@@ -415,10 +455,15 @@ impl Pods {
         if let Some(known) = named.get(node) {
             return Ok(*known);
         }
-        let may = self.cluster.may("get", "nodes", "proxy", Some(node)).await.map_err(|e| e.what_happened().clone())?;
+        let may = self.cluster.allows(&files_of(node)).await.map_err(|e| e.what_happened().clone())?;
         named.insert(node.to_owned(), may);
         Ok(may)
     }
+}
+
+/// Whether the files of this node may be read; of every node without a name.
+fn files_of(node: &str) -> AccessQuestion<'_> {
+    AccessQuestion { verb: "get", resource: "nodes", subresource: "proxy", name: node, ..AccessQuestion::default() }
 }
 
 /// What helps against a rotated log.

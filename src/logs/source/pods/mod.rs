@@ -1,9 +1,13 @@
 //! Containers of pods, through the pod log API. A stream that ends is not believed: the container's state is asked before a follow gives up.
-#![expect(clippy::disallowed_methods, reason = "a list of pods is asked again after a pause")]
 
+mod follow;
 mod kubelet;
 mod newest;
+mod now;
 mod reader;
+mod say;
+mod stream;
+mod watch;
 
 use super::{Budget, Lane, Lanes, LogSource, Piece};
 use crate::{
@@ -19,21 +23,18 @@ use crate::{
     safe,
     text::Safe,
 };
-use futures_util::{
-    future::{BoxFuture, FutureExt},
-    stream::{self, BoxStream, StreamExt},
-};
+use follow::Follower;
+use futures_util::future::{BoxFuture, FutureExt};
 use jiff::{Timestamp, tz::TimeZone};
 use reader::{Ended, Reader};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
-    time::Duration,
 };
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::{Notify, OnceCell, mpsc};
 
-/// How often new pods are looked for while following.
-const LOOK: Duration = Duration::from_secs(2);
+/// So many lines one record may have where only the newest records are asked for.
+const LONGEST_RECORD: u64 = 200;
 
 /// The pods that were asked for.
 pub struct Pods {
@@ -54,6 +55,10 @@ pub struct Pods {
     rights: OnceCell<Result<bool>>,
     named_rights: tokio::sync::Mutex<HashMap<String, bool>>,
     said: Mutex<Vec<Safe>>,
+    /// Rings when something about the pods has changed.
+    bell: Notify,
+    /// What has been said to wait.
+    waiting: Mutex<HashSet<Safe>>,
 }
 
 #[derive(Clone)]
@@ -83,6 +88,8 @@ impl Pods {
             rights: OnceCell::new(),
             named_rights: tokio::sync::Mutex::default(),
             said: Mutex::default(),
+            bell: Notify::new(),
+            waiting: Mutex::default(),
         }
     }
 
@@ -146,21 +153,6 @@ impl Pods {
 
     async fn choose(&self) -> Result<Vec<Chosen>> {
         collect::choose(&self.cluster, &self.scope, &self.targets, &self.apps).await
-    }
-
-    /// The containers of new pods, as they come; looks as long as somebody asks for the next one.
-    fn later(self: Arc<Self>, query: Arc<Query>) -> BoxStream<'static, Lane> {
-        let looks = stream::unfold((self, query), |(pods, query)| async move {
-            loop {
-                tokio::time::sleep(LOOK).await;
-                // A list that fails now may work next time; the streams themselves say what they lose.
-                if let Ok(chosen) = pods.choose().await {
-                    let lanes = pods.admit(chosen, &query).0;
-                    return Some((stream::iter(lanes), (pods, query)));
-                }
-            }
-        });
-        looks.flatten().boxed()
     }
 
     fn ask(&self, known: &Known, request: &Request) -> Ask {
@@ -237,15 +229,24 @@ impl LogSource for Pods {
             // Every question begins anew; only what is found later under one question is compared with what is known.
             self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
             let (open, coverage) = self.admit(chosen, &query);
+            // The follow itself says what waits in the beginning.
+            self.waiting(&coverage.missing);
             let later = query.follow.then(|| self.later(query));
             Ok(Lanes { open, later, coverage })
         }
         .boxed()
     }
 
+    fn recalls(&self) -> bool {
+        true
+    }
+
     fn read(self: Arc<Self>, lane: Lane, query: Arc<Query>, budget: Arc<Budget>, out: mpsc::Sender<Piece>) -> BoxFuture<'static, Coverage> {
         async move {
             let Some(known) = self.known(lane.key) else { return Coverage::default() };
+            if query.follow {
+                return Follower::new(&self, &known, &lane, &query, &out).run().await;
+            }
             Reader::new(&self, &known, &lane, &query, &budget, &out).read().await
         }
         .boxed()

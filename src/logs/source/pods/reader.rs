@@ -2,22 +2,22 @@
 #![expect(clippy::disallowed_methods, reason = "a stream is opened again after a pause")]
 
 use super::{
-    Known, Pods, Request,
+    Known, LONGEST_RECORD, Pods, Request,
     kubelet::{self, Files},
     newest::{Boundary, Newest},
     part,
 };
 use crate::{
     answer::{Coverage, Hint, Missing, Part, Why},
-    connect::kube::{Ask, encode},
     error::{Error, Kind},
-    kubernetes::{
-        collect,
-        model::{Role, State},
-    },
+    kubernetes::model::{End, State},
     logs::{
         decode::time::in_front,
-        flow::{resume::Last, split::Splitter},
+        flow::{
+            resume::{Lost, Resume, StampedLine},
+            split::Splitter,
+        },
+        mark::{Happened, StreamMark},
         query::Query,
         source::{Budget, Lane, LogLine, Piece},
     },
@@ -32,10 +32,10 @@ use tokio::sync::mpsc;
 
 /// A backfill that sends nothing for so long has stalled.
 const STALLED: Duration = Duration::from_secs(30);
-/// So many lines one record may have where only the newest records are asked for.
-const LONGEST_RECORD: u64 = 200;
 /// How often a read that broke off before its first line is repeated.
 const AGAIN: u32 = 5;
+/// The longest pause that a server may ask for before it is asked again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A first line so long after the container's start means that earlier ones may have been rotated away.
 const EARLY: SignedDuration = SignedDuration::from_secs(60);
 /// The same for one whose readable log is large.
@@ -49,7 +49,11 @@ pub(super) struct Reader<'a> {
     pub(super) budget: &'a Budget,
     pub(super) out: &'a mpsc::Sender<Piece>,
     pub(super) coverage: Coverage,
-    pub(super) last: Last,
+    pub(super) resume: Resume,
+    /// The first line of the container that ran before.
+    first_before: Option<StampedLine>,
+    /// Whether what comes was read already.
+    repeats: bool,
     pub(super) oldest: Option<Timestamp>,
     /// Where the newest window begins, which was handed on already.
     pub(super) until: Option<Boundary>,
@@ -82,7 +86,20 @@ impl<'a> Reader<'a> {
         budget: &'a Budget,
         out: &'a mpsc::Sender<Piece>,
     ) -> Self {
-        Self { pods, known, lane, query, budget, out, coverage: Coverage::default(), last: Last::default(), oldest: None, until: None }
+        Self {
+            pods,
+            known,
+            lane,
+            query,
+            budget,
+            out,
+            coverage: Coverage::default(),
+            resume: Resume::default(),
+            first_before: None,
+            repeats: false,
+            oldest: None,
+            until: None,
+        }
     }
 
     /// Reads it to its end; tells what was read and what not.
@@ -95,62 +112,111 @@ impl<'a> Reader<'a> {
         let part = part(&self.lane.origin);
         // The server counts lines, and before any other condition; we count records that are wanted.
         let tail = self.query.tail.filter(|_| !self.query.filters() && self.query.until.is_none());
-        let tail = tail.map(|n| if n == 0 || self.query.follow { n } else { n.saturating_add(LONGEST_RECORD) });
-        let mut first = Request { previous: self.query.previous, follow: self.query.follow, since: self.query.since, tail };
+        let tail = tail.map(|n| if n == 0 { n } else { n.saturating_add(LONGEST_RECORD) });
+        let first = Request { previous: self.query.previous, since: self.query.since, tail, ..Request::default() };
         if self.query.rotated {
             match self.files(&part).await {
-                Files::Whole => return self.coverage.searched.push(part),
+                Files::Whole => {
+                    self.marks_of_the_end().await;
+                    return self.coverage.searched.push(part);
+                }
                 Files::Over => return,
-                // What the files gave is not asked for again.
-                Files::Api => first.since = self.last.at.or(first.since),
+                // What the files gave is known: what comes is compared with it.
+                Files::Api => {}
             }
         } else if self.query.newest {
             match self.newest(first).await {
-                Newest::Whole => return self.coverage.searched.push(part),
+                Newest::Whole => {
+                    self.marks_of_the_end().await;
+                    return self.coverage.searched.push(part);
+                }
                 Newest::Over => return,
                 Newest::Part => {}
             }
         }
-        let resumed = self.last.at.is_some();
-        // With a filter everything readable counts, so the container that ran before is read as well. While it waits to be started again
-        // the plain request gives that very one.
-        let stitch = self.query.filters()
-            && !self.query.previous
-            && self.known.container.before.is_some()
-            && self.known.container.waits_for().is_none();
-        if stitch && !self.one(Request { previous: true, follow: false, tail: None, ..first }, &part, resumed).await {
-            return;
-        }
-        if self.query.follow {
-            if !self.follow(first, &part).await {
-                return;
+        let started = if let State::Running(at) = &self.known.container.state { *at } else { None };
+        // A file of this very life was read: the one before is behind us.
+        let past = self.resume.since().is_some_and(|at| started.is_some_and(|started| at >= started));
+        if let Some(before) = self.stitched().cloned().filter(|_| !past) {
+            let since = self.query.since;
+            let reaches = since.is_none_or(|since| before.at.is_none_or(|at| at >= since));
+            if reaches {
+                let until = self.until.take();
+                if !self.one(Request { previous: true, ..first }, &part).await {
+                    return;
+                }
+                self.until = until;
+                self.mark_restart(&before).await;
+                self.first_before = self.resume.first().cloned();
+                // Should it have ended meanwhile, the plain request gives the same log once more.
+                self.resume = Resume::default();
             }
-        } else if !self.one(first, &part, resumed).await {
+        }
+        if !self.one(first, &part).await {
             return;
         }
+        self.marks_of_the_end().await;
         self.rotated(&part).await;
         self.coverage.searched.push(part);
     }
 
-    /// One request to its end; false when the rest makes no sense.
-    async fn one(&mut self, request: Request, part: &Part, resumed: bool) -> bool {
-        let turn = if request.follow { None } else { self.pods.cluster.turn().await };
+    /// That the container ran before, how it ended, and that it was started again.
+    pub(super) async fn mark_restart(&self, before: &End) {
+        self.mark(before.at.max(self.resume.since()), Happened::ended(before.code, before.reason.clone())).await;
+        let started = if let State::Running(at) = &self.known.container.state { *at } else { None };
+        self.mark(started, Happened::Restarted { restarts: self.known.container.restarts }).await;
+    }
+
+    /// How the container ended, or what it waits for.
+    async fn marks_of_the_end(&self) {
+        if let State::Terminated(end) = &self.known.container.state
+            && !self.query.previous
+            && end.code != 0
+        {
+            self.mark(end.at.max(self.resume.since()), Happened::ended(end.code, end.reason.clone())).await;
+        }
+        if let (Some(waits), Some(before)) = (self.known.container.waits_for(), &self.known.container.before)
+            && !self.query.previous
+        {
+            let at = before.at.max(self.resume.since());
+            self.mark(at, Happened::ended(before.code, before.reason.clone())).await;
+            self.mark(at, Happened::BackOff { says: waits.clone() }).await;
+        }
+    }
+
+    /// The container that ran before, where its log is to be read as well. While the next one waits to be started, the plain request gives
+    /// that very log.
+    fn stitched(&self) -> Option<&End> {
+        self.known.container.before.as_ref().filter(|_| !self.query.previous && self.known.container.waits_for().is_none())
+    }
+
+    /// One log to its end, over as many requests as that takes; false when the rest makes no sense.
+    async fn one(&mut self, first: Request, part: &Part) -> bool {
+        let turn = self.pods.cluster.turn().await;
         let mut tries = 0;
         let opened = loop {
-            let opened = self.pods.cluster.open(&self.pods.ask(self.known, &request)).await;
-            let Ok(body) = opened else { break opened.map(|_| Ended::Whole) };
-            let ended = self.stream(body, request.follow, resumed).await;
-            // A container that is restarted at this moment has no log for a moment.
-            if !matches!(ended, Ended::Broken(_)) || self.oldest.is_some() || tries == AGAIN {
-                break Ok(ended);
-            }
+            self.resume.again();
+            let request = match self.resume.since() {
+                Some(since) => Request { since: Some(since), tail: None, ..first },
+                None => first,
+            };
+            let pause = match self.pods.cluster.open_or_later(&self.pods.ask(self.known, &request)).await {
+                Ok(body) => match self.stream(body).await {
+                    Ended::Broken(how) if tries == AGAIN => break Ok(Ended::Broken(how)),
+                    Ended::Broken(_) => None,
+                    ended => break Ok(ended),
+                },
+                Err(later) if later.error.kind() == Kind::Unreachable && tries < AGAIN => later.after,
+                Err(later) => break Err(later.error),
+            };
             tries += 1;
-            tokio::time::sleep(Duration::from_millis(300) * tries).await;
+            // A container that is restarted at this moment has no log for a moment.
+            tokio::time::sleep(pause.map_or(Duration::from_millis(300) * tries, |pause| pause.min(LONGEST_PAUSE))).await;
         };
         let ended = match opened {
             Ok(ended) => ended,
             // There was no container before after all: nothing is missing.
-            Err(e) if request.previous && matches!(e.kind(), Kind::Usage | Kind::NotFound) && !self.query.previous => return true,
+            Err(e) if first.previous && matches!(e.kind(), Kind::Usage | Kind::NotFound) && !self.query.previous => return true,
             Err(e) => {
                 self.refused(&e, part);
                 return false;
@@ -176,78 +242,12 @@ impl<'a> Reader<'a> {
         self.coverage.miss(Missing { part: part.clone(), why: Why::Capped { at: self.budget.limit }, hint: Some(hint) });
     }
 
-    /// Follows until nobody listens or the container is gone for good; false when it was refused.
-    async fn follow(&mut self, first: Request, part: &Part) -> bool {
-        let mut request = first;
-        let mut pause = Duration::from_millis(250);
-        loop {
-            let before = self.last.at;
-            let opened = self.pods.cluster.open(&self.pods.ask(self.known, &request)).await;
-            let ended = match opened {
-                Ok(body) => self.stream(body, true, request.since.is_some() && before.is_some()).await,
-                Err(e) if matches!(e.kind(), Kind::Denied | Kind::Auth) => {
-                    self.note(safe!("{}: {}", part.name, e.what_happened())).await;
-                    self.refused(&e, part);
-                    return false;
-                }
-                Err(e) => Ended::Broken(e.what_happened().clone()),
-            };
-            if matches!(ended, Ended::Unheard) || self.out.is_closed() {
-                return true;
-            }
-            if let Ended::Broken(how) = &ended {
-                self.note(safe!("{}: {}; connecting again", part.name, how)).await;
-            }
-            match self.state().await {
-                Some(true) => {}
-                Some(false) => {
-                    self.note(safe!("{}: ended", part.name)).await;
-                    return true;
-                }
-                // Could not be asked: the next try will tell.
-                None => {}
-            }
-            pause = if self.last.at > before { Duration::from_millis(250) } else { (pause * 2).min(Duration::from_secs(5)) };
-            tokio::time::sleep(pause).await;
-            request =
-                Request { since: self.last.at.or(first.since), tail: if self.last.at.is_some() { None } else { first.tail }, ..first };
-        }
-    }
-
-    /// Whether the container will write more: none when that could not be found out.
-    async fn state(&self) -> Option<bool> {
-        let pod = &self.known.chosen.pod;
-        let path = format!("/api/v1/namespaces/{}/pods/{}", encode(&pod.namespace), encode(&pod.name));
-        let ask = Ask::new(safe!("looking at {}", pod.path()), path, "get", "pods", Some(&pod.namespace));
-        match self.pods.cluster.get::<k8s_openapi::api::core::v1::Pod>(&ask).await {
-            Ok(raw) => {
-                let now = collect::pod(raw, &self.pods.cluster);
-                if now.uid != pod.uid || matches!(now.phase.as_str(), "Succeeded" | "Failed") {
-                    return Some(false);
-                }
-                let container = now.containers.iter().find(|c| c.name == self.known.container.name)?;
-                let over = matches!(&container.state, State::Terminated(_)) && (container.role == Role::Init || now.deleting);
-                Some(!over)
-            }
-            Err(e) if e.kind() == Kind::NotFound => Some(false),
-            Err(_) => None,
-        }
-    }
-
-    async fn stream(&mut self, mut body: kube::client::Body, follow: bool, resumed: bool) -> Ended {
+    async fn stream(&mut self, mut body: kube::client::Body) -> Ended {
         let mut splitter = Splitter::default();
         let mut suspect: Option<Bytes> = None;
         loop {
-            let frame = if follow {
-                tokio::select! {
-                    frame = body.frame() => frame,
-                    () = self.out.closed() => return Ended::Unheard,
-                }
-            } else {
-                match tokio::time::timeout(STALLED, body.frame()).await {
-                    Ok(frame) => frame,
-                    Err(_) => return Ended::Broken(safe!("the stream stalled for {} s", STALLED.as_secs())),
-                }
+            let Ok(frame) = tokio::time::timeout(STALLED, body.frame()).await else {
+                return Ended::Broken(safe!("the stream stalled for {} s", STALLED.as_secs()));
             };
             let data = match frame {
                 None => break,
@@ -261,21 +261,30 @@ impl<'a> Reader<'a> {
                 }
             };
             self.coverage.bytes += data.len() as u64;
-            if !follow && !self.budget.spend(data.len()) {
+            if !self.budget.spend(data.len()) {
                 return Ended::Capped;
             }
             let mut raw = Vec::new();
             splitter.push(&data, |line| raw.push(line));
-            if !self.hand_on(raw, resumed, &mut suspect).await {
+            if !self.hand_on(raw, &mut suspect).await {
                 return Ended::Unheard;
             }
             if self.until.as_ref().is_some_and(|u| u.reached) {
-                return Ended::Whole;
+                // What was held back until a known line came is still to be handed on; what comes behind is not.
+                splitter = Splitter::default();
+                break;
             }
         }
         let rest: Vec<Bytes> = splitter.finish().into_iter().collect();
-        if !self.hand_on(rest, resumed, &mut suspect).await {
+        if !self.hand_on(rest, &mut suspect).await {
             return Ended::Unheard;
+        }
+        if suspect.is_none() {
+            let mut lines = Vec::new();
+            let lost = self.resume.finish(&mut lines);
+            if !self.send(lines, lost).await {
+                return Ended::Unheard;
+            }
         }
         match suspect {
             // Under HTTP 200 an error arrives as a last line without a time stamp.
@@ -284,32 +293,51 @@ impl<'a> Reader<'a> {
         }
     }
 
-    async fn hand_on(&mut self, raw: Vec<Bytes>, resumed: bool, suspect: &mut Option<Bytes>) -> bool {
+    async fn hand_on(&mut self, raw: Vec<Bytes>, suspect: &mut Option<Bytes>) -> bool {
         let mut lines = Vec::with_capacity(raw.len());
+        let mut lost = None;
         for line in raw {
-            match in_front(&line) {
-                Some((at, rest)) => {
-                    *suspect = None;
-                    let from = line.len() - rest.len();
-                    let text = line.slice(from..);
-                    if self.until.as_mut().is_some_and(|u| u.is_at(at, &text)) {
-                        break;
-                    }
-                    if self.oldest.is_none() {
-                        self.oldest = Some(at);
-                    }
-                    if self.last.admit(Some(at), &text, resumed) {
-                        lines.push(LogLine { at: Some(at), text });
-                    }
-                }
-                None => *suspect = Some(line),
+            let Some((at, rest)) = in_front(&line) else {
+                *suspect = Some(line);
+                continue;
+            };
+            *suspect = None;
+            let from = line.len() - rest.len();
+            let text = line.slice(from..);
+            if self.oldest.is_none() {
+                self.oldest = Some(at);
             }
+            // The same first line at the same moment: this is the log that was read as that of the container before.
+            if self.first_before.take_if(|(first, before)| *first == at && *before == text).is_some() {
+                self.repeats = true;
+            }
+            self.first_before = None;
+            if self.repeats {
+                continue;
+            }
+            if self.until.as_mut().is_some_and(|u| u.is_at(at, &text)) {
+                break;
+            }
+            lost = lost.or(self.resume.line(at, text, &mut lines));
         }
+        self.send(lines, lost).await
+    }
+
+    async fn send(&mut self, lines: Vec<StampedLine>, lost: Option<Lost>) -> bool {
+        if let Some(lost) = lost {
+            let why = "the log was rotated while it was read".into();
+            self.mark(Some(lost.after), Happened::Gap { after: Some(lost.after), before: lost.before, why }).await;
+        }
+        let lines: Vec<LogLine> = lines.into_iter().map(|(at, text)| LogLine { at: Some(at), text }).collect();
         lines.is_empty() || self.out.send(Piece::Lines(lines)).await.is_ok()
     }
 
     pub(super) async fn note(&self, text: Safe) {
         let _ = self.out.send(Piece::Note(text)).await;
+    }
+
+    async fn mark(&self, at: Option<Timestamp>, what: Happened) {
+        let _ = self.out.send(Piece::Mark(StreamMark { at, origin: self.lane.origin.clone(), what })).await;
     }
 
     fn refused(&mut self, error: &Error, part: &Part) {

@@ -216,7 +216,8 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
             "makeIPTablesUtilChains": false,
             "containerRuntimeEndpoint": format!("unix://{CONTAINERD}"),
             "podLogsDir": "/var/log/pods",
-            "containerLogMaxSize": "1Mi",
+            // For figures of whole logs: a file that does not rotate while it is measured.
+            "containerLogMaxSize": std::env::var("OBSCTL_LAB_LOG_SIZE").unwrap_or_else(|_| "1Mi".to_owned()),
             "containerLogMaxFiles": 5,
             "containerLogMonitorInterval": "3s",
             "maxPods": 250,

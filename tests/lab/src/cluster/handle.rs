@@ -9,6 +9,7 @@ use super::access::{self, Rule};
 use super::lease::Lease;
 use super::namespace::Namespace;
 use super::pki::Pki;
+use super::proxy::ApiProxy;
 use super::{Info, config, start};
 use crate::failure::{Failure, Result};
 use crate::hand::Lab;
@@ -59,7 +60,15 @@ impl Cluster {
     /// When the run's folder is gone.
     pub fn exclusive(&self) -> Exclusive {
         let lease = Lease::exclusive(&self.info.dir).unwrap_or_else(|failure| panic!("{failure}"));
-        Exclusive { cluster: self.clone(), stopped: false, _lease: lease }
+        Exclusive { cluster: self.clone(), stopped: false, silent: false, _lease: lease }
+    }
+
+    /// A proxy before the API server that terminates TLS and fails as it is told; its own kubeconfig is the administrator's.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn fault_proxy(&self) -> ApiProxy {
+        ApiProxy::start(&self.pki(), &self.info).unwrap_or_else(|failure| panic!("{failure}"))
     }
 
     /// kubectl as the administrator: its standard output, or what it complained about.
@@ -137,6 +146,7 @@ impl Cluster {
 pub struct Exclusive {
     cluster: Cluster,
     stopped: bool,
+    silent: bool,
     _lease: Lease,
 }
 
@@ -165,8 +175,24 @@ impl Exclusive {
         self.stopped = false;
     }
 
+    /// Kills the kubelet, as a crash does. Its containers go on; in 40 seconds the node counts as not ready.
+    pub fn stop_kubelet(&mut self) {
+        self.silent = true;
+        self.ask(&Request::Kubelet(Switch::Stop)).unwrap_or_else(|failure| panic!("{failure}"));
+    }
+
+    /// Starts it and waits until the node is ready.
+    pub fn start_kubelet(&mut self) {
+        self.ask(&Request::Kubelet(Switch::Start)).unwrap_or_else(|failure| panic!("{failure}"));
+        self.silent = false;
+    }
+
     fn switch(&self, switch: Switch) -> std::result::Result<(), Failure> {
-        self.cluster.lab.try_ask::<Value>(&Request::Apiserver(switch)).map(drop)
+        self.ask(&Request::Apiserver(switch))
+    }
+
+    fn ask(&self, request: &Request) -> std::result::Result<(), Failure> {
+        self.cluster.lab.try_ask::<Value>(request).map(drop)
     }
 }
 
@@ -176,6 +202,11 @@ impl Drop for Exclusive {
             && let Err(failure) = self.switch(Switch::Start)
         {
             eprintln!("lab: starting the API server again: {failure}");
+        }
+        if self.silent
+            && let Err(failure) = self.ask(&Request::Kubelet(Switch::Start))
+        {
+            eprintln!("lab: starting the kubelet again: {failure}");
         }
     }
 }

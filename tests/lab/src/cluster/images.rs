@@ -12,7 +12,7 @@ use crate::failure::{Doing, Result};
 use crate::process::{self, Start};
 
 pub const PAUSE: &str = "lab.test/pause:1";
-/// The image of every test pod. `imagePullPolicy` must be `Never` or `IfNotPresent`.
+/// The image of every test pod; `/bin/writer` in it numbers its lines. `imagePullPolicy` must be `Never` or `IfNotPresent`.
 pub const BUSYBOX: &str = "lab.test/busybox:1";
 
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -27,6 +27,7 @@ pub fn archive() -> Result<PathBuf> {
     hash.update(include_bytes!("images.rs"));
     hash.update(fs::read(busybox).doing(|| "reading /bin/busybox")?);
     hash.update(build::fingerprint(&sources.join("pause"), &["pause.c"])?);
+    hash.update(build::fingerprint(&sources.join("writer"), &["writer.c"])?);
     let name = format!("images-{}", &build::hex(&hash.finalize())[..12]);
     let archive = build::cache()?.join(format!("{name}.tar"));
     if archive.exists() {
@@ -47,9 +48,10 @@ fn write(work: &Path, sources: &Path, busybox: &Path, archive: &Path) -> Result<
     let layout = folder("layout")?;
     let blobs = folder("layout/blobs/sha256")?;
     let pause = folder("pause")?;
-    Start::new("gcc", "gcc").args(["-static", "-Os", "-s", "-o"]).arg(pause.join("pause")).arg(sources.join("pause/pause.c")).output()?;
+    compile(&sources.join("pause/pause.c"), &pause.join("pause"))?;
     let tools = folder("busybox")?;
     fill(&tools, busybox)?;
+    compile(&sources.join("writer/writer.c"), &tools.join("bin/writer"))?;
 
     let index = json!({
         "schemaVersion": 2,
@@ -63,6 +65,10 @@ fn write(work: &Path, sources: &Path, busybox: &Path, archive: &Path) -> Result<
     let half = archive.with_extension(format!("tar.{}", std::process::id()));
     tar(&layout, &half)?;
     fs::rename(&half, archive).doing(|| format!("moving the images to {}", archive.display()))
+}
+
+fn compile(source: &Path, program: &Path) -> Result<()> {
+    Start::new("gcc", "gcc").args(["-static", "-Os", "-s", "-o"]).arg(program).arg(source).output().map(drop)
 }
 
 /// The root of the busybox image. `/tmp` is for everybody.

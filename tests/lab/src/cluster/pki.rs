@@ -62,6 +62,11 @@ impl Pki {
         self.sign(user, group, &[], &[])
     }
 
+    /// A server's certificate that lies in no file.
+    pub fn identity(&self, name: &str, names: &[&str], addresses: &[IpAddr]) -> Result<Identity> {
+        self.sign(name, None, names, addresses)
+    }
+
     fn sign(&self, name: &str, group: Option<&str>, names: &[&str], addresses: &[IpAddr]) -> Result<Identity> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);

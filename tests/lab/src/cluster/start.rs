@@ -34,8 +34,10 @@ const NEEDS: [Need; 14] = [
 pub struct Servers {
     space: Space,
     apiserver: Option<Process>,
+    kubelet: Option<Process>,
     others: Vec<Process>,
     apiserver_flags: Vec<String>,
+    kubelet_flags: Vec<String>,
     info: Info,
 }
 
@@ -56,7 +58,8 @@ impl Servers {
             api: files.api(),
             kubectl: binaries.join("kubectl"),
         };
-        let mut servers = Self { space, apiserver: None, others: Vec::new(), apiserver_flags: files.apiserver(), info };
+        let (apiserver_flags, kubelet_flags) = (files.apiserver(), files.kubelet()?);
+        let mut servers = Self { space, apiserver: None, kubelet: None, others: Vec::new(), apiserver_flags, kubelet_flags, info };
         servers.bring_up(run, &files, &binaries, &archive)?;
         Ok(servers)
     }
@@ -76,16 +79,33 @@ impl Servers {
         self.others.push(component(&self.space, "kube-controller-manager", files.controller_manager())?);
         self.others.push(component(&self.space, "kube-scheduler", files.scheduler())?);
         self.others.push(component(&self.space, "kube-proxy", files.proxy())?);
-        let mut kubelet = component(&self.space, "kubelet", files.kubelet()?)?;
         kubectl(&self.info).args(["create", "--filename=-"]).input(DNS).output()?;
+        self.start_kubelet(run)
+    }
+
+    /// Starts the kubelet and waits until the node is ready.
+    pub fn start_kubelet(&mut self, run: &Run) -> Result<()> {
+        if self.kubelet.is_some() {
+            return Ok(());
+        }
+        let binary = self.info.kubectl.with_file_name("kubelet");
+        let mut kubelet = self.space.command("kubelet", binary).args(self.kubelet_flags.clone()).spawn(run)?;
         // kubectl fails at once while there is no node, then watches it: one process instead of many.
         let node = format!("node/{NODE}");
-        kubelet.wait_ready(Duration::from_secs(90), || {
+        let ready = kubelet.wait_ready(Duration::from_secs(90), || {
             let ready = self.kubectl(&["wait", "--for=condition=Ready", "--timeout=5s", &node]);
             ready.map(drop).map_err(|failure| failure.to_string())
-        })?;
-        self.others.push(kubelet);
-        Ok(())
+        });
+        self.kubelet = Some(kubelet);
+        ready
+    }
+
+    /// At once, as a crash does it. Containers go on.
+    pub fn stop_kubelet(&mut self) -> Result<()> {
+        match self.kubelet.take() {
+            Some(mut kubelet) => kubelet.stop(Duration::ZERO),
+            None => Ok(()),
+        }
     }
 
     pub fn info(&self) -> &Info {
@@ -94,7 +114,7 @@ impl Servers {
 
     /// Fails if a server has ended by itself.
     pub fn check(&mut self) -> Result<()> {
-        let all = self.others.iter_mut().chain(&mut self.apiserver);
+        let all = self.others.iter_mut().chain(&mut self.apiserver).chain(&mut self.kubelet);
         match all.filter_map(|server| (!server.is_alive()).then(|| server.log_tail())).next() {
             None if self.space.is_alive() => Ok(()),
             None => Err(Failure::new("the cluster's space has ended")),
@@ -140,6 +160,7 @@ impl Servers {
     pub fn end(&mut self) -> Result<()> {
         self.space.end()?;
         self.apiserver = None;
+        self.kubelet = None;
         self.others.clear();
         Ok(())
     }
