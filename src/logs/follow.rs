@@ -3,12 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "holds followed records for a moment, so that others of the same time can arrive")]
 
 use super::{
-    flow::{
-        hold::Patient,
-        keep::Seen,
-        merge::Merge,
-        spool::Spool,
-    },
+    flow::{hold::Patient, keep::Seen, merge::Merge, spool::Spool},
     mark::StreamMark,
     model::{LogOrigin, Record},
     query::Query,

@@ -88,7 +88,8 @@ fn other_tools_prefixes_name_the_writer() {
         (web, "app", "  File \"x.py\", line 1\n".to_owned()),
         (web, "app", "ValueError: broken\n".to_owned()),
     ];
-    let forms: [(&str, fn(&str, &str) -> String, bool); 5] = [
+    type Form = (&'static str, fn(&str, &str) -> String, bool);
+    let forms: [Form; 5] = [
         ("kubectl", |pod, c| format!("[pod/{pod}/{c}] "), true),
         ("stern", |pod, c| format!("{pod} {c} "), true),
         ("stern-colours", |pod, c| format!("\x1b[95m{pod}\x1b[0m \x1b[35;1m{c}\x1b[0m "), true),

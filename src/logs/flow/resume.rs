@@ -236,7 +236,10 @@ mod tests {
             next = number + 1;
         }
         // Of a log of which nothing was ever seen, nothing is known to be missing.
-        prop_assert!(next == lines.len() || truth.is_empty() || gaps.iter().any(|(at, _)| *at == truth.len()), "the end is missing and not said");
+        prop_assert!(
+            next == lines.len() || truth.is_empty() || gaps.iter().any(|(at, _)| *at == truth.len()),
+            "the end is missing and not said"
+        );
         Ok(())
     }
 
