@@ -25,7 +25,7 @@ const MOST: usize = 500;
 pub struct Trace {
     pub(super) hits: Vec<Hit>,
     pub(super) proofs: BTreeMap<String, LinkProof>,
-    asked: HashSet<String>,
+    pub(super) asked: HashSet<String>,
     known: HashSet<u64>,
     rounds: usize,
     /// Tasks that were not followed because there were too many.

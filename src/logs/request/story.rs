@@ -88,6 +88,8 @@ impl Story {
                 self.task = Some(task.clone());
                 if let [request] = self.trace.requests_of(task, fields).as_slice() {
                     self.request = Some(request.clone());
+                    // The next question is for both; the task's lines need no reading of their own.
+                    self.trace.asked.insert(task.clone());
                     let wanted = Predicate::Any(vec![Predicate::request(fields, request), Predicate::task(task)]);
                     self.question = Some(Query { want: vec![wanted], ..base.clone() });
                     return;
