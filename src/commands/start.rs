@@ -111,10 +111,10 @@ fn known(doc: &mut Doc, env: &Environment, global: &Global, vars: &Vars) {
     }
     let mut rows: Vec<(&'static str, &'static str)> = Vec::new();
     if cluster || files {
-        rows.extend([("one request, by its ID", "obsctl logs --request-id ID"), ("the latest lines", "obsctl logs")]);
+        rows.extend([("one request, by its ID", "obsctl logs --request-id REQUEST-ID"), ("the latest lines", "obsctl logs")]);
     }
     if cluster || env.broker.is_some() {
-        rows.extend([("queues: is work stuck", "obsctl queue depth"), ("where is a task", "obsctl queue find ID")]);
+        rows.extend([("queues: is work stuck", "obsctl queue depth"), ("where is a task", "obsctl queue find TASK-ID")]);
     }
     if cluster || !env.postgres.is_empty() {
         rows.extend([("a slow database", "obsctl explain --slowest"), ("who blocks whom", "obsctl db locks")]);

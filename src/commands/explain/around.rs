@@ -80,13 +80,16 @@ impl Servers<'_> {
     /// What is not there on a replica may be there on its primary.
     pub(super) fn newer(&self, error: Error, server: &PgServer) -> Error {
         let missing = ["42P01", "42703", "42883"].iter().any(|state| error.what_happened().contains(state));
-        match server.replay_age_seconds.filter(|_| missing && server.replica) {
+        if !missing || !server.replica {
+            return error;
+        }
+        error.hint(Hint::Try(match server.replay_age_seconds {
             Some(age) => {
                 let ago = seconds(Duration::try_from_secs_f64(age.max(0.0)).unwrap_or_default());
-                error.hint(Hint::Try(safe!("the primary: this replica last replayed {} ago, and has nothing that is newer", ago)))
+                safe!("the primary: this replica last replayed {} ago, and has nothing that is newer", ago)
             }
-            None => error,
-        }
+            None => "the primary: this replica has replayed nothing since it was started".into(),
+        }))
     }
 
     /// There is no plan: its tables are locked, or our role may not plan what another runs. Who is in the way of a session is known all

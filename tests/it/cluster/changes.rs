@@ -103,7 +103,8 @@ fn everything_that_happened_is_a_line_in_time_order() {
     has("job", "job/migrate-57 complete");
     has("node", "LabDiskDeadlock: the disk does not answer");
     has("config", "configmap/mail-settings made");
-    let times: Vec<&str> = json["facts"]["changes"].as_array().unwrap().iter().map(|c| c["at"].as_str().unwrap()).collect();
+    let at = |change: &serde_json::Value| change["at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let times: Vec<jiff::Timestamp> = json["facts"]["changes"].as_array().unwrap().iter().map(at).collect();
     assert!(times.is_sorted(), "{times:?}");
     let all = json.to_string();
     assert!(!all.contains("Tr0ub4dor") && !all.contains("hidden-value"), "{all}");

@@ -176,6 +176,8 @@ impl Followed {
             while open.read(LOOK, news)? > 0 {}
             open.file = current;
             open.finish(news);
+            // The copy has been read: it is no part that came between.
+            self.older = ids(&siblings::older(&self.path));
             news(News::Note(safe!("{}: was copied and cut (rotated); the copy holds all of it", self.name)));
         } else {
             open.finish(news);
