@@ -129,7 +129,7 @@ pub async fn run(args: &Args, global: &Global, session: &Session, out: &mut Out)
 }
 
 fn part(words: Vec<String>, ended: Result<CommandEnd>) -> IncidentPart {
-    let command = Safe::name(format!("obsctl {}", words.join(" ")));
+    let command = Safe::name(format!("{} {}", env!("CARGO_PKG_NAME"), words.join(" ")));
     match ended {
         Ok(CommandEnd { status, printed, complaint }) => {
             // The first line says where, the second what.

@@ -50,7 +50,7 @@ fn as_a_probe_with_tls_a_named_port_headers_and_a_path_asks() {
     let ns = namespace("probe");
     let authority = Authority::new("nobody that is trusted").unwrap();
     // For another name, by an authority that nobody knows: the kubelet does not mind, and neither does obsctl in a pod.
-    let signed = authority.sign("web", &["elsewhere.example"], -90..-1).unwrap();
+    let signed = authority.sign("web", &["elsewhere.example"], -90..90).unwrap();
     let [certificate, key] = [&signed.certificate, &signed.key].map(|path| fs::read_to_string(path).unwrap());
     let blocks = "server { listen 8443 ssl default_server; ssl_certificate /conf/web.pem; ssl_certificate_key /conf/web.key; return 400 '<h1>Bad Request (400)</h1>'; }
         server { listen 8443 ssl; server_name app.example.org; ssl_certificate /conf/web.pem; ssl_certificate_key /conf/web.key; default_type application/json;
