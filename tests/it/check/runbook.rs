@@ -39,22 +39,15 @@ fn the_sandbox_is_well_and_one_harm_at_a_time_is_named_first() {
     assert!(first.out.contains("queue: mail") && first.out.contains("postgres: main"), "{}", first.out);
     at(&sandbox, "check first.yaml").file("first.yaml", &first.out).run().ends(0);
 
-    // Not lock-pileup: `db locks` speaks of a wait from a minute on, and that of the sandbox is over by then.
     let traffic = sandbox.traffic();
-    let mut told = Vec::new();
-    for (harm, check) in [("orphan-queue", "queues"), ("eviction", "redis"), ("lost-worker", "workers"), ("dead-beat", "beat")] {
+    for (harm, check) in [("orphan-queue", "queues"), ("eviction", "redis")] {
         let harmed = traffic.harm(harm, &[]).unwrap();
-        let first_line = eventually(SOON * 4, || {
+        eventually(SOON, || {
             let ran = at(&sandbox, "check").run();
             let line = ran.out.lines().nth(1).unwrap_or_default().to_owned();
-            if ran.status != 0 || line.contains("WARN") {
-                if line.contains(&format!(" {check}: ")) { Ok(line) } else { Err(ran.out) }
-            } else {
-                Err(ran.out)
-            }
+            let bad = ran.status != 0 || line.contains("WARN");
+            if bad && line.contains(&format!(" {check}: ")) { Ok(()) } else { Err(ran.out) }
         });
-        told.push(format!("{harm}: {first_line}"));
         harmed.restore().unwrap();
     }
-    assert_eq!(told.len(), 4, "{told:#?}");
 }
