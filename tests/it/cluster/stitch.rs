@@ -42,7 +42,11 @@ fn the_last_crash_is_shown_once() {
     for words in ["logs crashing --tail -1", "logs crashing -i crash", "logs crashing"] {
         // It comes and goes every three seconds: whichever container is there, no life is shown twice.
         for _ in 0..5 {
-            let ran = shared.obsctl(words).arg_all("-o ndjson").run().ends(0);
+            // Between two lives the node has no log to give, and says so.
+            let ran = eventually(SOON, || {
+                let ran = shared.obsctl(words).arg_all("-o ndjson").run();
+                if ran.status == 3 { Err(ran.out) } else { Ok(ran.ends(0)) }
+            });
             let objects = ran.ndjson();
             let mut lives: Vec<&str> = objects.iter().filter(|o| o["kind"] == "record").map(|o| o["at"].as_str().unwrap()).collect();
             let all = lives.len();

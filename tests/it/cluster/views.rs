@@ -79,6 +79,7 @@ fn a_namespace_without_pods_has_no_errors_and_says_why() {
     admin(&ns, "logs --leaks").run().ends(0).shows(&["no pod is there"]);
     ns.apply(&simple("quiet", "echo '{\"event\": \"fine\", \"level\": \"info\"}'; exec sleep 3600"));
     wrote(&ns, "quiet", "fine");
+    ns.wait("pod/quiet", "condition=Ready", SOON);
     admin(&ns, "errors").run().ends(0).shows(&["no errors: 1 record of 1 log"]).never_says(&["COVERAGE"]);
 }
 
@@ -125,7 +126,11 @@ fn what_a_rollout_brought_is_new_only_where_the_logs_reach_back() {
     eventually(SOON, || if pods().len() == 2 { Ok(()) } else { Err(format!("{:?}", pods())) });
     let new = pods().into_iter().find(|p| *p != old).unwrap();
     wrote(&ns, &new, "ZeroDivisionError");
-    let ran = admin(&ns, "errors").run().ends(0);
+    // The node's file is there before the API knows that the container runs.
+    let ran = eventually(SOON, || {
+        let ran = admin(&ns, "errors").run().ends(0);
+        if ran.out.contains("not started") { Err(ran.out) } else { Ok(ran) }
+    });
     let ran = ran.shows(&[
         "1 kind is new since the rollout of",
         "NEW since the rollout of",

@@ -109,7 +109,7 @@ fn every_part_said_well_or_ill_and_seen_well_or_ill() {
         settles(part, "failed", &["cross-check-disagrees"]);
     }
     // The workers are gone.
-    drop(worker.take());
+    worker.take().expect("it works").shutdown().unwrap();
     eventually_silent(&config);
     assert_eq!(codes(&ask("celery", "ok")), ["cross-check-optimistic"]);
     assert_eq!(codes(&ask("celery", "failed")), ["cross-check-agrees"]);

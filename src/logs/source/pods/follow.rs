@@ -173,7 +173,7 @@ impl<'a> Follower<'a> {
 
     /// The server counts lines, and before any other condition; records that are wanted are what counts here.
     fn lines(&self) -> Option<u64> {
-        self.query.tail.filter(|_| !self.query.filters()).map(|n| n.saturating_add(super::LONGEST_RECORD)).or(self.query.back)
+        self.query.tail.filter(|_| !self.query.filters()).map(super::lines_of).or(self.query.back)
     }
 
     fn reaches(&self, at: Option<Timestamp>) -> bool {

@@ -35,6 +35,13 @@ use tokio::sync::{Notify, OnceCell, mpsc};
 
 /// So many lines one record may have where only the newest records are asked for.
 const LONGEST_RECORD: u64 = 200;
+/// So many of those are allowed to be that long: an error that repeats brings its traceback each time.
+const LONG_RECORDS: u64 = 25;
+
+/// How many lines hold the newest records.
+fn lines_of(records: u64) -> u64 {
+    records.saturating_add(LONGEST_RECORD.saturating_mul(records.clamp(1, LONG_RECORDS)))
+}
 
 /// The pods that were asked for.
 pub struct Pods {

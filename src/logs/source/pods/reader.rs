@@ -2,8 +2,9 @@
 #![expect(clippy::disallowed_methods, reason = "a stream is opened again after a pause")]
 
 use super::{
-    Known, LONGEST_RECORD, Pods, Request,
+    Known, Pods, Request,
     kubelet::{self, Files},
+    lines_of,
     newest::{Boundary, Newest},
     part,
 };
@@ -112,7 +113,7 @@ impl<'a> Reader<'a> {
         let part = part(&self.lane.origin);
         // The server counts lines, and before any other condition; we count records that are wanted.
         let tail = self.query.tail.filter(|_| !self.query.filters() && self.query.until.is_none());
-        let tail = tail.map(|n| if n == 0 { n } else { n.saturating_add(LONGEST_RECORD) });
+        let tail = tail.map(|n| if n == 0 { n } else { lines_of(n) });
         let first = Request { previous: self.query.previous, since: self.query.since, tail, ..Request::default() };
         if self.query.rotated {
             match self.files(&part).await {
