@@ -191,7 +191,7 @@ def n_plus_one(shop, seed, _options):
 
 
 def slow_report(shop, seed, _options):
-    repeat(shop, seed, "slow-report", 120, lambda n: f"/api/products/{20 + n}/sales/")
+    repeat(shop, seed, "slow-report", 300, lambda n: f"/api/products/{20 + n}/sales/")
     yield request_id(seed, "slow-report"), [], "products.views.sales reads the whole of shop_orderitem: no index leads with product_id"
 
 
