@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 # The modules of tests/it that need no server and no root: `make check` runs these.
 QUICK ?= cli:: completions:: docs:: explain:: files:: \
-	$(addprefix --skip explain::,around commands connecting deadline sandbox)
+	$(addprefix --skip explain::,around choosing commands connecting deadline sandbox)
 
 export QUICK
 STEP := tests/make/step

@@ -1,6 +1,7 @@
 //! `obsctl explain --plan`: what a user sees of real plans, in all forms in which plans are kept. Screens are snapshots.
 
 mod around;
+mod choosing;
 mod commands;
 mod connecting;
 mod deadline;
