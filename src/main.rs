@@ -7,6 +7,7 @@ use obsctl::{
     cli::{Cli, Command},
     commands::{self, setup},
     config::Vars,
+    connect,
     error::{Error, Kind, Result},
     exit::{ExitStatus, Outcome},
     kubernetes::access,
@@ -35,7 +36,11 @@ fn main() -> ExitCode {
     }
     let status = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
-            let status = runtime.block_on(whole(cli, vars, &mut out));
+            let status = runtime.block_on(async {
+                let status = whole(cli, vars, &mut out).await;
+                connect::postgres::farewell().await;
+                status
+            });
             // A read of stdin that never ends must not hold the process.
             runtime.shutdown_background();
             status
