@@ -59,7 +59,8 @@ fn main() -> ExitCode {
 /// The command, until it ends, or until the grace after a stop is over.
 async fn whole(cli: Cli, vars: Vars, out: &mut Out) -> Result<ExitStatus> {
     let stop = Stop::default();
-    let deadline = cli.global.deadline;
+    // Before anything else begins: from here on, Ctrl-C ends the command in order.
+    let ends = stopped(cli.global.deadline);
     let command = async {
         let Some(command) = cli.command else { return commands::start::run(&cli.global, vars, out) };
         match command {
@@ -84,7 +85,7 @@ async fn whole(cli: Cli, vars: Vars, out: &mut Out) -> Result<ExitStatus> {
         }
     };
     let watch = async {
-        let why = stopped(deadline).await;
+        let why = ends.await;
         stop.stop(why);
         tokio::time::sleep(Duration::from_secs(2)).await;
         ExitStatus::of(&Ok(why), false)
@@ -95,17 +96,17 @@ async fn whole(cli: Cli, vars: Vars, out: &mut Out) -> Result<ExitStatus> {
     }
 }
 
-/// Waits for Ctrl-C, SIGTERM or the deadline.
-async fn stopped(deadline: Option<jiff::SignedDuration>) -> Outcome {
+/// Listens for Ctrl-C and SIGTERM at once; the future waits for one of them, or for the deadline.
+fn stopped(deadline: Option<jiff::SignedDuration>) -> impl Future<Output = Outcome> {
     use tokio::signal::unix::{SignalKind, signal};
     let until = deadline.and_then(|d| Duration::try_from(d).ok());
-    let (mut interrupt, mut terminate) = match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(i), Ok(t)) => (i, t),
-        _ => return std::future::pending().await,
-    };
-    tokio::select! {
-        _ = interrupt.recv() => Outcome::Interrupted,
-        _ = terminate.recv() => Outcome::Terminated,
-        () = tokio::time::sleep(until.unwrap_or(Duration::MAX)), if until.is_some() => Outcome::Deadline,
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return std::future::pending().await };
+        tokio::select! {
+            _ = interrupt.recv() => Outcome::Interrupted,
+            _ = terminate.recv() => Outcome::Terminated,
+            () = tokio::time::sleep(until.unwrap_or(Duration::MAX)), if until.is_some() => Outcome::Deadline,
+        }
     }
 }
