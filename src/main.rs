@@ -62,6 +62,8 @@ fn main() -> ExitCode {
 
 /// The command, until it ends, or until the grace after a stop is over.
 async fn whole(cli: Cli, vars: Vars, stop: &Stop, out: &mut Out) -> Result<ExitStatus> {
+    // Before anything else begins: from here on, Ctrl-C ends the command in order.
+    let ends = stopped(stop);
     if let Some(deadline) = cli.global.deadline.and_then(|d| Duration::try_from(d).ok()) {
         stop.within(deadline);
     }
@@ -89,7 +91,7 @@ async fn whole(cli: Cli, vars: Vars, stop: &Stop, out: &mut Out) -> Result<ExitS
         }
     };
     let watch = async {
-        let why = stopped(stop).await;
+        let why = ends.await;
         stop.stop(why);
         tokio::time::sleep(Duration::from_secs(2)).await;
         ExitStatus::of(&Ok(why), false)
@@ -100,16 +102,16 @@ async fn whole(cli: Cli, vars: Vars, stop: &Stop, out: &mut Out) -> Result<ExitS
     }
 }
 
-/// Waits for Ctrl-C, SIGTERM or the deadline.
-async fn stopped(stop: &Stop) -> Outcome {
+/// Listens for Ctrl-C and SIGTERM at once; the future waits for one of them, or for the deadline.
+fn stopped(stop: &Stop) -> impl Future<Output = Outcome> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(i), Ok(t)) => (i, t),
-        _ => return std::future::pending().await,
-    };
-    tokio::select! {
-        _ = interrupt.recv() => Outcome::Interrupted,
-        _ = terminate.recv() => Outcome::Terminated,
-        () = stop.over() => Outcome::Deadline,
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return std::future::pending().await };
+        tokio::select! {
+            _ = interrupt.recv() => Outcome::Interrupted,
+            _ = terminate.recv() => Outcome::Terminated,
+            () = stop.over() => Outcome::Deadline,
+        }
     }
 }

@@ -104,7 +104,7 @@ impl Surroundings<'_> {
             Address::Url(url) => needs_cluster(&url.value),
             Address::Parts(parts) => needs_cluster(&parts.host.value),
         };
-        let namespace = self.secrets.namespace().to_owned();
+        let namespace = self.secrets.namespace();
         let mut pods = Vec::new();
         if self.cluster.is_some() && endpoint.via != Via::Direct {
             pods = discover::pods_of(&self.env.apps, endpoint.relay.as_deref(), self.secrets).await?;
