@@ -1,6 +1,9 @@
 //! What a command is handed: the environment, the clock, the stop signal, the redactor, and links to live systems that open at first use.
 //! Decides nothing.
-#![expect(clippy::disallowed_methods, reason = "the one place that reads the clock; everything else gets the time from here")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the clock; everything else gets the time from here, and waits for the deadline here"
+)]
 
 use crate::{
     answer::Hint,
@@ -28,7 +31,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::{Mutex, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 /// How long what references gave is not read again after it was.
@@ -39,6 +45,7 @@ const REFRESH: Duration = Duration::from_secs(5);
 pub struct Stop {
     token: CancellationToken,
     why: Arc<AtomicU8>,
+    limit: Arc<watch::Sender<Option<Instant>>>,
 }
 
 impl Stop {
@@ -53,6 +60,22 @@ impl Stop {
         let _ = self.why.compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst);
         self.token.cancel();
     }
+    /// Limits how long it may take from now on. Who says it first is heard: the command line, then whatever else knows a limit.
+    pub fn within(&self, limit: Duration) {
+        let until = Instant::now().checked_add(limit);
+        self.limit.send_if_modified(|known| {
+            let is_first = known.is_none();
+            *known = known.or(until);
+            is_first
+        });
+    }
+    /// Waits until the time is over, where there is a limit.
+    pub async fn over(&self) {
+        match self.limit.subscribe().wait_for(Option::is_some).await.ok().and_then(|until| *until) {
+            Some(until) => tokio::time::sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+    }
     /// What the command waits on.
     pub fn token(&self) -> CancellationToken {
         self.token.clone()
@@ -65,6 +88,10 @@ impl Stop {
             3 => Some(Outcome::Deadline),
             _ => None,
         }
+    }
+    /// The same in words: what is not there and why.
+    pub fn says(&self) -> Safe {
+        if self.reason() == Some(Outcome::Deadline) { "the deadline passed".into() } else { "stopped".into() }
     }
 }
 
@@ -246,7 +273,8 @@ impl Session {
         let resolve = async {
             let cluster = self.cluster_for(&endpoint).await?;
             let secrets = self.secrets(cluster.as_ref());
-            PostgresLink::resolve(&endpoint, &Surroundings { env: &self.env, secrets, cluster, redact: self.redact.clone() }).await
+            let around = Surroundings { env: &self.env, secrets, cluster, redact: self.redact.clone() };
+            PostgresLink::resolve(&endpoint, &around).await.map(|link| link.until(self.stop.token()))
         };
         tokio::select! {
             link = resolve => link,
