@@ -12,7 +12,7 @@ use super::{
     tls::Tls,
 };
 use crate::{
-    answer::Hint,
+    answer::{Hint, Provenance},
     config::{
         Address, App, Broker, BrokerAddress, BrokerUrl, Endpoint, Environment, Origin, QueueThresholds, Results, SecretRef, Sourced,
         Transport, Via, host_port,
@@ -275,6 +275,11 @@ impl BrokerLink {
             }
         }
         Err(failed.unwrap_or_else(|| Error::new(Kind::Bug, "connecting to the broker").what("there is none in the list")))
+    }
+
+    /// Where what this connection says comes from, with the way there.
+    pub async fn provenance(&self, redis: &Redis) -> Provenance {
+        Provenance { through: self.route().filter(|route| route.as_str() != "direct"), ..redis.provenance().await }
     }
 
     /// Opens further streams to the first broker of the list.
