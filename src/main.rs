@@ -7,6 +7,7 @@ use obsctl::{
     cli::{Cli, Command},
     commands::{self, setup},
     config::Vars,
+    connect,
     error::{Error, Kind, Result},
     exit::{ExitStatus, Outcome},
     kubernetes::access,
@@ -36,7 +37,11 @@ fn main() -> ExitCode {
     let stop = Stop::default();
     let status = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
-            let status = runtime.block_on(whole(cli, vars, &stop, &mut out));
+            let status = runtime.block_on(async {
+                let status = whole(cli, vars, &stop, &mut out).await;
+                connect::postgres::farewell().await;
+                status
+            });
             // A read of stdin that never ends must not hold the process.
             runtime.shutdown_background();
             status

@@ -65,12 +65,7 @@ impl Manners {
 
     /// Of a place that these settings are for.
     pub async fn of(&self, settings: &HealthSettings, arrives: Arrives, session: &Session) -> Manner {
-        let mut manner = Manner {
-            path: settings.path.clone(),
-            host: settings.host.clone(),
-            dialect: settings.dialect.and_then(|name| Dialect::parse(name.name())),
-            ..self.plain()
-        };
+        let mut manner = Manner { path: settings.path.clone(), host: settings.host.clone(), dialect: settings.dialect, ..self.plain() };
         for (name, value) in &settings.headers {
             match self.header(name, value, arrives, session).await {
                 Ok(value) => manner.headers.push((name.clone(), value)),

@@ -43,7 +43,7 @@ pub struct ErrorFacts {
     /// The timelines' bounds.
     pub shown: Option<(Timestamp, Timestamp)>,
     /// Records that were read, errors or not.
-    pub records: u64,
+    pub records: Option<u64>,
     /// Occurrences in all.
     pub occurrences: u64,
     /// By cause: those that a rollout brought first, then the most frequent.

@@ -167,7 +167,7 @@ impl ErrorTally {
             first,
             last,
             shown: bounds,
-            records: seen.records(),
+            records: seen.counted(),
             occurrences: self.occurrences,
             kinds,
             left_out: self.left_out,
