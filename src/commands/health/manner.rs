@@ -48,6 +48,11 @@ impl Manners {
         Self { machine: HttpTrust::machine(), anybody: HttpTrust::anybody(), known: Arc::default() }
     }
 
+    /// Forgets what references gave: the next question reads them anew.
+    pub async fn forget(&self) {
+        self.known.lock().await.clear();
+    }
+
     /// Of a place that nobody configured.
     pub fn plain(&self) -> Manner {
         Manner { path: None, host: None, dialect: None, headers: Vec::new(), trust: self.machine.clone(), broken: None }
