@@ -3,7 +3,8 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 # The modules of tests/it that need no server and no root: `make check` runs these.
-QUICK ?= cli:: completions:: docs:: explain:: files::
+QUICK ?= cli:: completions:: docs:: explain:: files:: \
+	$(addprefix --skip explain::,around commands connecting deadline sandbox)
 
 export QUICK
 STEP := tests/make/step
@@ -29,7 +30,7 @@ check: ## the quick part: format, clippy, unit tests, house rules, command line;
 test: ## setup, lint and every test, on the real cluster too; ends with `N passed, N failed`
 	@tests/make/run all
 
-matrix: ## the tests of the queues with every version of Celery (5.3 to 5.6) and gevent too
+matrix: ## explain and db with PostgreSQL 14 to 18; the queues with every Celery (5.3 to 5.6) and gevent too
 	@tests/make/setup demo
 	@OBSCTL_MATRIX=1 tests/make/run matrix
 

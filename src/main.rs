@@ -1,5 +1,5 @@
 //! Parse → runtime → command → exit status; nothing else.
-#![expect(clippy::disallowed_methods, reason = "the deadline and the grace after a stop; -v speaks on stderr while the answer is made")]
+#![expect(clippy::disallowed_methods, reason = "the grace after a stop; -v speaks on stderr while the answer is made")]
 
 use clap::{CommandFactory, Parser};
 use obsctl::{
@@ -7,6 +7,7 @@ use obsctl::{
     cli::{Cli, Command},
     commands::{self, setup},
     config::Vars,
+    connect,
     error::{Error, Kind, Result},
     exit::{ExitStatus, Outcome},
     kubernetes::access,
@@ -33,9 +34,14 @@ fn main() -> ExitCode {
         let filter = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(std::io::stderr).without_time().finish();
         let _ = tracing::subscriber::set_global_default(filter);
     }
+    let stop = Stop::default();
     let status = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
-            let status = runtime.block_on(whole(cli, vars, &mut out));
+            let status = runtime.block_on(async {
+                let status = whole(cli, vars, &stop, &mut out).await;
+                connect::postgres::farewell().await;
+                status
+            });
             // A read of stdin that never ends must not hold the process.
             runtime.shutdown_background();
             status
@@ -51,15 +57,21 @@ fn main() -> ExitCode {
                 access::role(&refused).into_iter().for_each(|line| out.note(&Line::plain(safe!("    {}", line))));
             }
         }
-        ExitStatus::of(&Err(error), false)
+        match stop.reason() {
+            Some(why) if error.kind() == Kind::Cancelled => ExitStatus::of(&Ok(why), false),
+            _ => ExitStatus::of(&Err(error), false),
+        }
     });
     ExitCode::from(status.code())
 }
 
 /// The command, until it ends, or until the grace after a stop is over.
-async fn whole(cli: Cli, vars: Vars, out: &mut Out) -> Result<ExitStatus> {
-    let stop = Stop::default();
-    let deadline = cli.global.deadline;
+async fn whole(cli: Cli, vars: Vars, stop: &Stop, out: &mut Out) -> Result<ExitStatus> {
+    // Before anything else begins: from here on, Ctrl-C ends the command in order.
+    let ends = stopped(stop);
+    if let Some(deadline) = cli.global.deadline.and_then(|d| Duration::try_from(d).ok()) {
+        stop.within(deadline);
+    }
     let command = async {
         let Some(command) = cli.command else { return commands::start::run(&cli.global, vars, out) };
         match command {
@@ -84,7 +96,7 @@ async fn whole(cli: Cli, vars: Vars, out: &mut Out) -> Result<ExitStatus> {
         }
     };
     let watch = async {
-        let why = stopped(deadline).await;
+        let why = ends.await;
         stop.stop(why);
         tokio::time::sleep(Duration::from_secs(2)).await;
         ExitStatus::of(&Ok(why), false)
@@ -95,17 +107,16 @@ async fn whole(cli: Cli, vars: Vars, out: &mut Out) -> Result<ExitStatus> {
     }
 }
 
-/// Waits for Ctrl-C, SIGTERM or the deadline.
-async fn stopped(deadline: Option<jiff::SignedDuration>) -> Outcome {
+/// Listens for Ctrl-C and SIGTERM at once; the future waits for one of them, or for the deadline.
+fn stopped(stop: &Stop) -> impl Future<Output = Outcome> {
     use tokio::signal::unix::{SignalKind, signal};
-    let until = deadline.and_then(|d| Duration::try_from(d).ok());
-    let (mut interrupt, mut terminate) = match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(i), Ok(t)) => (i, t),
-        _ => return std::future::pending().await,
-    };
-    tokio::select! {
-        _ = interrupt.recv() => Outcome::Interrupted,
-        _ = terminate.recv() => Outcome::Terminated,
-        () = tokio::time::sleep(until.unwrap_or(Duration::MAX)), if until.is_some() => Outcome::Deadline,
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return std::future::pending().await };
+        tokio::select! {
+            _ = interrupt.recv() => Outcome::Interrupted,
+            _ = terminate.recv() => Outcome::Terminated,
+            () = stop.over() => Outcome::Deadline,
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! What a command is handed: the environment, the clock, the stop signal, the redactor, and links to live systems that open at first use.
 //! Decides nothing.
-#![expect(clippy::disallowed_methods, reason = "the one place that reads the clock; everything else gets the time from here")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the clock; everything else gets the time from here, and waits for the deadline here"
+)]
 
 use crate::{
     answer::Hint,
@@ -26,15 +29,23 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU8, Ordering},
     },
+    time::Duration,
 };
-use tokio::sync::{Mutex, OnceCell};
+use tokio::{
+    sync::{Mutex, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
+
+/// How long what references gave is not read again after it was.
+const REFRESH: Duration = Duration::from_secs(5);
 
 /// Why a command was told to stop.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     token: CancellationToken,
     why: Arc<AtomicU8>,
+    limit: Arc<watch::Sender<Option<Instant>>>,
 }
 
 impl Stop {
@@ -49,6 +60,22 @@ impl Stop {
         let _ = self.why.compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst);
         self.token.cancel();
     }
+    /// Limits how long it may take from now on. Who says it first is heard: the command line, then whatever else knows a limit.
+    pub fn within(&self, limit: Duration) {
+        let until = Instant::now().checked_add(limit);
+        self.limit.send_if_modified(|known| {
+            let is_first = known.is_none();
+            *known = known.or(until);
+            is_first
+        });
+    }
+    /// Waits until the time is over, where there is a limit.
+    pub async fn over(&self) {
+        match self.limit.subscribe().wait_for(Option::is_some).await.ok().and_then(|until| *until) {
+            Some(until) => tokio::time::sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+    }
     /// What the command waits on.
     pub fn token(&self) -> CancellationToken {
         self.token.clone()
@@ -61,6 +88,10 @@ impl Stop {
             3 => Some(Outcome::Deadline),
             _ => None,
         }
+    }
+    /// The same in words: what is not there and why.
+    pub fn says(&self) -> Safe {
+        if self.reason() == Some(Outcome::Deadline) { "the deadline passed".into() } else { "stopped".into() }
     }
 }
 
@@ -81,7 +112,8 @@ pub struct Session {
     ask: Option<KubeAsk>,
     cluster: Mutex<Option<Arc<Cluster>>>,
     secrets: OnceLock<Secrets>,
-    broker: OnceCell<Arc<BrokerLink>>,
+    broker: Mutex<Option<Arc<BrokerLink>>>,
+    refreshed: Mutex<Option<Instant>>,
 }
 
 impl Session {
@@ -97,7 +129,8 @@ impl Session {
             ask,
             cluster: Mutex::default(),
             secrets: OnceLock::new(),
-            broker: OnceCell::new(),
+            broker: Mutex::default(),
+            refreshed: Mutex::default(),
         }
     }
 
@@ -143,6 +176,23 @@ impl Session {
     /// Makes the next `cluster` connect anew: who runs for days outlives the tokens that a credential plugin gives.
     pub async fn forget_cluster(&self) {
         *self.cluster.lock().await = None;
+        // What leads through the old one has its credentials too.
+        *self.broker.lock().await = None;
+    }
+
+    /// A server refused what a reference gave. Whoever runs for days outlives passwords too: what was read is forgotten, so that what was
+    /// rotated is found. Not more often than every few seconds, since a reference may be a program; says whether it is worth asking again.
+    pub async fn refresh(&self) -> bool {
+        let mut refreshed = self.refreshed.lock().await;
+        if refreshed.is_some_and(|at| at.elapsed() < REFRESH) {
+            return false;
+        }
+        *refreshed = Some(Instant::now());
+        self.forget_cluster().await;
+        if let Some(secrets) = self.secrets.get() {
+            secrets.forget().await;
+        }
+        true
     }
 
     /// The environment's broker, resolved at first use: from the configuration, else from the variables of its apps. Not yet dialled.
@@ -151,7 +201,11 @@ impl Session {
     /// `Config` where nothing says where it is; else as `BrokerLink::resolve`.
     pub async fn broker(&self) -> Result<Arc<BrokerLink>> {
         let stop = self.stop.token();
-        let resolve = self.broker.get_or_try_init(|| async {
+        let resolve = async {
+            let mut held = self.broker.lock().await;
+            if let Some(link) = &*held {
+                return Ok(link.clone());
+            }
             let broker = match (&self.env.broker, &self.ask) {
                 (Some(broker), _) => broker.clone(),
                 (None, Some(_)) => Broker::at(Endpoint::at(Address::Apps, Via::Auto)),
@@ -164,10 +218,10 @@ impl Session {
             let cluster = self.cluster_for(&broker.endpoint).await?;
             let secrets = self.secrets(cluster.as_ref());
             let around = Surroundings { env: &self.env, secrets, cluster, redact: self.redact.clone() };
-            BrokerLink::resolve(&broker, &around).await.map(Arc::new)
-        });
+            Ok(held.insert(BrokerLink::resolve(&broker, &around).await.map(Arc::new)?).clone())
+        };
         tokio::select! {
-            broker = resolve => broker.cloned(),
+            broker = resolve => broker,
             () = stop.cancelled() => Err(Error::new(Kind::Cancelled, "looking for the broker").what("stopped")),
         }
     }
@@ -219,7 +273,8 @@ impl Session {
         let resolve = async {
             let cluster = self.cluster_for(&endpoint).await?;
             let secrets = self.secrets(cluster.as_ref());
-            PostgresLink::resolve(&endpoint, &Surroundings { env: &self.env, secrets, cluster, redact: self.redact.clone() }).await
+            let around = Surroundings { env: &self.env, secrets, cluster, redact: self.redact.clone() };
+            PostgresLink::resolve(&endpoint, &around).await.map(|link| link.until(self.stop.token()))
         };
         tokio::select! {
             link = resolve => link,

@@ -62,8 +62,11 @@ impl Budget {
     pub fn exceeded(&self) -> bool {
         self.exceeded.load(Relaxed)
     }
+    fn left(&self) -> u64 {
+        self.left.load(Relaxed)
+    }
     fn take(&self, bytes: u64) -> io::Result<()> {
-        let left = self.left.load(Relaxed);
+        let left = self.left();
         self.left.store(left.saturating_sub(bytes), Relaxed);
         if bytes > left {
             self.exceeded.store(true, Relaxed);
@@ -82,9 +85,13 @@ pub(super) struct Metered {
 
 impl AsyncRead for Metered {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
-        let bytes = (buffer.filled().len() - before) as u64;
+        // One byte more than is allowed says that there is more; the rest of something huge is never taken from the socket.
+        let room = usize::try_from(self.budget.left().saturating_add(1)).unwrap_or(usize::MAX).min(buffer.remaining());
+        let mut allowed = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut allowed))?;
+        let read = allowed.filled().len();
+        buffer.advance(read);
+        let bytes = read as u64;
         self.traffic.received.fetch_add(bytes, Relaxed);
         Poll::Ready(self.budget.take(bytes))
     }
@@ -119,11 +126,12 @@ mod tests {
         let mut answer = [0; 5];
         metered.read_exact(&mut answer).await.expect("five bytes");
         assert_eq!((traffic.sent(), traffic.received(), budget.exceeded()), (4, 5, false));
-        server.write_all(b"!").await.expect("room");
-        assert!(metered.read_exact(&mut answer[..1]).await.is_err());
-        assert!(budget.exceeded());
+        server.write_all(b"far more than was allowed").await.expect("room");
+        let mut huge = [0; 64];
+        assert!(metered.read_exact(&mut huge).await.is_err());
+        assert_eq!((budget.exceeded(), traffic.received()), (true, 6), "one byte shows that there is more");
         budget.allow(5);
         server.write_all(b"more").await.expect("room");
-        metered.read_exact(&mut answer[..4]).await.expect("allowed again");
+        metered.read_exact(&mut answer).await.expect("allowed again");
     }
 }

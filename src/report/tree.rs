@@ -7,7 +7,7 @@ use super::{
     out::Look,
 };
 use std::borrow::Cow;
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// The narrowest column for a text, whatever the terminal.
 const NARROWEST: usize = 24;
@@ -171,13 +171,8 @@ fn wrapped(line: &Line, width: usize) -> Vec<Vec<(&str, Style)>> {
                 lines.push(Vec::new());
                 column = 0;
             }
-            while self::width(word.trim_end()) > width {
-                let fits = word
-                    .char_indices()
-                    .map(|(i, c)| i + c.len_utf8())
-                    .take_while(|to| word.get(..*to).unwrap_or_default().width() <= width)
-                    .last();
-                let (head, tail) = word.split_at(fits.unwrap_or(word.len()));
+            while let Some(fits) = fitting(word, width) {
+                let (head, tail) = word.split_at(fits);
                 if let Some(last) = lines.last_mut() {
                     last.push((head, style));
                 }
@@ -191,6 +186,19 @@ fn wrapped(line: &Line, width: usize) -> Vec<Vec<(&str, Style)>> {
         }
     }
     lines
+}
+
+/// How much of a word stands in so many columns, where not all of it does. Looks no further: the word may be a list of 200,000 numbers.
+fn fitting(word: &str, width: usize) -> Option<usize> {
+    let (mut columns, mut fits) = (0, 0);
+    for (at, c) in word.trim_end().char_indices() {
+        columns += c.width().unwrap_or(0);
+        if columns > width {
+            return (fits > 0).then_some(fits);
+        }
+        fits = at + c.len_utf8();
+    }
+    None
 }
 
 #[cfg(test)]
@@ -242,6 +250,19 @@ mod tests {
         let expected =
             ["SELF  NODE", "      Append", "      ├ Index Scan", "      │   some_index_name on", "      │   some_table", "      └ Result"];
         assert_eq!(drawn(rows, 30).lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_word_that_never_ends_is_measured_once() {
+        // Measured anew for each line that it fills, this would not end in an hour.
+        let line = Line::plain(Safe::name("1000000,".repeat(500_000).as_str()));
+        let lines = wrapped(&line, 60);
+        assert_eq!(
+            (lines.len(), lines.iter().flatten().map(|(text, _)| text.len()).sum::<usize>()),
+            (4_000_000_usize.div_ceil(60), 4_000_000)
+        );
+        assert_eq!(wrapped(&Line::plain("漢字漢字 a"), 4).len(), 3);
+        assert_eq!(wrapped(&Line::plain("漢字"), 1).len(), 1);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod around;
 mod commands;
 mod connecting;
+mod deadline;
 mod sandbox;
 
 use crate::cli_support::{Desk, Seen, fixtures, root};

@@ -30,6 +30,11 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 
 /// A session with the database that a URL names.
 fn open(url: &str) -> Result<Postgres, Error> {
+    open_until(url, &CancellationToken::new())
+}
+
+/// One that ends when it is told to stop.
+fn open_until(url: &str, stop: &CancellationToken) -> Result<Postgres, Error> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("obsctl.yaml");
     let quoted = serde_json::to_string(url).unwrap();
@@ -41,7 +46,7 @@ fn open(url: &str) -> Result<Postgres, Error> {
     let vars = Vars::of([("HOME", folder.path())]);
     let env = load(&Inputs { config: Some(file), vars, cwd: folder.path().to_owned(), ..Inputs::default() })?;
     let session = Session::new(env, None, Redactor::default(), Stop::default(), TimeZone::UTC);
-    RUNTIME.block_on(async { session.postgres("main").await?.open().await })
+    RUNTIME.block_on(async { session.postgres("main").await?.until(stop.clone()).open().await })
 }
 
 /// Explains a statement as a session of its own.
@@ -49,7 +54,7 @@ fn explain(url: &str, sql: &str, request: &Request) -> Result<Explained, Error> 
     let statement = Statement::read(sql, true)?;
     let pg = open(url)?;
     let redact = Redactor::default().showing_sensitive();
-    RUNTIME.block_on(async { Explainer::new(&pg, &redact).await?.explain(&statement, request, &CancellationToken::new()).await })
+    RUNTIME.block_on(async { Explainer::new(&pg, &redact).await?.explain(&statement, request).await })
 }
 
 /// Whatever runs is run, as whoever it is.

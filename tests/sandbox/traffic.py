@@ -206,6 +206,8 @@ class Broker:
     def __init__(self, url):
         self.redis = redis.Redis.from_url(url)
         self.cache = redis.Redis.from_url(url.rsplit("/", 1)[0] + "/1")
+        # Celery takes the results' backend from the environment first, and in a pod that is the shop's, which needs its settings.
+        os.environ.pop("CELERY_RESULT_BACKEND", None)
         self.celery = Celery(broker=url)
 
     def waiting(self):
@@ -287,13 +289,19 @@ def hoarding(shop, broker, _seed, options):
     shop.wait_tasks([long], ("STARTED",))
     tasks = [broker.celery.send_task("products.refresh_stock", queue="celery").id for _ in range(60)]
 
+    # A task that runs elsewhere is unacked too, until it has ended: only what is held in two looks a second apart is held for good.
     def settled():
         held = {task for task, _ in broker.unacked().values()}
-        rows = shop.tasks(tasks)
-        return rows if all(row["status"] == "SUCCESS" or row["id"] in held for row in rows) else None
+        rows = [row for row in shop.tasks(tasks) if row["status"] != "SUCCESS"]
+        return rows if all(row["id"] in held for row in rows) else None
 
-    rows = shop.wait("every task is run or held", settled)
-    held = [row for row in rows if row["status"] != "SUCCESS"]
+    def settled_twice():
+        before = settled()
+        time.sleep(1)
+        after = settled()
+        return [after] if before == after and after is not None else None
+
+    [held] = shop.wait("every task is run or held", settled_twice)
     if len(held) < 10:
         raise Failed(f"celery-reindex got only {len(held)} of 60 tasks")
     yield None, shop.tasks([long]), "orders.rebuild_index has the only slot of celery-reindex"
@@ -308,7 +316,11 @@ def share_out(shop, broker, tasks):
     shop.database.execute(
         "UPDATE django_celery_results_taskresult SET status = 'REVOKED' WHERE task_id = ANY(%s) AND task_name = 'orders.rebuild_index'", [tasks]
     )
-    broker.give_back(tasks)
+    # It held what beat published in the meantime too: that nobody has asked for, and nobody would give back for an hour.
+    tags = set(broker.unacked())
+    time.sleep(3)
+    stayed = {task for tag, (task, _) in broker.unacked().items() if tag in tags}
+    broker.give_back(stayed.union(tasks))
     if tasks:
         shop.wait_tasks(tasks)
 

@@ -11,8 +11,9 @@ use std::{path::PathBuf, time::Duration};
     group = ArgGroup::new("what").required(true).args(["sql", "file", "plan", "queryid", "slowest", "pid"]),
     after_help = "A statement that reads is run once, by EXPLAIN ANALYZE in a READ ONLY transaction with short timeouts, after every function \
                   that it reaches was looked up; --plain runs nothing. A saved plan is read as EXPLAIN (FORMAT JSON) makes it, of PostgreSQL \
-                  14 to 18 with any options; as psql frames it, as pgAdmin and auto_explain keep it. The status is 0 whatever the plan \
-                  says, and 3 where there is none."
+                  14 to 18 with any options; as psql frames it, as pgAdmin and auto_explain keep it. All that is asked of a server ends within \
+                  30 s, or 20 s after --timeout, or --deadline, with what is known by then. The status is 0 whatever the plan says, 3 where \
+                  there is none, and 124 after the deadline."
 )]
 pub struct Args {
     /// The statement; - is stdin. Placeholders may be $1, %s or %(name)s

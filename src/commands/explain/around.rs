@@ -70,8 +70,8 @@ impl Servers<'_> {
             Ok::<_, Error>(reasons::reasons(&around, pid))
         };
         let mut found = tokio::select! {
-            found = look => found.unwrap_or_else(|error| not_seen(error.says())),
-            () = stop.cancelled() => not_seen("stopped".into()),
+            found = look => found.unwrap_or_else(|error| not_seen(if stop.is_cancelled() { session.stop.says() } else { error.says() })),
+            () = stop.cancelled() => not_seen(session.stop.says()),
         };
         db::of_database(&mut found.findings, &args.database);
         found

@@ -115,7 +115,7 @@ async fn broker(session: &Session) -> Deep {
     .await;
     match opened {
         Ok((link, redis, seen)) => {
-            deep.sources.push(redis.provenance().await);
+            deep.sources.push(link.provenance(&redis).await);
             deep.seen.push(seen);
             let question = WorkersQuestion { listen: HEAR_OUT, bus: None, queues: Vec::new() };
             match workers(&redis, &Keys::from(&link.transport), &question, &session.stop.token()).await {

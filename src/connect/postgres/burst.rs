@@ -9,6 +9,7 @@ use crate::{
 };
 use futures_util::future::join_all;
 use std::{
+    future::Future,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -26,6 +27,9 @@ const LARGEST_TREES: usize = 64 << 20;
 const MOST_LOGGED: usize = 10_000;
 /// How long a cancel request may take to be sent.
 const CANCEL: Duration = Duration::from_secs(3);
+/// What a session takes to end once it was told to stop: to cancel what it asked, and then to say good-bye. The command itself has 2 s.
+const STOPPING: Duration = Duration::from_millis(1_300);
+const LAST: Duration = Duration::from_millis(300);
 
 /// One statement of a burst.
 pub struct BurstAsk<'a> {
@@ -121,18 +125,11 @@ impl Postgres {
     /// caller begins and ends.
     ///
     /// # Errors
-    /// `Timeout` when not all answers came in time: the session is of no more use then. What the server refused stands in its place.
+    /// `Timeout` when not all answers came in time: the session is of no more use then. `Cancelled` once it was told to stop. What the
+    /// server refused stands in its place.
     pub async fn burst(&self, doing: &Safe, asks: &[BurstAsk<'_>], patience: Duration) -> Result<Vec<Result<Vec<Row>, BurstFault>>> {
-        self.log.note(asks.iter().map(|ask| ask.sql));
-        let answers = join_all(asks.iter().map(|ask| async {
-            if ask.only_parsed {
-                return self.client.prepare(ask.sql).await.map(|_| Vec::new());
-            }
-            self.client.query_typed(ask.sql, &ask.parameters).await
-        }));
-        let answers = tokio::time::timeout(patience, answers).await.map_err(|_| {
-            Error::new(Kind::Timeout, doing.clone()).to(self.provenance()).what(safe!("no answer within {} s", patience.as_secs()))
-        })?;
+        self.wanted(doing)?;
+        let answers = self.answered(doing, self.ask(asks), patience).await?;
         let told = |error: tokio_postgres::Error| BurstFault {
             state: error.code().map(|code| code.code().to_owned()),
             position: match error.as_db_error().and_then(|said| said.position()) {
@@ -142,6 +139,52 @@ impl Postgres {
             error: fault::of(&error, doing.clone(), &self.redact, None).to(self.provenance()),
         };
         Ok(answers.into_iter().map(|answer| answer.map_err(told)).collect())
+    }
+
+    /// The end of a transaction: sent after a stop too, when nobody waits for it for long. Where it fails the session is gone, and its
+    /// transaction with it.
+    pub async fn last_burst(&self, asks: &[BurstAsk<'_>], patience: Duration) {
+        let patience = if self.stop.is_cancelled() { patience.min(LAST) } else { patience };
+        let _ = tokio::time::timeout(patience, self.ask(asks)).await;
+    }
+
+    async fn ask(&self, asks: &[BurstAsk<'_>]) -> Vec<Result<Vec<Row>, tokio_postgres::Error>> {
+        self.log.note(asks.iter().map(|ask| ask.sql));
+        join_all(asks.iter().map(|ask| async {
+            if ask.only_parsed {
+                return self.client.prepare(ask.sql).await.map(|_| Vec::new());
+            }
+            self.client.query_typed(ask.sql, &ask.parameters).await
+        }))
+        .await
+    }
+
+    fn stopped(&self, doing: &Safe) -> Error {
+        Error::new(Kind::Cancelled, doing.clone()).to(self.provenance()).what("stopped")
+    }
+
+    /// Whether anybody still wants an answer.
+    pub(super) fn wanted(&self, doing: &Safe) -> Result<()> {
+        if self.stop.is_cancelled() { Err(self.stopped(doing)) } else { Ok(()) }
+    }
+
+    /// Waits for an answer, for `patience`, or until it is told to stop: then what the server is doing is cancelled there, since without
+    /// that request it would go on until its own timeout.
+    pub(super) async fn answered<T>(&self, doing: &Safe, answer: impl Future<Output = T>, patience: Duration) -> Result<T> {
+        let mut answer = pin!(answer);
+        tokio::select! {
+            answered = tokio::time::timeout(patience, &mut answer) => answered.map_err(|_| {
+                Error::new(Kind::Timeout, doing.clone()).to(self.provenance()).what(safe!("no answer within {} s", patience.as_secs()))
+            }),
+            () = self.stop.cancelled() => {
+                let ending = async {
+                    let _ = self.cancel().await;
+                    answer.await
+                };
+                let _ = tokio::time::timeout(STOPPING, ending).await;
+                Err(self.stopped(doing))
+            }
+        }
     }
 
     /// The trees that the server has shown since this was last asked.

@@ -4,8 +4,10 @@
 mod burst;
 mod fault;
 mod files;
+mod leave;
 
 pub use burst::{BurstAsk, BurstFault, TREE};
+pub use leave::farewell;
 
 use super::{
     broker::Surroundings,
@@ -23,9 +25,10 @@ use crate::{
     text::{Redactor, Safe},
 };
 use burst::{Heard, Log};
+use leave::Leave;
 use secrecy::{ExposeSecret, SecretString};
 use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::time::Instant;
 use tokio_postgres::{
     Client, Config, Row,
     config::SslMode as WireSsl,
@@ -33,6 +36,7 @@ use tokio_postgres::{
     types::{ToSql, Type},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::sync::CancellationToken;
 
 /// How long a connection may take until the server knows who we are.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -49,6 +53,7 @@ pub struct PostgresLink {
     /// What its user should know: unverified TLS.
     pub warnings: Vec<Safe>,
     way: Arc<Way>,
+    stop: CancellationToken,
 }
 
 /// How a database is dialled: for its session, and again for each cancel request.
@@ -121,7 +126,13 @@ impl PostgresLink {
         let tls = Tls::new(&endpoint.tls, Some(&said), around.secrets, around.env.trusted, &mut warnings).await?;
         let guarded = around.is_guarded(&endpoint.address, &[]);
         let (cluster, redact) = (around.cluster.clone(), around.redact.clone());
-        Ok(Self { from, warnings, way: Arc::new(Way { url, via: endpoint.via, tls, hint, guarded, cluster, redact, passfile }) })
+        let way = Arc::new(Way { url, via: endpoint.via, tls, hint, guarded, cluster, redact, passfile });
+        Ok(Self { from, warnings, way, stop: CancellationToken::new() })
+    }
+
+    /// The same, whose sessions cancel on the server what they are asking when told to stop, and then ask nothing more.
+    pub fn until(self, stop: CancellationToken) -> Self {
+        Self { stop, ..self }
     }
 
     /// Where it is: `db:5432/shop`. Never a password.
@@ -224,12 +235,11 @@ impl PostgresLink {
             Ok(Ok(both)) => both,
         };
         let heard = Arc::new(Heard::default());
-        let mut driver = JoinSet::new();
-        driver.spawn(burst::drive(connection, heard.clone()));
+        let leave = Leave::of(burst::drive(connection, heard.clone()));
         let database = url.database.as_ref().map(|name| safe!("/{}", Safe::name(name))).unwrap_or_default();
         Ok(Postgres {
             client,
-            _driver: driver,
+            _leave: leave,
             heard,
             log: Log::default(),
             way: self.way.clone(),
@@ -238,6 +248,7 @@ impl PostgresLink {
             at: safe!("{}{}", says, database),
             route: route.says(),
             redact: self.way.redact.clone(),
+            stop: self.stop.clone(),
         })
     }
 }
@@ -271,10 +282,11 @@ impl Way {
     }
 }
 
-/// A connected database. Dropping it ends the session.
+/// A connected database. Dropping it ends the session: the server is told, so that it need not find out by itself.
 pub struct Postgres {
+    /// Goes before `_leave`: without it the driver says goodbye.
     client: Client,
-    _driver: JoinSet<()>,
+    _leave: Leave,
     heard: Arc<Heard>,
     log: Log,
     way: Arc<Way>,
@@ -283,16 +295,19 @@ pub struct Postgres {
     at: Safe,
     route: Safe,
     redact: Redactor,
+    stop: CancellationToken,
 }
 
 impl Postgres {
     /// The rows of one statement, asked in a READ ONLY transaction that is rolled back.
     ///
     /// # Errors
-    /// `Denied`, `NotFound`, `Timeout`, `Protocol` with the server's words and SQLSTATE; `Unreachable` when the connection broke.
+    /// `Denied`, `NotFound`, `Timeout`, `Protocol` with the server's words and SQLSTATE; `Unreachable` when the connection broke;
+    /// `Cancelled` once it was told to stop.
     pub async fn rows(&self, doing: Safe, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>> {
+        self.wanted(&doing)?;
+        self.log.note([UNDER, sql, "ROLLBACK"]);
         let ask = async {
-            self.log.note([UNDER, sql, "ROLLBACK"]);
             self.client.batch_execute(UNDER).await?;
             // Unnamed and typed: a pooler in transaction mode knows no prepared statements.
             let rows = self.client.query_typed(sql, parameters).await;
@@ -300,11 +315,7 @@ impl Postgres {
             let rows = rows?;
             end.map(|()| rows)
         };
-        match tokio::time::timeout(ANSWER, ask).await {
-            Err(_) => Err(Error::new(Kind::Timeout, doing).to(self.provenance()).what(safe!("no answer within {} s", ANSWER.as_secs()))),
-            Ok(Err(error)) => Err(fault::of(&error, doing, &self.redact, None).to(self.provenance())),
-            Ok(Ok(rows)) => Ok(rows),
-        }
+        self.answered(&doing, ask, ANSWER).await?.map_err(|error| fault::of(&error, doing, &self.redact, None).to(self.provenance()))
     }
 
     /// How it was reached: `direct`, `tunnel to pod postgres-0`.

@@ -28,7 +28,6 @@ use std::{
     time::Duration,
 };
 use tokio_postgres::{Row, types::Json};
-use tokio_util::sync::CancellationToken;
 
 /// How long a cancelled statement may take to end.
 const ENDING: Duration = Duration::from_secs(2);
@@ -87,7 +86,7 @@ pub enum Analysis {
     Withheld(Safe),
     /// It ran into this; the plain plan stands.
     Failed(Safe),
-    /// The user stopped it.
+    /// The user, or the deadline, stopped it.
     Interrupted,
 }
 
@@ -151,15 +150,9 @@ impl<'a> Explainer<'a> {
     ///
     /// # Errors
     /// `Usage` for what the server does not parse as one statement with a plan; `Denied` for what may not run, with what would allow it;
-    /// else as the connection's.
-    pub async fn explain(&self, statement: &Statement, request: &Request, stop: &CancellationToken) -> Result<Explained> {
-        let until_stopped = async {
-            tokio::select! {
-                screened = self.screen(statement, request) => screened,
-                () = stop.cancelled() => Err(Error::new(Kind::Cancelled, "screening the statement").what("stopped")),
-            }
-        };
-        let screened = until_stopped.await?;
+    /// `Cancelled` where the session is told to stop before a plan is known; else as the connection's.
+    pub async fn explain(&self, statement: &Statement, request: &Request) -> Result<Explained> {
+        let screened = self.screen(statement, request).await?;
         let writes = screened.shape.writes || screened.shape.locks;
         let withheld = self.withheld(statement, request, writes);
         let analyze = request.analyze && withheld.is_none();
@@ -172,7 +165,7 @@ impl<'a> Explainer<'a> {
                 .hint(Hint::Try("the same again: a migration may be running".into()))),
         };
         let analysis = match &planned {
-            Ok(_) if analyze => self.analyze(request, &opened, access, stop).await,
+            Ok(_) if analyze => self.analyze(request, &opened, access).await,
             Ok(_) => withheld.filter(|_| request.analyze).map_or(Analysis::NotAsked, Analysis::Withheld),
             Err(_) => Analysis::NotAsked,
         };
@@ -297,13 +290,10 @@ impl<'a> Explainer<'a> {
             answers.failed(at_types)?;
             let types: Result<Vec<Safe>> =
                 answers.rows(at_types).map_err(|f| f.error)?.iter().map(|r| get::<String>(r, 0).map(Safe::name)).collect();
-            // The savepoint, PREPARE itself, what it prepares, and the command that ends the showing.
             let shown = trees.len();
-            match <[String; 4]>::try_from(trees) {
-                Ok([savepoint, own, tree, last]) if [&savepoint, &own, &last].iter().all(|t| TreeShape::of(t).utility) => {
-                    Ok(Opened { name: name.clone(), tree, types: types? })
-                }
-                _ => Err(Error::new(Kind::Denied, "screening the statement")
+            match of_statement(trees) {
+                Some(tree) => Ok(Opened { name: name.clone(), tree, types: types? }),
+                None => Err(Error::new(Kind::Denied, "screening the statement")
                     .what(safe!("the server does not show what it makes of the statement ({} trees in place of 4)", shown))),
             }
         };
@@ -343,25 +333,15 @@ impl<'a> Explainer<'a> {
         Ok((plain, (asks.len() > 2).then(|| self.plan(&mut answers, 3).ok()).flatten()))
     }
 
-    /// Runs it, to its end, its timeout, or the user's Ctrl-C.
-    async fn analyze(&self, request: &Request, opened: &Opened, access: Access, stop: &CancellationToken) -> Analysis {
+    /// Runs it, to its end, its timeout, the user's Ctrl-C or the deadline.
+    async fn analyze(&self, request: &Request, opened: &Opened, access: Access) -> Analysis {
         let doing = safe!("running the statement");
         let wal = if access == Access::Write { ", WAL" } else { "" };
         let run = explain(&format!("ANALYZE, BUFFERS, TIMING{wal}, "), opened, &request.values.list);
         let asks = [BurstAsk::plain(&run)];
-        let running = send(self.pg, &doing, &asks, request.limits.patience());
-        tokio::pin!(running);
-        let answered = tokio::select! {
-            answered = &mut running => answered,
-            () = stop.cancelled() => {
-                // Without the request the server would go on until its own timeout.
-                let _ = self.pg.cancel().await;
-                let _ = tokio::time::timeout(ENDING, &mut running).await;
-                return Analysis::Interrupted;
-            }
-        };
-        let mut answers = match answered {
+        let mut answers = match send(self.pg, &doing, &asks, request.limits.patience()).await {
             Ok(answers) => answers,
+            Err(error) if error.kind() == Kind::Cancelled => return Analysis::Interrupted,
             Err(error) => {
                 let _ = self.pg.cancel().await;
                 return Analysis::Failed(error.what_happened().clone());
@@ -389,11 +369,9 @@ impl<'a> Explainer<'a> {
 
     /// Ends the transaction whatever happened in it, and leaves nothing in the server's session.
     pub(super) async fn close(&self, opened: &Opened, limits: &Limits) {
-        let doing = safe!("ending the transaction");
         let deallocate = format!("DEALLOCATE {}", opened.name);
         let asks = [BACK, deallocate.as_str(), ROLLBACK].map(BurstAsk::plain);
-        // Where this fails the session is gone, and its transaction with it.
-        let _ = send(self.pg, &doing, &asks, limits.lock + ENDING).await;
+        self.pg.last_burst(&asks, limits.lock + ENDING).await;
     }
 }
 
@@ -415,6 +393,17 @@ pub(super) fn explain(more: &str, opened: &Opened, values: &[Option<String>]) ->
     let values: Vec<String> = values.iter().map(|v| v.as_deref().map_or_else(|| "NULL".to_owned(), literal)).collect();
     let values = if values.is_empty() { String::new() } else { format!("({})", values.join(", ")) };
     format!("EXPLAIN ({more}VERBOSE, SETTINGS, FORMAT JSON) EXECUTE {}{values}", opened.name)
+}
+
+/// The tree of the statement, among those that the server shows while a transaction is opened: of the savepoint, of PREPARE itself, of what
+/// it prepares, and of the command that ends the showing.
+fn of_statement(mut trees: Vec<String>) -> Option<String> {
+    // A table's new statistics, at the wrong moment, make the server read the statement once more: the same tree says nothing new.
+    while trees.len() > 4 && trees.get(2) == trees.get(3) {
+        trees.remove(3);
+    }
+    let [savepoint, own, tree, last] = <[String; 4]>::try_from(trees).ok()?;
+    [savepoint, own, last].iter().all(|t| TreeShape::of(t).utility).then_some(tree)
 }
 
 /// `prepared` is the statement in the command that was sent for it.
@@ -452,4 +441,21 @@ fn denied(first: &Objection, all: &[Objection]) -> Error {
         }
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_that_is_shown_twice_is_one_and_another_is_too_many() {
+        let (utility, read) = ("({QUERY :commandType 5 :utilityStmt ?})", "({QUERY :commandType 1 :utilityStmt <>})");
+        let of = |trees: &[&str]| of_statement(trees.iter().map(ToString::to_string).collect());
+        assert_eq!(of(&[utility, utility, read, utility]).as_deref(), Some(read));
+        assert_eq!(of(&[utility, utility, read, read, read, utility]).as_deref(), Some(read));
+        let other = "({QUERY :commandType 1 :utilityStmt <> :rtable ({})})";
+        for wrong in [&[utility, utility, read][..], &[utility, read, read, utility], &[utility, utility, read, other, utility]] {
+            assert_eq!(of(wrong), None, "{wrong:?}");
+        }
+    }
 }

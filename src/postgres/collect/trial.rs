@@ -3,6 +3,7 @@
 
 use super::{
     explain::{Explainer, Request, explain},
+    look::OURS,
     server::get,
     transaction::{Access, BACK, send},
 };
@@ -55,28 +56,34 @@ impl Explainer<'_> {
             let values = if generic { vec![None; opened.types.len()] } else { request.values.list.clone() };
             let plan = explain("", &opened, &values);
             let mut found = Vec::new();
-            for index in indexes {
-                let asks = [
-                    BurstAsk::plain(TRIAL),
-                    BurstAsk::plain(mode),
-                    BurstAsk::with(&create, vec![(index, Type::TEXT)]),
-                    // A generic plan that is kept knows nothing of the new index.
-                    BurstAsk::plain("DISCARD PLANS"),
-                    BurstAsk::plain(&plan),
-                    BurstAsk::plain(END_OF_TRIAL),
-                    BurstAsk::plain(&reset),
-                ];
-                let mut answers = send(self.pg, &doing, &asks, request.limits.patience()).await?;
-                let size = answers.rows(2);
-                let plan = match &size {
-                    Ok(_) => self.plan(&mut answers, 4).map_err(|f| f.error.what_happened().clone()),
-                    Err(fault) => Err(fault.error.what_happened().clone()),
-                };
-                let bytes = size.ok().and_then(|rows| rows.first().and_then(|row| get::<Option<i64>>(row, 0).ok().flatten()));
-                found.push(TriedIndex { statement: index.clone(), plan, bytes });
-            }
-            send(self.pg, &doing, &[BurstAsk::plain(BACK), BurstAsk::plain(&reset)], request.limits.patience()).await?;
-            Ok(found)
+            let trying = async {
+                for index in indexes {
+                    let asks = [
+                        BurstAsk::plain(TRIAL),
+                        BurstAsk::plain(mode),
+                        BurstAsk::with(&create, vec![(index, Type::TEXT)]),
+                        // A generic plan that is kept knows nothing of the new index.
+                        BurstAsk::plain("DISCARD PLANS"),
+                        BurstAsk::plain(&plan),
+                        BurstAsk::plain(END_OF_TRIAL),
+                        BurstAsk::plain(&reset),
+                    ];
+                    let mut answers = send(self.pg, &doing, &asks, request.limits.patience()).await?;
+                    let size = answers.rows(2);
+                    let plan = match &size {
+                        Ok(_) => self.plan(&mut answers, 4).map_err(|f| f.error.what_happened().clone()),
+                        Err(fault) => Err(fault.error.what_happened().clone()),
+                    };
+                    let bytes = size.ok().and_then(|rows| rows.first().and_then(|row| get::<Option<i64>>(row, 0).ok().flatten()));
+                    found.push(TriedIndex { statement: index.clone(), plan, bytes });
+                }
+                Ok(())
+            };
+            let tried = trying.await;
+            // Whatever became of them: none is left to whoever has the server's session next.
+            let reset = format!("{reset} {OURS}");
+            self.pg.last_burst(&[BurstAsk::plain(BACK), BurstAsk::plain(&reset)], request.limits.patience()).await;
+            tried.map(|()| found)
         };
         let tried = tried.await;
         self.close(&opened, &request.limits).await;

@@ -30,6 +30,9 @@ pub enum Lexeme {
     Stray,
 }
 
+/// PostgreSQL takes none that is longer. Each sign of a run of them may be one of its own, so no more is looked at for each.
+const LONGEST_OPERATOR: usize = 64;
+
 /// A piece of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqlToken {
@@ -232,14 +235,16 @@ impl Cursor<'_> {
     }
 
     fn operator(&mut self) -> Lexeme {
-        let signs = self.bytes.iter().skip(self.at).take_while(|b| is_operator(**b)).count();
+        let signs = self.bytes.iter().skip(self.at).take(LONGEST_OPERATOR).take_while(|b| is_operator(**b)).count();
         let mut length = 0;
         // A comment ends an operator.
         while length < signs && !(length > 0 && matches!((self.peek(length), self.peek(length + 1)), (b'-', b'-') | (b'/', b'*'))) {
             length += 1;
         }
         let odd = |b: &u8| matches!(*b, b'~' | b'!' | b'@' | b'#' | b'%' | b'^' | b'&' | b'|' | b'`' | b'?');
-        while length > 1 && matches!(self.peek(length - 1), b'+' | b'-') && !self.bytes.iter().skip(self.at).take(length).any(odd) {
+        // Where none of these stands in it, none does when it is shorter.
+        let first_odd = self.bytes.iter().skip(self.at).take(length).position(odd).unwrap_or(length);
+        while length > 1 && matches!(self.peek(length - 1), b'+' | b'-') && first_odd >= length {
             length -= 1;
         }
         self.at += length;
@@ -311,6 +316,16 @@ mod tests {
         assert_eq!(kinds("a$1"), [(Lexeme::Word, "a$1")]);
         assert_eq!(kinds("$12a"), [(Lexeme::Parameter, "$12"), (Lexeme::Word, "a")]);
         assert_eq!(kinds("1..2").len(), 4);
+    }
+
+    #[test]
+    fn a_long_text_is_read_once() {
+        // A look back or ahead over all of it, at each token, would not end in a day.
+        for piece in ["+", "-/", "1,", "'a',", "$1 ", "%", "(", "x$", "$a", "'a'\n ", "/*", "\"a\".", "1e+", "E'\\'"] {
+            let text = piece.repeat((1 << 20) / piece.len());
+            let found = tokens(&text, true);
+            assert_eq!(found.iter().map(|t| t.at.len()).sum::<usize>(), text.len(), "{piece}");
+        }
     }
 
     proptest! {

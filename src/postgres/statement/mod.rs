@@ -12,6 +12,7 @@ use crate::{
     text::Safe,
 };
 use lexer::{Lexeme, SqlToken};
+use std::collections::BTreeMap;
 
 /// A statement, ready for the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +129,7 @@ fn seems(tokens: &[SqlToken], text: &str) -> StatementKind {
 
 /// The types that may stand before a literal without a cast, but not before a parameter.
 const TYPE_WORDS: [&str; 6] = ["interval", "date", "time", "timestamp", "timestamptz", "timetz"];
+const LONGEST_TYPE_WORD: usize = "timestamptz".len();
 
 /// Writes the text anew with `$n` for every placeholder.
 fn placeholders(tokens: &[SqlToken], text: &str) -> Result<(String, Vec<Parameter>), Safe> {
@@ -149,6 +151,7 @@ fn placeholders(tokens: &[SqlToken], text: &str) -> Result<(String, Vec<Paramete
     if let Some(last) = numbered.iter().max() {
         parameters = (1..=*last).map(|number| Parameter { number, name: None }).collect();
     }
+    let mut named: BTreeMap<String, usize> = BTreeMap::new();
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         let raw = token.text(text);
@@ -156,12 +159,14 @@ fn placeholders(tokens: &[SqlToken], text: &str) -> Result<(String, Vec<Paramete
             Some(found) => {
                 out.push_str(&found.before);
                 let number = match &found.name {
-                    Some(name) => parameters.iter().find(|p| p.name.as_ref() == Some(name)).map(|p| p.number),
+                    Some(name) => named.get(name).copied(),
                     None => None,
                 };
                 let number = number.unwrap_or_else(|| {
-                    parameters.push(Parameter { number: parameters.len() + 1, name: found.name });
-                    parameters.len()
+                    let number = parameters.len() + 1;
+                    named.extend(found.name.iter().map(|name| (name.clone(), number)));
+                    parameters.push(Parameter { number, name: found.name });
+                    number
                 });
                 push_parameter(&mut out, number);
                 at += found.tokens;
@@ -193,8 +198,10 @@ fn number(parameter: &str) -> Option<usize> {
 /// Adds `$n`; `interval $1` is no PostgreSQL, `$1::interval` is.
 fn push_parameter(out: &mut String, number: usize) {
     let trimmed = out.trim_end().len();
-    let start = out.char_indices().rev().skip(out.chars().count() - out.get(..trimmed).unwrap_or_default().chars().count());
-    let word = start.take_while(|(_, c)| c.is_alphanumeric() || matches!(c, '_' | '$' | '"' | '.')).last().map_or(trimmed, |(at, _)| at);
+    let of_word = |c: &char| c.is_alphanumeric() || matches!(c, '_' | '$' | '"' | '.');
+    // No further back than tells the longest of them from a longer word: there may be 65535 parameters.
+    let back = out.get(..trimmed).unwrap_or_default().char_indices().rev().take(LONGEST_TYPE_WORD + 1);
+    let word = back.take_while(|(_, c)| of_word(c)).last().map_or(trimmed, |(at, _)| at);
     let before = out.get(word..trimmed).unwrap_or_default();
     match TYPE_WORDS.iter().find(|t| before.eq_ignore_ascii_case(t)) {
         Some(kind) if trimmed < out.len() => {
@@ -305,6 +312,18 @@ mod tests {
         assert!(refused("SELECT %s, %(a)s").contains("mixes"));
         assert!(refused("SELECT $0").contains("count from"));
         assert!(refused("SELECT $99999999999999999999").contains("too large"));
+    }
+
+    #[test]
+    fn a_long_text_with_many_placeholders_is_rewritten_once() {
+        // A look back over what was written, at each placeholder, would not end in an hour; nor would one over all names.
+        let many = MOST_PARAMETERS;
+        let numbered: Vec<String> = (1..=many).map(|n| format!("{:<30}, ${n}", format!("'{n}'"))).collect();
+        assert_eq!(read(&format!("SELECT {}", numbered.join(","))).parameters.len(), many);
+        let joined: String = (1..=many).map(|n| format!("${n}")).collect();
+        assert_eq!(read(&format!("SELECT {joined}")).sql.len(), joined.len() + 7);
+        let named: Vec<String> = (1..=many).map(|n| format!("%(name_{n})s")).collect();
+        assert_eq!(read(&format!("SELECT {}", named.join(","))).parameters.len(), many);
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a proxy that harms answers talks to sockets")]
 
-use super::{admin, container, pod, simple};
+use super::{admin, container, pod, simple, standard::Kept};
 use crate::support::{Ran, SOON, obsctl};
 use lab::{Namespace, eventually, rule};
 use std::{
@@ -10,7 +10,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     process::Child,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
@@ -34,17 +34,17 @@ echo "{\"event\": \"life $life is over\"}"
 [ $life = 1 ] && exit 3
 exec sleep 3600"#;
 
-struct Chatty {
+pub struct Chatty {
     ns: Namespace,
     /// What its files hold, in the order in which it was written.
     lines: Vec<String>,
 }
 
-static KEPT: OnceLock<Chatty> = OnceLock::new();
+pub static KEPT: Kept<Chatty> = Kept::new();
 
-/// A container with rotated, compressed files of two lives, which writes no more. Given back at the end of the process by the lab.
-fn chatty() -> &'static Chatty {
-    KEPT.get_or_init(|| {
+/// A container with rotated, compressed files of two lives, which writes no more.
+fn chatty() -> Arc<Chatty> {
+    KEPT.get(|| {
         let ns = lab::get().cluster().namespace("rotated");
         let life = container("main", CHATTY).replacen('{', "{volumeMounts: [{name: life, mountPath: /life}], ", 1);
         ns.apply(&pod("chatty", "volumes: [{name: life, emptyDir: {}}]", &[life]));

@@ -3,25 +3,43 @@
 use super::{QUICK, admin, container, pod, simple, wrote};
 use crate::support::{Obsctl, SOON};
 use lab::{Namespace, cluster::handle::Exclusive, eventually};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A namespace with pods of every kind, all of which have said what they will.
 pub struct Standard {
     pub ns: Namespace,
 }
 
-static KEPT: Mutex<Option<Arc<Standard>>> = Mutex::new(None);
+/// What tests share while somebody holds it. It has a lease on the cluster, so that whoever wants that alone takes it away first: kept
+/// in a static that nobody empties, it would be waited for without end.
+pub struct Kept<T>(Mutex<Option<Arc<T>>>);
+
+impl<T> Kept<T> {
+    pub const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// What is kept, made if need be.
+    pub fn get(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        self.lock().get_or_insert_with(|| Arc::new(make())).clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+static KEPT: Kept<Standard> = Kept::new();
 
 /// The shared namespace.
 pub fn standard() -> Arc<Standard> {
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    kept.get_or_insert_with(|| Arc::new(Standard::make())).clone()
+    KEPT.get(Standard::make)
 }
 
-/// The cluster to oneself: gives the shared namespace back first, and keeps others from making it again before it is ours.
+/// The cluster to oneself: gives the shared namespaces back first, and keeps others from making them again before it is ours.
 pub fn alone() -> Exclusive {
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    drop(kept.take());
+    let (mut standard, mut rotated) = (KEPT.lock(), super::rotated::KEPT.lock());
+    drop((standard.take(), rotated.take()));
     lab::get().cluster().exclusive()
 }
 

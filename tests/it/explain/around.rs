@@ -53,7 +53,7 @@ fn held(server: &PostgresServer) -> (PgSession, PgSession) {
 
 #[test]
 fn a_blocked_statement_is_told_with_its_blocker() {
-    for version in [Major::V15, Major::V18] {
+    for version in Major::tested() {
         let server = shop(version);
         let desk = desk(&server);
         let (holder, mut waiter) = held(&server);
@@ -86,7 +86,7 @@ fn a_blocked_statement_is_told_with_its_blocker() {
 
 #[test]
 fn a_locked_table_leaves_no_plan_and_the_blocker_is_named_all_the_same() {
-    for version in [Major::V15, Major::V18] {
+    for version in Major::tested() {
         let server = shop(version);
         let mut holder = server.session("postgres", "postgres", "migration");
         holder.run("BEGIN");
@@ -131,7 +131,7 @@ fn a_blocker_that_nobody_else_waits_for_is_named() {
 
 #[test]
 fn stale_statistics_are_named_and_well_again_after_analyze() {
-    for version in [Major::V15, Major::V18] {
+    for version in Major::tested() {
         let server = shop(version);
         let desk = desk(&server);
         server.psql("postgres", "INSERT INTO stock SELECT n, 10 FROM generate_series(5001, 60000) n");
@@ -180,7 +180,7 @@ fn a_cold_cache_is_told_where_the_tables_are_read_from_files() {
 
 #[test]
 fn a_replica_says_how_far_it_is() {
-    for version in [Major::V15, Major::V18] {
+    for version in Major::tested() {
         let primary = shop(version);
         let replica = primary.replica().expect("a replica");
         replica.await_caught_up(&primary).expect("caught up");

@@ -38,7 +38,7 @@ fn a_query_id_may_be_negative() {
 
 #[test]
 fn a_write_is_run_only_by_its_flag_and_rolled_back() {
-    for version in [Major::V15, Major::V18] {
+    for version in Major::tested() {
         let (server, desk) = shop(version);
         let sql = "UPDATE item SET n = 1000 WHERE n = 5";
         let changed = || server.psql("postgres", "SELECT count(*) FROM item WHERE n = 1000");
@@ -77,7 +77,7 @@ fn ctrl_c_cancels_on_the_server_and_shows_the_plan() {
 
 #[test]
 fn what_is_shown_is_all_that_was_sent() {
-    for version in [Major::V15, Major::V18] {
+    for version in Major::tested() {
         let (server, desk) = shop(version);
         server.psql("postgres", "SELECT pg_stat_statements_reset()");
         server.psql("postgres", "SELECT count(*) FROM item WHERE n = 7");
@@ -98,6 +98,16 @@ fn what_is_shown_is_all_that_was_sent() {
 
 fn one_line(sql: &str) -> String {
     sql.replace("\\n", " ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_statement_of_nearly_a_megabyte_is_answered() {
+    let (_server, desk) = shop(Major::V15);
+    let values: Vec<String> = (0..100_000).map(|n| (n + 1_000_000).to_string()).collect();
+    let desk = desk.file("long.sql", format!("SELECT count(*) FROM item WHERE id IN ({})", values.join(",")));
+    // Whoever runs obsctl in a test ends it after a minute.
+    let seen = explain(&desk, &["-f", "long.sql", "--full", "--deadline", "55s"]);
+    assert!(seen.status == 0 && seen.out.contains("item"), "{} {}", seen.status, seen.err);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What goes wrong on the way, and what is left then: an error that says what to do, or the plain plan without a run.
 
-use super::{RUNTIME, explain, open, running, server};
+use super::{RUNTIME, explain, open, open_until, running, server};
 use lab::{Fault, Major, PostgresOptions, PostgresServer, Proxy, eventually, get};
 use obsctl::{
     error::Kind,
@@ -46,10 +46,10 @@ fn ctrl_c_cancels_on_the_server_and_leaves_the_plain_plan() {
             slow_backend(&server);
             stop.cancel();
         });
-        let pg = open(&url).unwrap();
+        let pg = open_until(&url, &stop).unwrap();
         let redact = Redactor::default();
         let statement = Statement::read(SLOW, true).unwrap();
-        RUNTIME.block_on(async { Explainer::new(&pg, &redact).await.unwrap().explain(&statement, &running(), &stop).await.unwrap() })
+        RUNTIME.block_on(async { Explainer::new(&pg, &redact).await.unwrap().explain(&statement, &running()).await.unwrap() })
     });
     assert!(matches!(explained.analysis, Analysis::Interrupted), "{:?}", explained.analysis);
     server.eventually("postgres", "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%generate_series(1, 100000000)%' AND state = 'active' AND pid <> pg_backend_pid()", "0");

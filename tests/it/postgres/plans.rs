@@ -10,7 +10,6 @@ use obsctl::{
     text::Redactor,
 };
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
 const SKEWED: &str = "CREATE TABLE job (id int PRIMARY KEY, status text, made timestamptz); \
     INSERT INTO job SELECT n, CASE WHEN n % 1000 = 0 THEN 'failed' ELSE 'done' END, now() FROM generate_series(1, 50000) n; \
@@ -106,22 +105,23 @@ fn the_transaction_is_held_for_the_query_and_three_round_trips() {
             let statement = Statement::read(sql, true).unwrap();
             // A machine that is busy with other things only adds to it: the shortest of a few runs is what obsctl itself takes.
             let mut shortest = Duration::MAX;
-            for _ in 0..8 {
+            let most = trip * 3 + trip / 2;
+            for _ in 0..24 {
                 let before = server.log().len();
                 let explained = RUNTIME.block_on(async {
                     let explainer = Explainer::new(&pg, &redact).await.unwrap();
-                    explainer.explain(&statement, &running(), &CancellationToken::new()).await.unwrap()
+                    explainer.explain(&statement, &running()).await.unwrap()
                 });
                 let Analysis::Ran(plan) = explained.analysis else { panic!("{:?}", explained.analysis) };
                 let query = Duration::from_secs_f64((plan.execution_ms.unwrap() + plan.planning_ms.unwrap()) / 1e3);
                 let held = longest_transaction(server.log().get(before..).unwrap());
                 shortest = shortest.min(held.saturating_sub(query));
-                if shortest <= trip * 3 {
+                if shortest < most {
                     break;
                 }
             }
             // The planning of the plain plan and the screen are the server's own work: less than half a trip.
-            assert!(shortest < trip * 3 + trip / 2, "{version:?} {sql}: {shortest:?} beside the query");
+            assert!(shortest < most, "{version:?} {sql}: {shortest:?} beside the query");
         }
     }
 }
@@ -147,7 +147,6 @@ fn an_index_is_tried_without_being_built() {
     server.psql("postgres", "CREATE EXTENSION hypopg; CREATE TABLE job (id int, status text); INSERT INTO job SELECT n, 's' || n FROM generate_series(1, 20000) n; ANALYZE job");
     let pg = open(&server.url()).unwrap();
     let redact = Redactor::default();
-    let stop = CancellationToken::new();
     for (sql, values) in
         [("SELECT * FROM job WHERE status = 's5'", Values::default()), ("SELECT * FROM job WHERE status = $1", Values::default())]
     {
@@ -157,14 +156,14 @@ fn an_index_is_tried_without_being_built() {
             let explainer = Explainer::new(&pg, &redact).await.unwrap();
             assert!(explainer.server.hypopg.is_some());
             explainer.trials(&statement, &request, &[]).await.unwrap_err();
-            let before = explainer.explain(&statement, &request, &stop).await.unwrap().plain.nodes[0].total_cost;
+            let before = explainer.explain(&statement, &request).await.unwrap().plain.nodes[0].total_cost;
             let indexes = ["CREATE INDEX ON public.job (status)", "CREATE INDEX ON public.job (nope)", "CREATE INDEX ON public.job (id)"]
                 .map(str::to_owned);
             let tried = explainer.trials(&statement, &request, &indexes).await.unwrap();
             let costs: Vec<Option<f64>> = tried.iter().map(|t| t.plan.as_ref().ok().map(|p| p.nodes[0].total_cost)).collect();
             assert!(costs[0].unwrap() < before / 2.0 && costs[1].is_none() && costs[2] == Some(before), "{sql}: {before} {costs:?}");
             assert!(tried[0].bytes.unwrap() > 8192);
-            let again = explainer.explain(&statement, &request, &stop).await.unwrap();
+            let again = explainer.explain(&statement, &request).await.unwrap();
             assert_eq!(again.plain.nodes[0].total_cost, before, "nothing is left of it in the session");
             let forced = explainer.without_seq_scans(&statement, &request).await.unwrap();
             assert!(forced.nodes[0].total_cost >= before);
@@ -182,7 +181,7 @@ fn likely_values_come_from_the_statistics() {
         let statement = Statement::read(sql, true).unwrap();
         RUNTIME.block_on(async {
             let explainer = Explainer::new(&pg, &redact).await.unwrap();
-            let generic = explainer.explain(&statement, &Request::default(), &CancellationToken::new()).await.unwrap();
+            let generic = explainer.explain(&statement, &Request::default()).await.unwrap();
             explainer.likely_values(&statement, &generic.plain).await.unwrap().map(|v| (v.list, v.from))
         })
     };

@@ -375,12 +375,8 @@ fn the_session_is_left_as_it_was() {
         let redact = obsctl::text::Redactor::default();
         let explainer = obsctl::postgres::collect::Explainer::new(&pg, &redact).await.unwrap();
         let statement = obsctl::postgres::statement::Statement::read("SELECT * FROM t", true).unwrap();
-        let stop = tokio_util::sync::CancellationToken::new();
-        explainer.explain(&statement, &running(), &stop).await.unwrap();
-        explainer
-            .explain(&obsctl::postgres::statement::Statement::read("SELECT nope", true).unwrap(), &running(), &stop)
-            .await
-            .unwrap_err();
+        explainer.explain(&statement, &running()).await.unwrap();
+        explainer.explain(&obsctl::postgres::statement::Statement::read("SELECT nope", true).unwrap(), &running()).await.unwrap_err();
         let left = "SELECT (SELECT count(*) FROM pg_prepared_statements)::text || current_setting('debug_print_rewritten') || \
                     current_setting('client_min_messages') || current_setting('search_path')";
         let rows = pg.rows("looking".into(), left, &[]).await.unwrap();
@@ -434,7 +430,7 @@ fn a_change_between_screening_and_running_is_noticed() {
     let statement = obsctl::postgres::statement::Statement::read("SELECT * FROM harmless", true).unwrap();
     super::RUNTIME.block_on(async {
         let explainer = obsctl::postgres::collect::Explainer::new(&pg, &redact).await.unwrap();
-        explainer.explain(&statement, &running(), &tokio_util::sync::CancellationToken::new()).await.unwrap();
+        explainer.explain(&statement, &running()).await.unwrap();
         server.psql(&db, "CREATE OR REPLACE VIEW harmless AS SELECT id FROM t WHERE a = evil(1)");
         let error = explainer.without_seq_scans(&statement, &running()).await.unwrap_err();
         assert!(error.says().contains("changed"), "{}", error.says());

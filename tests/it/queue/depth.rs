@@ -125,8 +125,8 @@ fn the_size_of_messages_costs_nothing() {
     let seen = at(&redis.url(), "queue depth -o json").run();
     let answer = seen.json();
     let received = answer["facts"]["cost"]["received"].as_u64().unwrap();
-    // Two samples, and what was on its way when one was given up.
-    assert!(received < 2 * (64 << 10) + (1 << 20), "{received} bytes");
+    // Two samples, of which one is given up where it becomes too much.
+    assert!(received <= 2 * (64 << 10), "{received} bytes");
     let why = |name: &str| queue(&answer, name)["priorities"][0]["unreadable"].as_str().unwrap_or_default().to_owned();
     assert!(why("heavy").contains("MiB are not fetched"), "{}", why("heavy"));
     assert!(why("bait").contains("none is fetched"), "{}", why("bait"));

@@ -6,7 +6,7 @@ use crate::{
     checks::{
         kind::{CheckKind, ClusterAsk},
         kinds::{
-            BlindSpot, Glance,
+            Glance,
             cluster::{ClusterLook, PodSelection, sighting},
         },
         spec::CheckSpec,
@@ -67,7 +67,7 @@ impl Rig<'_> {
     pub(super) async fn pods(&self, ours: &[(usize, &CheckSpec)]) -> Vec<(usize, Glance)> {
         let seen = match self.objects().await {
             Ok(seen) => seen,
-            Err(error) => return super::same(ours, Err(BlindSpot::of(&error))),
+            Err(error) => return super::same(ours, Err(self.blind(&error))),
         };
         self.source(seen.source.clone());
         let now = self.session.now().timestamp();

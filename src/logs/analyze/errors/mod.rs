@@ -44,7 +44,7 @@ pub struct ErrorFacts {
     /// The timelines' bounds.
     pub shown: Option<(Timestamp, Timestamp)>,
     /// Records that were read, errors or not.
-    pub records: u64,
+    pub records: Option<u64>,
     /// The oldest of them: before it nothing is known.
     pub oldest: Option<Timestamp>,
     /// Occurrences in all.

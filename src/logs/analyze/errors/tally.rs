@@ -175,7 +175,7 @@ impl ErrorTally {
             first,
             last,
             shown: bounds,
-            records: seen.records(),
+            records: seen.counted(),
             oldest: seen.oldest(),
             occurrences: self.occurrences,
             kinds,

@@ -4,10 +4,12 @@
 //! cluster. A test that wants the cluster alone first takes the gate: those who come later wait behind it, so it is never
 //! starved by a stream of others.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::failure::{Doing, Result};
+use crate::wait;
 
 /// Held while the cluster is in use. Dropping it gives the cluster back.
 #[derive(Debug)]
@@ -20,20 +22,27 @@ impl Lease {
     /// Together with others.
     pub fn shared(dir: &Path) -> Result<Self> {
         let gate = open(dir, "gate.lock")?;
-        gate.lock_shared().doing(|| "waiting for the gate of the cluster")?;
+        patiently("the gate of the cluster", || gate.try_lock_shared())?;
         let lock = open(dir, "use.lock")?;
-        lock.lock_shared().doing(|| "waiting for the cluster")?;
+        patiently("the cluster", || lock.try_lock_shared())?;
         Ok(Self { _lock: lock, _gate: None })
     }
 
     /// Alone. A thread that already holds a lease would wait for itself.
     pub fn exclusive(dir: &Path) -> Result<Self> {
         let gate = open(dir, "gate.lock")?;
-        gate.lock().doing(|| "waiting for the gate of the cluster")?;
+        patiently("the gate of the cluster", || gate.try_lock())?;
         let lock = open(dir, "use.lock")?;
-        lock.lock().doing(|| "waiting for everybody to leave the cluster")?;
+        patiently("everybody to leave the cluster", || lock.try_lock())?;
         Ok(Self { _lock: lock, _gate: Some(gate) })
     }
+}
+
+/// A lease that nobody gives back is a test that fails and says so, not one that hangs for ever.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+fn patiently(what: &str, attempt: impl Fn() -> std::result::Result<(), TryLockError>) -> Result<()> {
+    wait::poll(PATIENCE, || attempt().map_err(|_| format!("somebody has not given it back: waiting for {what}")))
 }
 
 fn open(dir: &Path, name: &str) -> Result<File> {
