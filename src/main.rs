@@ -7,6 +7,7 @@ use obsctl::{
     cli::{Cli, Command},
     commands::{self, setup},
     config::Vars,
+    connect,
     error::{Error, Kind, Result},
     exit::{ExitStatus, Outcome},
     kubernetes::access,
@@ -36,7 +37,11 @@ fn main() -> ExitCode {
     let stop = Stop::default();
     let status = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
-            let status = runtime.block_on(whole(cli, vars, &stop, &mut out));
+            let status = runtime.block_on(async {
+                let status = whole(cli, vars, &stop, &mut out).await;
+                connect::postgres::farewell().await;
+                status
+            });
             // A read of stdin that never ends must not hold the process.
             runtime.shutdown_background();
             status
@@ -62,6 +67,8 @@ fn main() -> ExitCode {
 
 /// The command, until it ends, or until the grace after a stop is over.
 async fn whole(cli: Cli, vars: Vars, stop: &Stop, out: &mut Out) -> Result<ExitStatus> {
+    // Before anything else begins: from here on, Ctrl-C ends the command in order.
+    let ends = stopped(stop);
     if let Some(deadline) = cli.global.deadline.and_then(|d| Duration::try_from(d).ok()) {
         stop.within(deadline);
     }
@@ -89,27 +96,35 @@ async fn whole(cli: Cli, vars: Vars, stop: &Stop, out: &mut Out) -> Result<ExitS
         }
     };
     let watch = async {
-        let why = stopped(stop).await;
+        let why = ends.await;
         stop.stop(why);
         tokio::time::sleep(Duration::from_secs(2)).await;
         ExitStatus::of(&Ok(why), false)
     };
-    tokio::select! {
+    let status = tokio::select! {
         status = command => status,
         status = watch => Ok(status),
+    };
+    match (status, stop.reason()) {
+        // What stopped it decides the status, and what it was at is said.
+        (Err(error), Some(why)) if error.kind() == Kind::Cancelled => {
+            out.error(&error);
+            Ok(ExitStatus::of(&Ok(why), false))
+        }
+        (status, _) => status,
     }
 }
 
-/// Waits for Ctrl-C, SIGTERM or the deadline.
-async fn stopped(stop: &Stop) -> Outcome {
+/// Listens for Ctrl-C and SIGTERM at once; the future waits for one of them, or for the deadline.
+fn stopped(stop: &Stop) -> impl Future<Output = Outcome> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(i), Ok(t)) => (i, t),
-        _ => return std::future::pending().await,
-    };
-    tokio::select! {
-        _ = interrupt.recv() => Outcome::Interrupted,
-        _ = terminate.recv() => Outcome::Terminated,
-        () = stop.over() => Outcome::Deadline,
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return std::future::pending().await };
+        tokio::select! {
+            _ = interrupt.recv() => Outcome::Interrupted,
+            _ = terminate.recv() => Outcome::Terminated,
+            () = stop.over() => Outcome::Deadline,
+        }
     }
 }

@@ -32,10 +32,13 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Mutex, OnceCell, watch},
+    sync::{Mutex, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+
+/// How long what references gave is not read again after it was.
+const REFRESH: Duration = Duration::from_secs(5);
 
 /// Why a command was told to stop.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +112,8 @@ pub struct Session {
     ask: Option<KubeAsk>,
     cluster: Mutex<Option<Arc<Cluster>>>,
     secrets: OnceLock<Secrets>,
-    broker: OnceCell<Arc<BrokerLink>>,
+    broker: Mutex<Option<Arc<BrokerLink>>>,
+    refreshed: Mutex<Option<Instant>>,
 }
 
 impl Session {
@@ -125,7 +129,8 @@ impl Session {
             ask,
             cluster: Mutex::default(),
             secrets: OnceLock::new(),
-            broker: OnceCell::new(),
+            broker: Mutex::default(),
+            refreshed: Mutex::default(),
         }
     }
 
@@ -144,6 +149,18 @@ impl Session {
     /// Now, in the zone of the session.
     pub fn now(&self) -> Zoned {
         Timestamp::now().to_zoned(self.zone.clone())
+    }
+
+    /// Waits for something that does not look out for a stop itself: dropping it ends it.
+    ///
+    /// # Errors
+    /// `Cancelled` when the command is stopped before; else its own.
+    pub async fn unless_stopped<T>(&self, doing: Safe, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let stop = self.stop.token();
+        tokio::select! {
+            done = work => done,
+            () = stop.cancelled() => Err(Error::new(Kind::Cancelled, doing).what("stopped")),
+        }
     }
 
     /// The cluster, connected at first use.
@@ -171,6 +188,23 @@ impl Session {
     /// Makes the next `cluster` connect anew: who runs for days outlives the tokens that a credential plugin gives.
     pub async fn forget_cluster(&self) {
         *self.cluster.lock().await = None;
+        // What leads through the old one has its credentials too.
+        *self.broker.lock().await = None;
+    }
+
+    /// A server refused what a reference gave. Whoever runs for days outlives passwords too: what was read is forgotten, so that what was
+    /// rotated is found. Not more often than every few seconds, since a reference may be a program; says whether it is worth asking again.
+    pub async fn refresh(&self) -> bool {
+        let mut refreshed = self.refreshed.lock().await;
+        if refreshed.is_some_and(|at| at.elapsed() < REFRESH) {
+            return false;
+        }
+        *refreshed = Some(Instant::now());
+        self.forget_cluster().await;
+        if let Some(secrets) = self.secrets.get() {
+            secrets.forget().await;
+        }
+        true
     }
 
     /// The environment's broker, resolved at first use: from the configuration, else from the variables of its apps. Not yet dialled.
@@ -179,7 +213,11 @@ impl Session {
     /// `Config` where nothing says where it is; else as `BrokerLink::resolve`.
     pub async fn broker(&self) -> Result<Arc<BrokerLink>> {
         let stop = self.stop.token();
-        let resolve = self.broker.get_or_try_init(|| async {
+        let resolve = async {
+            let mut held = self.broker.lock().await;
+            if let Some(link) = &*held {
+                return Ok(link.clone());
+            }
             let broker = match (&self.env.broker, &self.ask) {
                 (Some(broker), _) => broker.clone(),
                 (None, Some(_)) => Broker::at(Endpoint::at(Address::Apps, Via::Auto)),
@@ -192,10 +230,10 @@ impl Session {
             let cluster = self.cluster_for(&broker.endpoint).await?;
             let secrets = self.secrets(cluster.as_ref());
             let around = Surroundings { env: &self.env, secrets, cluster, redact: self.redact.clone() };
-            BrokerLink::resolve(&broker, &around).await.map(Arc::new)
-        });
+            Ok(held.insert(BrokerLink::resolve(&broker, &around).await.map(Arc::new)?).clone())
+        };
         tokio::select! {
-            broker = resolve => broker.cloned(),
+            broker = resolve => broker,
             () = stop.cancelled() => Err(Error::new(Kind::Cancelled, "looking for the broker").what("stopped")),
         }
     }

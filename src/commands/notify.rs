@@ -75,22 +75,22 @@ pub async fn run(args: &Args, session: &Session, out: &mut Out) -> Result<ExitSt
     // Whoever keeps incidents open is told at once that this one is over.
     let end = Alert { state: AlertState::Resolved, says: "the test is over".into(), until: Some(now), ..alert.clone() };
     let mut status = ExitStatus::Good;
-    for (name, channel) in &post.channels {
+    for (name, channel) in post.channels() {
         let mut attempt = channel.send(&alert, &post.office, now).await;
         if attempt.reaction == Reaction::Taken {
             attempt = channel.send(&end, &post.office, now).await;
         }
         let (style, says) = match attempt.reaction {
-            Reaction::Taken => (Style::Good, safe!("{}  took it", Safe::name(name))),
+            Reaction::Taken => (Style::Good, safe!("{}  took it", Safe::name(&name))),
             Reaction::Refused => {
                 status = ExitStatus::BadNews;
-                (Style::Bad, safe!("{}  REFUSED it: {}", Safe::name(name), attempt.says))
+                (Style::Bad, safe!("{}  REFUSED it: {}", Safe::name(&name), attempt.says))
             }
             Reaction::Later(_) | Reaction::Unclear => {
                 if status == ExitStatus::Good {
                     status = ExitStatus::CouldNotTell;
                 }
-                (Style::Warn, safe!("{}  did not take it: {}", Safe::name(name), attempt.says))
+                (Style::Warn, safe!("{}  did not take it: {}", Safe::name(&name), attempt.says))
             }
         };
         out.line(&Line::new().with(style, says))?;

@@ -13,7 +13,7 @@ use crate::{
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 use std::{borrow::Cow, fmt, marker::PhantomData};
@@ -96,7 +96,7 @@ pub(super) struct RawHealth {
     /// Headers for its pods and for its `url`; what is secret by reference.
     pub headers: Entries<At<RawValue>>,
     /// The form of the answer, where it is not recognised by itself.
-    pub dialect: Opt<At<DialectName>>,
+    pub dialect: Opt<At<Dialect>>,
     /// false: the certificate of its `url` is not verified, and every answer warns of it.
     pub verify: Opt<At<bool>>,
     /// The authority that signed the certificate of its `url`, in PEM form; without it, those of this machine.
@@ -121,7 +121,7 @@ pub(super) struct RawUrl {
     /// Headers for this URL alone.
     pub headers: Entries<At<RawValue>>,
     /// The form of the answer, in place of that of `health`.
-    pub dialect: Opt<At<DialectName>>,
+    pub dialect: Opt<At<Dialect>>,
     /// false: its certificate is not verified, and every answer warns of it.
     pub verify: Opt<At<bool>>,
     /// The authority that signed its certificate, in PEM form; without it, those of this machine.
@@ -132,11 +132,11 @@ impl Shortened for RawUrl {
     const EXPECTS: &'static str = "a URL, or one with its settings: url, path, host, headers, dialect, verify, ca";
 }
 
-/// The forms of answers, as `--dialect` names them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+/// The forms in which endpoints say how they are, as flags, the configuration and JSON name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "dialect")]
-pub enum DialectName {
+pub enum Dialect {
     /// `{"status": "healthy", "db": "ok"}`.
     Flat,
     /// `{"status": "ready", "checks": {"db": "ok"}}`.
@@ -153,7 +153,7 @@ pub enum DialectName {
     Spring,
     /// ASP.NET.
     AspNet,
-    /// `{"db": true}`.
+    /// `{"db": true}`, `{"db": {"healthy": true}}`.
     Booleans,
     /// A word.
     Text,
@@ -161,8 +161,22 @@ pub enum DialectName {
     Empty,
 }
 
-impl DialectName {
-    /// Its word in the file.
+impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Flat,
+        Self::Nested,
+        Self::DjangoHealthCheck,
+        Self::Dockerflow,
+        Self::Kubernetes,
+        Self::Ietf,
+        Self::Spring,
+        Self::AspNet,
+        Self::Booleans,
+        Self::Text,
+        Self::Empty,
+    ];
+    /// Its name in flags, in the configuration and in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Flat => "flat",
@@ -178,6 +192,10 @@ impl DialectName {
             Self::Empty => "empty",
         }
     }
+    /// The one of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|d| d.name() == name)
+    }
 }
 
 /// How one place is asked how it is.
@@ -190,7 +208,7 @@ pub struct HealthSettings {
     /// Further headers. Their values may be secret, and are meant for this place alone.
     pub headers: Vec<(http::HeaderName, Sourced<SecretRef>)>,
     /// The form of the answer.
-    pub dialect: Option<DialectName>,
+    pub dialect: Option<Dialect>,
     /// Whether the certificate is verified.
     pub verify: Option<bool>,
     /// Who may have signed it.
@@ -218,7 +236,7 @@ struct Asked<'r> {
     path: &'r Opt<At<String>>,
     host: &'r Opt<At<String>>,
     headers: &'r Entries<At<RawValue>>,
-    dialect: &'r Opt<At<DialectName>>,
+    dialect: &'r Opt<At<Dialect>>,
     verify: &'r Opt<At<bool>>,
     ca: &'r Opt<At<RawValue>>,
 }
@@ -361,6 +379,16 @@ fn is_secret(name: &http::HeaderName) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dialect_has_one_name_everywhere() {
+        let schema = schemars::schema_for!(Dialect).to_value().to_string();
+        for dialect in Dialect::ALL {
+            assert_eq!(serde_json::to_value(dialect).unwrap(), dialect.name());
+            assert_eq!(Dialect::parse(dialect.name()), Some(dialect));
+            assert!(schema.contains(&format!("\"{}\"", dialect.name())), "{schema}");
+        }
+    }
 
     #[test]
     fn headers_that_hold_secrets_are_known_by_name() {

@@ -30,7 +30,7 @@ pub use check::{Check, Checked, check};
 pub use endpoint::{Address, AddressParts, Endpoint, SecretRef, TlsSettings, Via};
 pub use environment::{App, Environment, KubeTarget, LibpqFiles, LogGlob, Results, Setting};
 pub use file::{At, Opt, Place, read_yaml, schema};
-pub use health::{AppUrl, DialectName, HealthSettings};
+pub use health::{AppUrl, Dialect, HealthSettings};
 pub use merge::{Inputs, Origin, Sourced, Vars, load, names};
 pub use nearest::nearest;
 pub use notify::{Channel, NotifySettings, RouteName};

@@ -12,7 +12,7 @@ use super::{
     tls::Tls,
 };
 use crate::{
-    answer::Hint,
+    answer::{Hint, Provenance},
     config::{
         Address, App, Broker, BrokerAddress, BrokerUrl, Endpoint, Environment, Origin, QueueThresholds, Results, SecretRef, Sourced,
         Transport, Via, host_port,
@@ -104,7 +104,7 @@ impl Surroundings<'_> {
             Address::Url(url) => needs_cluster(&url.value),
             Address::Parts(parts) => needs_cluster(&parts.host.value),
         };
-        let namespace = self.secrets.namespace().to_owned();
+        let namespace = self.secrets.namespace();
         let mut pods = Vec::new();
         if self.cluster.is_some() && endpoint.via != Via::Direct {
             pods = discover::pods_of(&self.env.apps, endpoint.relay.as_deref(), self.secrets).await?;
@@ -275,6 +275,11 @@ impl BrokerLink {
             }
         }
         Err(failed.unwrap_or_else(|| Error::new(Kind::Bug, "connecting to the broker").what("there is none in the list")))
+    }
+
+    /// Where what this connection says comes from, with the way there.
+    pub async fn provenance(&self, redis: &Redis) -> Provenance {
+        Provenance { through: self.route().filter(|route| route.as_str() != "direct"), ..redis.provenance().await }
     }
 
     /// Opens further streams to the first broker of the list.

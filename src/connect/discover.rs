@@ -192,8 +192,8 @@ async fn candidates(secrets: &Secrets, apps: &[RelayPods]) -> Result<Vec<Candida
     let mut kinds: BTreeMap<String, Candidate> = BTreeMap::new();
     for RelayPods { selector, container: only, .. } in groups {
         let namespace = secrets.namespace();
-        let path = format!("/api/v1/namespaces/{}/pods?labelSelector={}", encode(namespace), encode(selector));
-        let ask = Ask::new("looking at the variables of the apps".into(), path, "list", "pods", Some(namespace));
+        let path = format!("/api/v1/namespaces/{}/pods?labelSelector={}", encode(&namespace), encode(selector));
+        let ask = Ask::new("looking at the variables of the apps".into(), path, "list", "pods", Some(&namespace));
         let pods: Vec<Pod> = secrets.cluster()?.list(&ask).await?;
         for pod in pods.into_iter().filter(|pod| service::ready(pod) || is_running(pod)) {
             let (Some(name), Some(spec)) = (pod.metadata.name, pod.spec) else { continue };

@@ -18,7 +18,7 @@ use std::{
     collections::BTreeMap,
     io::Read,
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{Arc, PoisonError, RwLock},
 };
 use tokio::sync::Mutex;
 
@@ -31,7 +31,7 @@ type Values = BTreeMap<String, Option<SecretString>>;
 /// Resolves references in one environment.
 pub struct Secrets {
     /// Attached when something leads there: a kubeconfig that nobody needs must not be an error.
-    cluster: OnceLock<(Arc<Cluster>, String)>,
+    cluster: RwLock<Option<(Arc<Cluster>, String)>>,
     redact: Redactor,
     objects: Mutex<BTreeMap<(Object, String), Arc<Values>>>,
 }
@@ -62,25 +62,34 @@ pub fn needs_cluster(value: &SecretRef) -> bool {
 impl Secrets {
     /// For an environment; until a cluster is attached, references into it are errors.
     pub fn new(redact: Redactor) -> Self {
-        Self { cluster: OnceLock::new(), redact, objects: Mutex::default() }
+        Self { cluster: RwLock::default(), redact, objects: Mutex::default() }
     }
 
-    /// The cluster, and the namespace in which names are looked up. The first one stays.
+    /// The cluster, and the namespace in which names are looked up. One that was connected anew takes the place of the one before.
     pub fn attach(&self, cluster: Arc<Cluster>, namespace: String) {
-        let _ = self.cluster.set((cluster, namespace));
+        *self.cluster.write().unwrap_or_else(PoisonError::into_inner) = Some((cluster, namespace));
+    }
+
+    /// Forgets what was fetched: what was rotated meanwhile is read anew.
+    pub async fn forget(&self) {
+        self.objects.lock().await.clear();
+    }
+
+    fn attached(&self) -> Option<(Arc<Cluster>, String)> {
+        self.cluster.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The namespace in which names are looked up; empty without a cluster.
-    pub fn namespace(&self) -> &str {
-        self.cluster.get().map(|(_, namespace)| namespace.as_str()).unwrap_or_default()
+    pub fn namespace(&self) -> String {
+        self.attached().map(|(_, namespace)| namespace).unwrap_or_default()
     }
 
     /// The cluster.
     ///
     /// # Errors
     /// `Config` where there is none.
-    pub fn cluster(&self) -> Result<&Arc<Cluster>> {
-        self.cluster.get().map(|(cluster, _)| cluster).ok_or_else(|| {
+    pub fn cluster(&self) -> Result<Arc<Cluster>> {
+        self.attached().map(|(cluster, _)| cluster).ok_or_else(|| {
             Error::new(Kind::Config, "resolving a reference").what("it leads into Kubernetes, and this environment has none")
         })
     }
@@ -146,9 +155,10 @@ impl Secrets {
             return Ok(known.clone());
         }
         let (word, plural) = object.names();
-        let path = format!("/api/v1/namespaces/{}/{plural}/{}", encode(self.namespace()), encode(name));
+        let path = format!("/api/v1/namespaces/{}/{plural}/{}", encode(&self.namespace()), encode(name));
         let doing = safe!("reading {}/{}", word, Safe::name(name));
-        let ask = Ask::new(doing, path, "get", plural, Some(self.namespace()));
+        let namespace = self.namespace();
+        let ask = Ask::new(doing, path, "get", plural, Some(namespace.as_str()));
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok().map(SecretString::from);
         let values: Values = match object {
             Object::Secret => {

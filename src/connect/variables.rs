@@ -49,8 +49,8 @@ pub(super) async fn workload(secrets: &Secrets, kind: &str, name: &str) -> Resul
             .what("no kind with pods: deployment, statefulset, daemonset, job, cronjob or pod, as in deployment/backend"));
     };
     let namespace = secrets.namespace();
-    let path = format!("/{api}/namespaces/{}/{plural}/{}", encode(namespace), encode(name));
-    secrets.cluster()?.get(&Ask::new(doing, path, "get", plural, Some(namespace))).await
+    let path = format!("/{api}/namespaces/{}/{plural}/{}", encode(&namespace), encode(name));
+    secrets.cluster()?.get(&Ask::new(doing, path, "get", plural, Some(&namespace))).await
 }
 
 /// A variable of a workload: of its first container that gets it.

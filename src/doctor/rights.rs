@@ -103,7 +103,7 @@ pub fn redis_acl(db: u64) -> Vec<Safe> {
 /// The role of a PostgreSQL, for one database. `owner` is who creates its tables.
 pub fn grants(database: &Safe, schemas: &[(Safe, Safe)]) -> Vec<Safe> {
     let mut lines: Vec<Safe> = vec![
-        "CREATE ROLE obsctl LOGIN PASSWORD 'CHANGE-ME' CONNECTION LIMIT 10;".into(),
+        "CREATE ROLE obsctl LOGIN PASSWORD 'CHANGE-ME' CONNECTION LIMIT 5;".into(),
         safe!("GRANT CONNECT ON DATABASE {} TO obsctl;", *database),
         "GRANT pg_monitor TO obsctl;".into(),
     ];

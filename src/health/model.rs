@@ -7,6 +7,8 @@ use crate::{
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub use crate::config::Dialect;
+
 /// How well something is, ranked: the worst of several is the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -21,71 +23,6 @@ pub enum Condition {
     Unknown,
     /// It does not work.
     Failed,
-}
-
-/// The forms in which endpoints say how they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Dialect {
-    /// `{"status": "healthy", "db": "ok"}`.
-    Flat,
-    /// `{"status": "ready", "checks": {"db": "ok"}}`.
-    Nested,
-    /// django-health-check, 3 and 4.
-    DjangoHealthCheck,
-    /// Dockerflow's `/__heartbeat__`.
-    Dockerflow,
-    /// `[+]etcd ok`.
-    Kubernetes,
-    /// `application/health+json`.
-    Ietf,
-    /// Spring's actuator.
-    Spring,
-    /// ASP.NET.
-    AspNet,
-    /// `{"db": true}`, `{"db": {"healthy": true}}`.
-    Booleans,
-    /// A word.
-    Text,
-    /// Nothing but the status.
-    Empty,
-}
-
-impl Dialect {
-    /// All of them.
-    pub const ALL: [Self; 11] = [
-        Self::Flat,
-        Self::Nested,
-        Self::DjangoHealthCheck,
-        Self::Dockerflow,
-        Self::Kubernetes,
-        Self::Ietf,
-        Self::Spring,
-        Self::AspNet,
-        Self::Booleans,
-        Self::Text,
-        Self::Empty,
-    ];
-    /// Its name in flags, in the configuration and in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Flat => "flat",
-            Self::Nested => "nested",
-            Self::DjangoHealthCheck => "django-health-check",
-            Self::Dockerflow => "dockerflow",
-            Self::Kubernetes => "kubernetes",
-            Self::Ietf => "ietf",
-            Self::Spring => "spring",
-            Self::AspNet => "asp-net",
-            Self::Booleans => "booleans",
-            Self::Text => "text",
-            Self::Empty => "empty",
-        }
-    }
-    /// The one of that name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|d| d.name() == name)
-    }
 }
 
 /// One part that an endpoint speaks of.
@@ -265,18 +202,4 @@ pub struct HealthFacts {
     pub from_here: Vec<SeenHere>,
     /// What changed lately, as lines; filled in where something is wrong.
     pub changes: Vec<Safe>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::DialectName;
-
-    #[test]
-    fn the_file_names_the_dialects_as_the_flag_does() {
-        let schema = schemars::schema_for!(DialectName).to_value().to_string();
-        for dialect in Dialect::ALL {
-            assert!(schema.contains(&format!("\"{}\"", dialect.name())), "{}", dialect.name());
-        }
-    }
 }

@@ -12,6 +12,8 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 
+/// With more rows than this, those that are not well come first.
+const MANY: usize = 10;
 /// How many parts get a column of their own.
 const COLUMNS: usize = 5;
 
@@ -27,7 +29,7 @@ pub fn health(answer: &Answer<HealthFacts>, place: &Where, look: &Look) -> Doc {
     let now = facts.observed_at.unwrap_or_default();
     let time = Safe::name(now.to_zoned(look.zone.clone()).strftime("%H:%M:%S %Z").to_string());
     let place: Vec<Safe> = [place.line(), time].into_iter().filter(|part| !part.is_empty()).collect();
-    doc.line(Line::new().with(Style::Strong, Safe::join(&place, "  ")));
+    doc.wrapped(Line::new().with(Style::Strong, Safe::join(&place, "  ")), 2);
     let (word, style) = match answer.verdict() {
         Verdict::Ok => ("OK      ", Style::Good),
         Verdict::Warning => ("WARN    ", Style::Warn),
@@ -94,7 +96,12 @@ fn table(facts: &HealthFacts, now: Timestamp, look: &Look) -> Table {
         head.push(Cell::left(Style::Dim, safe!("+{}", more)));
     }
     head.push(Cell::left(Style::Dim, "NOTE"));
-    let rows = facts.targets.iter().map(|target| {
+    let mut targets: Vec<&TargetHealth> = facts.targets.iter().collect();
+    if targets.len() > MANY {
+        // URLs stay above; what is ill among many pods is not to be searched for. Stable: within a condition the order stays.
+        targets.sort_by_key(|t| (t.asked != Asked::Url, std::cmp::Reverse(t.condition)));
+    }
+    let rows = targets.into_iter().map(|target| {
         let exchange = target.exchange.as_ref();
         let style = of_condition(target.condition).1;
         let status = exchange.and_then(|e| e.status).map_or_else(|| "–".into(), |s| safe!("{}", s));
@@ -238,12 +245,11 @@ fn from_here(doc: &mut Doc, facts: &HealthFacts) {
         return;
     }
     doc.line(Line::new().with(Style::Strong, "FROM HERE"));
-    for part in &facts.from_here {
+    let rows = facts.from_here.iter().map(|part| {
         let (word, style) = of_condition(part.condition);
-        let line =
-            Line::new().with(Style::Plain, safe!("  {}  ", part.name)).with(style, word).with(Style::Plain, safe!("  {}", part.says));
-        doc.wrapped(line, 4);
-    }
+        vec![Cell::left(Style::Plain, safe!("  {}", part.name)), Cell::left(style, word), Cell::left(Style::Plain, part.says.clone())]
+    });
+    doc.table(Table { head: Vec::new(), rows: rows.collect() });
 }
 
 /// `-v`: where the time went, for pods too.
@@ -274,5 +280,96 @@ fn next(doc: &mut Doc, answer: &Answer<HealthFacts>) {
     commands.truncate(3);
     if !commands.is_empty() {
         doc.wrapped(Line::new().with(Style::Strong, "NEXT  ").with(Style::Plain, Safe::join(&commands, "    ")), 6);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        answer::{Coverage, Missing, Part, Why},
+        health::{
+            analyze::{
+                self, HealthSetup,
+                tests::{now, pod, url},
+            },
+            model::{PartKind, SeenHere},
+        },
+        report::human,
+    };
+
+    const OK: (&str, Condition) = ("redis", Condition::Ok);
+    const ILL: (&str, Condition) = ("redis", Condition::Failed);
+
+    fn screen(targets: Vec<TargetHealth>, width: usize) -> String {
+        let from_here = vec![
+            SeenHere { kind: PartKind::Redis, name: "broker".into(), condition: Condition::Ok, says: "PONG in 3 ms, primary".into() },
+            SeenHere {
+                kind: PartKind::Database,
+                name: "replica".into(),
+                condition: Condition::Degraded,
+                says: "answers in 21 ms, replica, its last change is 4m 10s old".into(),
+            },
+        ];
+        let facts = HealthFacts { targets, from_here, observed_at: Some(now()), ..HealthFacts::default() };
+        let findings = analyze::findings(&facts, &HealthSetup::default(), now());
+        let mut coverage = Coverage::default();
+        let part = Part { system: "kubernetes", name: "events".into() };
+        coverage.miss(Missing { part, why: Why::Unreachable("you may not list them".into()), hint: None });
+        let answer = Answer { facts, findings, coverage, sources: Vec::new() };
+        let place = Where { environment: Some("production".into()), context: Some("prod-eu".into()), ..Where::default() };
+        human::text(&health(&answer, &place, &Look { width, ..Look::default() }), &Look { width, ..Look::default() })
+    }
+
+    #[test]
+    fn a_degraded_pod_at_eighty_columns() {
+        let targets = vec![
+            url(200, &[("db", Condition::Ok), OK]),
+            pod("backend-7f9c9d5b44-x2lqk", 200, &[("db", Condition::Ok), OK]),
+            pod("backend-5b6d7c8f99-p4nn2", 503, &[("db", Condition::Ok), ILL]),
+        ];
+        snapbox::assert_data_eq!(
+            screen(targets, 80),
+            snapbox::str![[r#"
+production  ctx prod-eu  03:00:00 UTC
+FAILED  redis failed on backend-5b6d7c8f99-p4nn2. The public URL says 200
+
+TARGET                    HTTP  TIME  DB  REDIS   NOTE
+https://app.example.org    200     –  ok  ok
+backend-7f9c9d5b44-x2lqk   200     –  ok  ok      ready 9m, 4 restarts
+backend-5b6d7c8f99-p4nn2   503     –  ok  FAILED  not ready 9m, 4 restarts
+
+       redis: Error 111
+FAILED backend-5b6d7c8f99-p4nn2 has not been ready for 9m
+       Unhealthy: 503
+WARN   redis works from here and for 2 others: compare the address and the node
+       of backend-5b6d7c8f99-p4nn2
+       from here: PONG in 3 ms, primary
+       try    compare REDIS_URL or CELERY_BROKER_URL of these pods with those of
+         a pod that is well
+WARN   replica: answers in 21 ms, replica, its last change is 4m 10s old
+FROM HERE
+  broker   ok        PONG in 3 ms, primary
+  replica  degraded  answers in 21 ms, replica, its last change is 4m 10s old
+not seen  events: could not be read: you may not list them
+NEXT  obsctl logs pod/backend-5b6d7c8f99-p4nn2 --since 10m --level error
+
+"#]]
+        );
+    }
+
+    #[test]
+    fn forty_pods_are_forty_whole_rows_and_the_ill_come_first() {
+        let name = |i: usize| -> &'static str { Box::leak(format!("backend-7f9c9d5b44-x2l{i:02}").into_boxed_str()) };
+        let one = |i: usize| if i % 13 == 7 { pod(name(i), 503, &[ILL]) } else { pod(name(i), 200, &[OK]) };
+        let targets: Vec<TargetHealth> = (0..40).map(one).chain([url(200, &[OK])]).collect();
+        for width in [80, 100] {
+            let screen = screen(targets.clone(), width);
+            let rows: Vec<&str> = screen.lines().skip_while(|l| !l.starts_with("TARGET")).skip(1).take_while(|l| !l.is_empty()).collect();
+            assert!(screen.lines().all(|line| line.chars().count() <= width), "{screen}");
+            assert_eq!(rows.len(), 41, "{screen}");
+            assert!(rows[0].starts_with("https://") && rows[1..4].iter().all(|row| row.contains("FAILED")), "{screen}");
+            assert!(rows[4..].iter().all(|row| !row.contains("FAILED") && row.contains("ready")), "{screen}");
+        }
     }
 }

@@ -125,8 +125,10 @@ fn what(before: Option<&ReplicaSet>, after: &ReplicaSet, redact: &Redactor) -> S
     let template = |set: &ReplicaSet| set.spec.as_ref().and_then(|s| s.template.clone());
     let Some(new) = template(after) else { return "rolled out".into() };
     let Some(old) = before.and_then(template) else {
-        let images: Vec<Safe> = images(&new).iter().map(|(_, image)| Safe::name(tag(image))).collect();
-        return safe!("first revision, {}", Safe::join(&images, ", "));
+        // A rollback gives the revision that it returns to a new number, and the one it leaves has none before it then.
+        let first = annotation(after, REVISION).is_none_or(|revision| revision == "1");
+        let images: Vec<Safe> = images(&new).iter().map(|(_, image)| Safe::name(if first { tag(image) } else { image.as_str() })).collect();
+        return safe!("{}, {}", if first { "first revision" } else { "rolled out" }, Safe::join(&images, ", "));
     };
     let (old_images, new_images) = (images(&old), images(&new));
     let changed: Vec<Safe> = new_images

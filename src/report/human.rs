@@ -11,6 +11,10 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// The colours of pod tags, readable on dark and light; a pod keeps its own by the hash of its name.
 const TAGS: [Color; 6] = [Color::Cyan, Color::Green, Color::Magenta, Color::Blue, Color::BrightCyan, Color::BrightMagenta];
 
+/// The least that a last column needs beside the others, and how far it stands in where it stands below them.
+const NARROWEST: usize = 32;
+const INDENT: &str = "    ";
+
 /// The whole screen as text.
 pub fn text(doc: &Doc, look: &Look) -> String {
     let mut out = String::new();
@@ -93,8 +97,10 @@ fn draw_table(table: &Table, look: &Look, out: &mut String) {
         .map(|i| table.rows.iter().chain([&table.head]).filter_map(|r| r.get(i)).map(|c| c.text.width()).max().unwrap_or(0))
         .collect();
     let before: usize = widths[..columns - 1].iter().map(|w| w + 2).sum();
-    // The last column gets what is left, and never less than something readable.
-    let last = look.width.saturating_sub(before).max(32);
+    let left = look.width.saturating_sub(before);
+    // Where the others leave no room, the last column stands below its row: half a word a line is nothing to read.
+    let below = columns > 1 && left < NARROWEST && widths[columns - 1] > left;
+    let beside = if below { columns - 1 } else { columns };
 
     let mut drawn = comfy_table::Table::new();
     drawn.load_style(comfy_table::presets::NOTHING).set_content_arrangement(comfy_table::ContentArrangement::Disabled);
@@ -103,20 +109,28 @@ fn draw_table(table: &Table, look: &Look, out: &mut String) {
         drawn.enforce_styling();
     }
     if !table.head.is_empty() {
-        drawn.set_header(table.head.iter().map(|c| cell(c, None)));
+        drawn.set_header(table.head.iter().take(beside).map(|c| cell(c, None)));
     }
     for row in &table.rows {
         let end = row.len().saturating_sub(1);
-        drawn.add_row(row.iter().enumerate().map(|(i, c)| cell(c, (i == end && i == columns - 1).then_some(last))));
+        drawn.add_row(
+            row.iter().take(beside).enumerate().map(|(i, c)| cell(c, (i == end && i == columns - 1).then_some(left.max(NARROWEST)))),
+        );
     }
-    for i in 0..columns {
+    for i in 0..beside {
         if let Some(column) = drawn.column_mut(i) {
             column.set_padding((0, 2));
         }
     }
+    // What stands below is one line of the table for each row, and the head before them.
+    let details = table.head.first().map(|_| None).into_iter().chain(table.rows.iter().map(|row| row.get(columns - 1)));
+    let mut details = details.filter(|_| below);
     for line in drawn.lines() {
         out.push_str(line.trim_end());
         out.push('\n');
+        if let Some(detail) = details.next().flatten().filter(|detail| !detail.text.is_empty()) {
+            draw_wrapped(&Line::new().with(Style::Plain, INDENT).with(detail.style, detail.text.clone()), INDENT.len(), look, out);
+        }
     }
 }
 
@@ -197,6 +211,27 @@ mod tests {
         let mut out = String::new();
         draw(&doc, &look(40, false), &mut out);
         assert_eq!(out, "  +ms  EVENT\n    7  a\n41320  a long event that needs more than\n       one line here\n");
+    }
+
+    #[test]
+    fn a_last_column_without_room_stands_below_its_row() {
+        let mut doc = Doc::default();
+        let row = |a, b: &'static str| vec![Cell::left(Style::Plain, Safe::name(a)), Cell::left(Style::Plain, b)];
+        doc.table(Table {
+            head: vec![Cell::left(Style::Dim, "WORKER"), Cell::left(Style::Dim, "POD")],
+            rows: vec![row("celery@celery-5f44db9c9d-pj5cs", "OOMKilled 6m ago, 3 restarts (memory limit 512Mi)"), row("w1@lab", "")],
+        });
+        let screen = |width| text(&doc, &look(width, false));
+        assert_eq!(
+            screen(44),
+            "WORKER\ncelery@celery-5f44db9c9d-pj5cs\n    OOMKilled 6m ago, 3 restarts (memory\n    limit 512Mi)\nw1@lab\n"
+        );
+        // With room for all of it, beside.
+        assert!(
+            screen(90).starts_with("WORKER                          POD\ncelery@celery-5f44db9c9d-pj5cs  OOMKilled 6m ago"),
+            "{}",
+            screen(90)
+        );
     }
 
     #[test]

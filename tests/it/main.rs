@@ -43,3 +43,5 @@ mod support;
 mod views;
 #[cfg(test)]
 mod watch;
+#[cfg(test)]
+mod whole;

@@ -188,11 +188,41 @@ fn filters_and_windows_hold_for_all_three() {
     assert_eq!((&stats["facts"]["records"], &stats["facts"]["measures"][0]["total"]["max"]), (&4.into(), &3.0.into()));
     let leaks = json(&desk.run("logs x.log --leaks --tail 3 -o json"));
     assert_eq!((&leaks["facts"]["values"], &leaks["facts"]["rows"][0]["kind"]), (&3.into(), &"secret".into()), "{leaks:#}");
+    // Nothing is counted around a hit, and nobody is let believe so.
+    for words in ["logs x.log --stats --level error --around 2", "logs x.log --leaks --level error --around 5s"] {
+        assert!(desk.run(words).status == 2, "{words}");
+    }
     for (words, status) in
         [("logs x.log --of n", 2), ("logs x.log --stats -f", 2), ("logs x.log --stats --leaks", 2), ("errors ./no.log", 2)]
     {
         assert_eq!(desk.run(words).status, status, "{words}");
     }
+}
+
+#[test]
+fn what_a_search_passes_over_is_said_in_bytes_and_never_as_a_number_of_records() {
+    let (mut text, mut errors) = (String::new(), 0);
+    for i in 0..40_000 {
+        let level = if i % 10_000 == 7 { "error" } else { "info" };
+        errors += usize::from(level == "error");
+        let _ = writeln!(text, "{{\"level\": \"{level}\", \"event\": \"tick {i}\", \"n\": {i}, \"api_key\": \"k{i}-secret\"}}");
+    }
+    let bytes = text.len();
+    let desk = Desk::new().file("x.log", text);
+    let whole = json(&desk.run("logs x.log --stats -o json"));
+    assert_eq!((&whole["facts"]["records"], &whole["facts"]["read"]), (&40_000.into(), &40_000.into()));
+    assert_eq!(json(&desk.run("logs x.log --leaks -o json"))["facts"]["read"], 40_000);
+    let some = json(&desk.run("logs x.log --stats -i tick.77 -o json"));
+    assert_eq!((&some["facts"]["records"], &some["facts"]["read"]), (&111.into(), &serde_json::Value::Null), "{:#}", some["facts"]);
+    assert_eq!(some["coverage"]["bytes"], bytes);
+    let size = "MiB of 1 log";
+    expect(&desk.run("errors x.log -i no-such-thing"), 0, &["no errors: ", size]);
+    expect(&desk.run("logs x.log --leaks -i tick.77"), 0, &["111 values in 111 records had to be hidden, of ", size]);
+    let found = json(&desk.run("errors x.log -o json"));
+    assert_eq!(found["facts"]["occurrences"], errors);
+    // A log without any ID is not an empty one.
+    let ran = desk.run("logs x.log -r some-request-77");
+    assert!(ran.status == 3 && !ran.out.contains("empty"), "{ran:?}");
 }
 
 #[test]

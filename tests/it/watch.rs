@@ -2,6 +2,7 @@
 
 mod day;
 mod killed;
+mod rotated;
 mod rounds;
 mod routes;
 mod told;

@@ -316,7 +316,11 @@ def share_out(shop, broker, tasks):
     shop.database.execute(
         "UPDATE django_celery_results_taskresult SET status = 'REVOKED' WHERE task_id = ANY(%s) AND task_name = 'orders.rebuild_index'", [tasks]
     )
-    broker.give_back(tasks)
+    # It held what beat published in the meantime too: that nobody has asked for, and nobody would give back for an hour.
+    tags = set(broker.unacked())
+    time.sleep(3)
+    stayed = {task for tag, (task, _) in broker.unacked().items() if tag in tags}
+    broker.give_back(stayed.union(tasks))
     if tasks:
         shop.wait_tasks(tasks)
 

@@ -37,7 +37,7 @@ pub fn workers(seen: &WorkersSeen, keys: &Keys, around: WorkersAround) -> (Worke
     let facts = WorkersFacts {
         observed_at: seen.at,
         listened_s: seen.listened.map(|d| d.as_secs_f64()),
-        orphans: orphans(seen, &workers, bus.as_ref(), keys),
+        orphans: orphans(seen, &workers, &queues, bus.as_ref(), keys),
         bus,
         workers,
         queues,
@@ -185,7 +185,7 @@ fn at_work(worker: &WorkerFacts, waiting: &BTreeSet<Safe>, idle: &[(Safe, BTreeS
 }
 
 /// Delivered tasks that were there before and after all workers were asked, and that none of them lists.
-fn orphans(seen: &WorkersSeen, workers: &[WorkerFacts], bus: Option<&BusFacts>, keys: &Keys) -> Option<Vec<Orphan>> {
+fn orphans(seen: &WorkersSeen, workers: &[WorkerFacts], queues: &[QueueUse], bus: Option<&BusFacts>, keys: &Keys) -> Option<Vec<Orphan>> {
     if !bus.is_some_and(|bus| bus.complete && bus.tasks) || workers.iter().any(|w| !w.errors.is_empty()) {
         return None;
     }
@@ -193,7 +193,12 @@ fn orphans(seen: &WorkersSeen, workers: &[WorkerFacts], bus: Option<&BusFacts>, 
     let (timeout, _) = visibility_timeout(workers, keys);
     let up = |w: &WorkerFacts| seen.at.checked_sub(SignedDuration::from_secs(i64::try_from(w.stats.as_ref()?.uptime? + 1).ok()?)).ok();
     // One that does not say how long it has been up may always have been.
-    let began: Vec<jiff::Timestamp> = workers.iter().filter(|w| answered(w)).map(|w| up(w).unwrap_or_default()).collect();
+    let began: Vec<(&WorkerFacts, jiff::Timestamp)> =
+        workers.iter().filter(|w| answered(w)).map(|w| (w, up(w).unwrap_or_default())).collect();
+    // Only who consumes its queue can have it; where the routing key names no queue, anybody.
+    let may_have = |w: &WorkerFacts, key: &Safe| {
+        !queues.iter().any(|queue| queue.name == *key) || w.queues.as_ref().is_none_or(|queues| queues.contains(key))
+    };
     let orphan = |one: &crate::celery::collect::workers::StillDelivered| {
         Some(Orphan {
             id: one.id.clone(),
@@ -201,7 +206,7 @@ fn orphans(seen: &WorkersSeen, workers: &[WorkerFacts], bus: Option<&BusFacts>, 
             routing_key: one.routing_key.clone(),
             delivered: one.at,
             returns: one.at.checked_add(timeout).ok()?,
-            sure: began.iter().all(|began| one.at < *began),
+            sure: began.iter().all(|(w, began)| one.at < *began || !may_have(w, &one.routing_key)),
         })
     };
     let mut orphans: Vec<Orphan> = seen.unacked.as_ref()?.iter().filter(|one| !held.contains(&one.id)).filter_map(orphan).collect();

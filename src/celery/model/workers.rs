@@ -133,7 +133,8 @@ pub struct Orphan {
     pub delivered: Timestamp,
     /// When it is given back.
     pub returns: Timestamp,
-    /// Whether no worker that answered was up when it was delivered. Else a rate limit may delay it: such tasks are in no worker's lists.
+    /// Whether no worker that answered and consumes its queue was up when it was delivered. Else a rate limit may delay it: such tasks are
+    /// in no worker's lists.
     pub sure: bool,
 }
 
@@ -161,6 +162,11 @@ pub struct PodSeen {
 }
 
 impl PodSeen {
+    /// Whether there is nothing to say of it: it runs, and always did.
+    pub fn is_quiet(&self) -> bool {
+        self.running && self.ready && !self.deleting && self.restarts == 0 && self.reason.is_none() && self.last_end.is_none()
+    }
+
     /// Whether a worker of this name lives in it: behind the `@` stands its host, which is the pod.
     pub fn is_of(&self, worker: &str) -> bool {
         worker.rsplit_once('@').map_or(worker, |(_, host)| host) == self.name.as_str()

@@ -4,7 +4,7 @@ use super::{findings, headline};
 use crate::{
     answer::Answer,
     celery::{
-        analyze::workers::pod_says,
+        analyze::workers::state_of_pod,
         model::{Hold, WorkerFacts, WorkerState, WorkersFacts},
     },
     report::{Cell, Doc, Line, Look, Report, Style, Table, Where},
@@ -25,7 +25,7 @@ pub fn workers(answer: &Answer<WorkersFacts>, place: &Where, look: &Look) -> Doc
         Some(bus) => safe!("{} of {} connected workers answered in {} ms", bus.answered, bus.subscribers, bus.took_ms),
         None => safe!("heartbeats of {:.1} s, nothing written", facts.listened_s.unwrap_or_default()),
     };
-    doc.line(Line::new().with(Style::Strong, place.line()).with(Style::Dim, safe!("  {}", how)));
+    doc.wrapped(Line::new().with(Style::Strong, place.line()).with(Style::Dim, safe!("  {}", how)), 2);
     headline(&mut doc, answer, sentence(facts));
     doc.gap();
     if !facts.workers.is_empty() {
@@ -109,7 +109,10 @@ fn more(worker: &WorkerFacts, facts: &WorkersFacts, look: &Look) -> Safe {
         parts.push(safe!("{:.1} tasks/s", rate));
     }
     if let Some(pod) = &worker.pod {
-        parts.push(pod_says(pod, facts.observed_at));
+        // Its name is that of the worker's host; that it runs as it always did is no news.
+        if look.verbose || !pod.is_quiet() {
+            parts.push(state_of_pod(pod, facts.observed_at));
+        }
     }
     Safe::join(&parts, "  ")
 }
@@ -126,4 +129,122 @@ fn queues(facts: &WorkersFacts) -> Table {
         vec![Cell::left(Style::Plain, queue.name.clone()), Cell::right(Style::Plain, waiting), consumers]
     });
     Table { rows: rows.collect(), head }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        answer::{Coverage, Finding},
+        celery::model::{BusFacts, PodEnd, PodSeen, QueueUse},
+        report::human,
+    };
+    use jiff::Timestamp;
+
+    fn at(time: &str) -> Timestamp {
+        format!("2026-11-21T{time}Z").parse().expect("a time")
+    }
+
+    fn worker(pod: &str, state: WorkerState, restarts: u32) -> WorkerFacts {
+        let end = PodEnd { reason: "OOMKilled".into(), at: Some(at("02:54:00")) };
+        WorkerFacts {
+            name: safe!("celery-export@{}", Safe::name(pod)),
+            state,
+            in_inventory: true,
+            heard: false,
+            running: Some(1),
+            per_second: None,
+            stats: None,
+            queues: Some(vec!["export".into(), "reports".into()]),
+            tasks: Vec::new(),
+            errors: Vec::new(),
+            pod: Some(PodSeen {
+                name: Safe::name(pod),
+                namespace: "shop".into(),
+                running: true,
+                ready: true,
+                reason: None,
+                restarts,
+                last_end: (restarts > 0).then_some(end),
+                deleting: false,
+                memory_limit: Some("512Mi".into()),
+            }),
+        }
+    }
+
+    fn screen(workers: Vec<WorkerFacts>, width: usize, verbose: bool) -> String {
+        let count = workers.len() as u64;
+        let facts = WorkersFacts {
+            observed_at: at("03:00:00"),
+            listened_s: None,
+            bus: Some(BusFacts { subscribers: count, answered: count, took_ms: 12, complete: true, tasks: true }),
+            workers,
+            queues: vec![QueueUse { name: "export".into(), waiting: Some(3), consumers: Some(2) }],
+            unacked: Some(0),
+            orphans: Some(Vec::new()),
+            database: None,
+        };
+        let answer = Answer { facts, findings: Vec::<Finding>::new(), coverage: Coverage::default(), sources: Vec::new() };
+        let place = Where {
+            environment: Some("production".into()),
+            context: Some("prod-eu".into()),
+            system: Some("redis:6379 db 0 (tunnel to pod redis-5864f78cb-8kgf4)".into()),
+            ..Where::default()
+        };
+        let look = Look { width, verbose, ..Look::default() };
+        human::text(&super::workers(&answer, &place, &look), &look)
+    }
+
+    fn two() -> Vec<WorkerFacts> {
+        vec![worker("celery-export-66f7448c6-zf6ct", WorkerState::Alive, 0), worker("celery-export-66f7448c6-x9wdq", WorkerState::Dead, 3)]
+    }
+
+    #[test]
+    fn long_names_leave_the_words_whole() {
+        snapbox::assert_data_eq!(
+            screen(two(), 80, false),
+            snapbox::str![[r#"
+production  ctx prod-eu  redis:6379 db 0 (tunnel to pod redis-5864f78cb-8kgf4)
+  2 of 2 connected workers answered in 12 ms
+OK       2 workers heard
+
+WORKER                                       STATE  RUNNING  RESERVED  SCHEDULED
+celery-export@celery-export-66f7448c6-zf6ct  ok           1         ?          ?
+    export, reports
+celery-export@celery-export-66f7448c6-x9wdq  DEAD         1         ?          ?
+    export, reports  OOMKilled 6m ago, 3 restarts (memory limit 512Mi)
+
+QUEUE   WAITING  CONSUMED BY
+export        3            2
+
+
+"#]]
+        );
+        snapbox::assert_data_eq!(
+            screen(two(), 130, true),
+            snapbox::str![[r#"
+production  ctx prod-eu  redis:6379 db 0 (tunnel to pod redis-5864f78cb-8kgf4)  2 of 2 connected workers answered in 12 ms
+OK       2 workers heard
+
+WORKER                                       STATE  RUNNING  RESERVED  SCHEDULED  POOL, QUEUES, POD
+celery-export@celery-export-66f7448c6-zf6ct  ok           1         ?          ?  export, reports  runs, no restart
+celery-export@celery-export-66f7448c6-x9wdq  DEAD         1         ?          ?  export, reports  OOMKilled 6m ago, 3 restarts
+                                                                                  (memory limit 512Mi)
+
+QUEUE   WAITING  CONSUMED BY
+export        3            2
+
+
+"#]]
+        );
+    }
+
+    #[test]
+    fn forty_workers_are_forty_rows_no_wider_than_their_names_need() {
+        let workers = (0..40).map(|i| worker(&format!("celery-export-66f7448c6-zf{i:03}"), WorkerState::Alive, i % 3)).collect();
+        let screen = screen(workers, 80, false);
+        let rows = screen.lines().filter(|line| line.starts_with("celery-export@")).count();
+        assert_eq!((rows, screen.lines().filter(|line| line.contains("OOMKilled")).count()), (40, 26), "{screen}");
+        assert!(screen.lines().all(|line| line.chars().count() <= 88), "{screen}");
+    }
 }

@@ -43,7 +43,7 @@ pub(super) async fn run(args: &InitArgs, session: &Session, out: &mut Out) -> Re
     // What the logs hold says nothing of which checks there should be.
     let specs: Vec<_> = specs.into_iter().filter(|s| s.kind.word() != "logs").collect();
     let rig = Rig::new(session, PATIENCE)?;
-    let glances = rig.all(&specs).await;
+    let glances = rig.round(&specs).await;
     if let Some(reason) = session.stop.reason() {
         return Ok(ExitStatus::of(&Ok(reason), false));
     }

@@ -48,8 +48,7 @@ impl<'a> CheckRounds<'a> {
 
     /// One look.
     pub async fn look(&mut self) -> Round {
-        self.rig.forget();
-        let glances = self.rig.all(&self.specs).await;
+        let glances = self.rig.round(&self.specs).await;
         let now = self.rig.session().now().timestamp();
         let checks: Vec<_> = self.specs.iter().cloned().zip(glances.iter().map(|glance| &**glance)).collect();
         let facts = evaluate(&checks, &mut self.history, now);

@@ -67,8 +67,7 @@ fn keep(file: &Path, facts: &CheckFacts) -> Result<()> {
 /// One look at everything, judged.
 async fn round(specs: &[CheckSpec], args: &Args, before: Option<&Baseline>, rig: &Rig<'_>, history: &mut CheckHistory) -> CheckFacts {
     let begun = Instant::now();
-    rig.forget();
-    let glances = rig.all(specs).await;
+    let glances = rig.round(specs).await;
     let now = rig.session().now().timestamp();
     let checks: Vec<_> = specs.iter().cloned().zip(glances.iter().map(|glance| &**glance)).collect();
     let mut facts = evaluate(&checks, history, now);

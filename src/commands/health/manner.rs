@@ -48,6 +48,11 @@ impl Manners {
         Self { machine: HttpTrust::machine(), anybody: HttpTrust::anybody(), known: Arc::default() }
     }
 
+    /// Forgets what references gave: the next question reads them anew.
+    pub async fn forget(&self) {
+        self.known.lock().await.clear();
+    }
+
     /// Of a place that nobody configured.
     pub fn plain(&self) -> Manner {
         Manner { path: None, host: None, dialect: None, headers: Vec::new(), trust: self.machine.clone(), broken: None }
@@ -60,12 +65,7 @@ impl Manners {
 
     /// Of a place that these settings are for.
     pub async fn of(&self, settings: &HealthSettings, arrives: Arrives, session: &Session) -> Manner {
-        let mut manner = Manner {
-            path: settings.path.clone(),
-            host: settings.host.clone(),
-            dialect: settings.dialect.and_then(|name| Dialect::parse(name.name())),
-            ..self.plain()
-        };
+        let mut manner = Manner { path: settings.path.clone(), host: settings.host.clone(), dialect: settings.dialect, ..self.plain() };
         for (name, value) in &settings.headers {
             match self.header(name, value, arrives, session).await {
                 Ok(value) => manner.headers.push((name.clone(), value)),

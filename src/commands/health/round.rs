@@ -7,12 +7,13 @@ use crate::{
     health::{
         analyze::{SubjectSeen, subjects},
         collect::{self, HealthTarget},
-        model::{Asked, HealthFacts},
+        model::{Asked, HealthFacts, TargetHealth},
     },
     session::Session,
     text::Safe,
 };
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use tokio::time::Instant;
 
 /// What is looked at again and again.
@@ -83,12 +84,39 @@ impl Rounds {
             Err(error) => (Plan { targets: self.urls.clone(), ..Plan::default() }, Some(error)),
         };
         let cluster_ms = (self.in_cluster || blind.is_some()).then_some(took);
-        let targets = collect::ask(std::mem::take(&mut plan.targets), &session.redact, &session.stop.token()).await;
+        let asked = std::mem::take(&mut plan.targets);
+        let known: BTreeSet<Safe> = asked.iter().filter(|t| sends_secret(t)).map(|t| t.name.clone()).collect();
+        let mut targets = collect::ask(asked, &session.redact, &session.stop.token()).await;
+        let refused = |t: &&TargetHealth| known.contains(&t.name) && matches!(status(t), Some(401 | 403));
+        let refused: BTreeSet<Safe> = targets.iter().filter(refused).map(|t| t.name.clone()).collect();
+        if !refused.is_empty() && session.refresh().await {
+            self.ask_again(&mut targets, &refused, &planner, session).await;
+        }
         Round { facts: HealthFacts { observed_at: Some(now), targets, ..HealthFacts::default() }, blind, cluster_ms, plan, given: None }
     }
 }
 
+fn sends_secret(target: &HealthTarget) -> bool {
+    target.question.as_ref().is_ok_and(|question| question.headers.iter().any(|(_, value)| value.is_sensitive()))
+}
+
+fn status(target: &TargetHealth) -> Option<u16> {
+    target.exchange.as_ref()?.status
+}
+
 impl Rounds {
+    /// Asks those that refused a secret once more, with what its reference gives now: it may have been rotated.
+    async fn ask_again(&self, targets: &mut [TargetHealth], refused: &BTreeSet<Safe>, planner: &Planner<'_>, session: &Session) {
+        self.manners.forget().await;
+        let Ok(anew) = plan(planner, session).await else { return };
+        let anew = anew.targets.into_iter().filter(|t| refused.contains(&t.name)).collect();
+        for answer in collect::ask(anew, &session.redact, &session.stop.token()).await {
+            if let Some(place) = targets.iter_mut().find(|t| t.name == answer.name) {
+                *place = answer;
+            }
+        }
+    }
+
     /// A plan of what is still there of the targets: one that has gone says nothing of the others.
     async fn those_left(&self, planner: &Planner<'_>, session: &Session) -> Result<Plan> {
         let alone = |targets, selector| Args { targets, selector, ..self.args.clone() };

@@ -56,6 +56,8 @@ pub struct IncidentFacts {
     file: Safe,
     /// What is in it.
     parts: Vec<IncidentPart>,
+    /// What was not run, since there is nothing of it in this environment.
+    left_out: Vec<Safe>,
 }
 
 /// One command and how it ended.
@@ -88,7 +90,7 @@ pub async fn run(args: &Args, global: &Global, session: &Session, out: &mut Out)
     let program =
         std::env::current_exe().map_err(|e| Error::new(Kind::Bug, "looking for obsctl itself").what(Safe::name(e.to_string())))?;
     let patience = global.deadline.and_then(|d| Duration::try_from(d).ok()).unwrap_or(PATIENCE);
-    let commands = words::commands(args);
+    let (commands, left_out) = words::commands(args, &session.env);
     let total = commands.len();
     let same = words::global(global);
     let stop = session.stop.token();
@@ -97,6 +99,7 @@ pub async fn run(args: &Args, global: &Global, session: &Session, out: &mut Out)
     let mut running = stream::iter(commands.into_iter().map(|words| {
         let mut whole = vec![program.to_string_lossy().into_owned()];
         whole.extend(words.iter().cloned());
+        whole.extend(words::warning(&words).map(str::to_owned));
         whole.extend(same.iter().cloned());
         whole.extend(["--color", "never", "--quiet", "--deadline"].map(str::to_owned));
         whole.push(format!("{}s", patience.as_secs().max(1)));
@@ -118,9 +121,9 @@ pub async fn run(args: &Args, global: &Global, session: &Session, out: &mut Out)
     }
     drop(running);
     let place = Where { environment: session.env.name.clone(), ..Where::default() };
-    write::write(&file, &place, now, &parts, total)?;
     let findings = findings(&parts, total);
-    let facts = IncidentFacts { observed_at: now, file: Safe::name(file.path.as_os_str().as_encoded_bytes()), parts };
+    let facts = IncidentFacts { observed_at: now, file: Safe::name(file.path.as_os_str().as_encoded_bytes()), parts, left_out };
+    write::write(&file, &place, &facts, total)?;
     let answer = Answer { facts, findings, coverage: Coverage::default(), sources: Vec::new() };
     let outcome = session.stop.reason().unwrap_or(Outcome::Answered(answer.verdict()));
     let status = ExitStatus::of(&Ok(outcome), false);
@@ -150,6 +153,10 @@ fn findings(parts: &[IncidentPart], total: usize) -> Vec<Finding> {
             Finding::new("bad-news", Severity::Failed, safe!("{}: {}", part.command, part.says)).next(Hint::Run(part.command.clone())),
         );
     }
+    for part in of(|status| status == Some(4)) {
+        let says = safe!("{}: {}", part.command, part.says);
+        all.push(Finding::new("warning", Severity::Warning, says).next(Hint::Run(part.command.clone())));
+    }
     for part in of(|status| !matches!(status, Some(0 | 1 | 4))) {
         all.push(Finding::new("not-found-out", Severity::Unknown, safe!("{}: {}", part.command, part.says)));
     }
@@ -175,5 +182,8 @@ fn screen(answer: &Answer<IncidentFacts>, place: &Where, look: &Look) -> Doc {
         vec![Cell::left(style, word), Cell::left(Style::Plain, part.command.clone()), Cell::left(Style::Dim, part.says.clipped(100))]
     };
     doc.table(Table { head: Vec::new(), rows: facts.parts.iter().map(row).collect() });
+    if !facts.left_out.is_empty() {
+        doc.line(Line::new().with(Style::Dim, safe!("left out: {}", Safe::join(&facts.left_out, "; "))));
+    }
     doc
 }

@@ -1,17 +1,16 @@
 //! The file of an incident: Markdown that a ticket shows, readable by its owner alone, never in the place of another file.
 
-use super::IncidentPart;
+use super::IncidentFacts;
 use crate::{
     error::{Error, Kind, Result},
     report::{Style, Where},
     safe,
     text::Safe,
 };
-use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use std::{
     fs::{File, OpenOptions},
-    io::Write,
+    io::{ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
     path::PathBuf,
 };
@@ -26,7 +25,9 @@ pub(super) struct Created {
 pub(super) fn create(path: PathBuf) -> Result<Created> {
     let shown = Safe::name(path.as_os_str().as_encoded_bytes());
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|e| {
-        let kind = if e.kind() == std::io::ErrorKind::AlreadyExists { Kind::Usage } else { Kind::Output };
+        // A folder that is not there was mistyped.
+        let typed = matches!(e.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory);
+        let kind = if typed { Kind::Usage } else { Kind::Output };
         Error::new(kind, safe!("creating {}", shown)).what(Safe::name(e.to_string()))
     })?;
     Ok(Created { path, file })
@@ -43,11 +44,12 @@ pub(super) fn verdict(status: Option<u64>) -> (Style, &'static str) {
 }
 
 /// Writes all of it.
-pub(super) fn write(created: &Created, place: &Where, at: Timestamp, parts: &[IncidentPart], total: usize) -> Result<()> {
+pub(super) fn write(created: &Created, place: &Where, facts: &IncidentFacts, total: usize) -> Result<()> {
+    let parts = &facts.parts;
     let environment = place.environment.as_ref().map(|name| format!(" in {name}")).unwrap_or_default();
     let mut text = format!(
         "# Incident{environment}, {:.0}\n\nWritten by obsctl {}. It read; it changed nothing. Secrets were removed.\n\n",
-        at,
+        facts.observed_at,
         env!("CARGO_PKG_VERSION")
     );
     text.push_str("| | Command | In a line |\n|---|---|---|\n");
@@ -57,6 +59,9 @@ pub(super) fn write(created: &Created, place: &Where, at: Timestamp, parts: &[In
     }
     if parts.len() < total {
         text.push_str(&format!("\n{} of {total} parts were not run: it was stopped before.\n", total - parts.len()));
+    }
+    if !facts.left_out.is_empty() {
+        text.push_str(&format!("\nLeft out: {}.\n", Safe::join(&facts.left_out, "; ")));
     }
     for part in parts {
         let printed = part.printed.expose_secret();

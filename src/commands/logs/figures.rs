@@ -27,7 +27,7 @@ const DEFAULT_SINCE: SignedDuration = SignedDuration::from_hours(1);
 #[command(next_help_heading = "Figures instead of records")]
 pub struct Figures {
     /// Counts by level, event and pod; with --of the spread of a number
-    #[arg(long, conflicts_with_all = ["follow", "request_id", "requests", "raw"])]
+    #[arg(long, conflicts_with_all = ["follow", "request_id", "requests", "raw", "around"])]
     pub stats: bool,
     /// p50, p95 and max of this numeric field: --stats --of duration_ms --by path (repeat: each)
     #[arg(long, value_name = "FIELD", requires = "stats")]
@@ -36,7 +36,7 @@ pub struct Figures {
     #[arg(long, value_name = "FIELD", requires = "stats")]
     pub by: Vec<String>,
     /// What had to be hidden, by kind, app and logger; never the values
-    #[arg(long, conflicts_with_all = ["stats", "follow", "request_id", "requests", "raw"])]
+    #[arg(long, conflicts_with_all = ["stats", "follow", "request_id", "requests", "raw", "around"])]
     pub leaks: bool,
     /// So many rows of each table (0: all); -o json has all of them
     #[arg(long, value_name = "N", default_value_t = 10, hide_default_value = true)]

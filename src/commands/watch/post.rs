@@ -15,7 +15,12 @@ use crate::{
     text::Safe,
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use std::{collections::BTreeMap, time::Duration};
+use secrecy::{ExposeSecret, SecretString};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use tokio::time::timeout;
 
 /// How often the outbox is looked into for what may go again.
@@ -26,7 +31,14 @@ const PING: Duration = Duration::from_secs(10);
 /// Everybody who may be told.
 pub(in crate::commands) struct Post {
     pub office: PostOffice,
-    pub channels: BTreeMap<String, ReadyChannel>,
+    channels: Mutex<BTreeMap<String, Held>>,
+}
+
+/// A channel, and the secret that it was made ready with.
+#[derive(Clone)]
+struct Held {
+    channel: Arc<ReadyChannel>,
+    secret: Option<SecretString>,
 }
 
 impl Post {
@@ -44,24 +56,28 @@ impl Post {
         let mut channels = BTreeMap::new();
         for name in wanted {
             let Some(channel) = settings.channels.get(name) else { continue };
-            let secret = match channel {
-                Channel::Slack(v) | Channel::Discord(v) | Channel::PagerDuty(v, _) | Channel::Webhook(v) | Channel::Mail(v, ..) => {
-                    Some(session.resolve(v).await?)
-                }
-                Channel::Command(_) => None,
-            };
-            channels.insert(name.clone(), ReadyChannel::of(name, channel, secret.as_ref())?);
+            channels.insert(name.clone(), held(name, channel, session).await?);
         }
         let office = PostOffice { proxies: session.proxies.clone(), trust: HttpTrust::machine(), redact: session.redact.clone() };
-        Ok(Self { office, channels })
+        Ok(Self { office, channels: Mutex::new(channels) })
+    }
+
+    /// The channels, by name.
+    pub fn channels(&self) -> Vec<(String, Arc<ReadyChannel>)> {
+        self.held().iter().map(|(name, held)| (name.clone(), held.channel.clone())).collect()
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<String, Held>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who is told, in words.
     pub(super) fn who(&self) -> Safe {
-        if self.channels.is_empty() {
+        let channels = self.held();
+        if channels.is_empty() {
             return "nobody is told: the configuration names no channel for that".into();
         }
-        let names: Vec<Safe> = self.channels.keys().map(Safe::name).collect();
+        let names: Vec<Safe> = channels.keys().map(Safe::name).collect();
         safe!("{} will be told", Safe::join(&names, ", "))
     }
 
@@ -78,12 +94,35 @@ impl Post {
 
     async fn send(&self, letter: Letter, session: &Session) -> (Letter, Delivery) {
         let refused = |says: Safe| Delivery { reaction: Reaction::Refused, says };
-        let attempt = match (self.channels.get(&letter.channel), decode::alert(&letter.alert, letter.again)) {
+        let held = self.held().get(&letter.channel).cloned();
+        let attempt = match (held, decode::alert(&letter.alert, letter.again)) {
             (None, _) => refused("the configuration names no such channel any more".into()),
             (_, None) => refused("what was stored of it makes no sense".into()),
-            (Some(channel), Some(alert)) => channel.send(&alert, &self.office, session.now().timestamp()).await,
+            (Some(held), Some(alert)) => {
+                let first = held.channel.send(&alert, &self.office, session.now().timestamp()).await;
+                match first.reaction {
+                    Reaction::Refused => match self.rotated(&letter.channel, &held, session).await {
+                        Some(anew) => anew.send(&alert, &self.office, session.now().timestamp()).await,
+                        None => first,
+                    },
+                    _ => first,
+                }
+            }
         };
         (letter, attempt)
+    }
+
+    /// A channel that refused, with what its reference gives now; none where that is what it refused.
+    async fn rotated(&self, name: &str, refused: &Held, session: &Session) -> Option<Arc<ReadyChannel>> {
+        session.refresh().await;
+        let anew = held(name, session.env.notify.channels.get(name)?, session).await.ok()?;
+        let exposed = |held: &Held| held.secret.as_ref().map(|s| s.expose_secret().to_owned());
+        if exposed(&anew) == exposed(refused) {
+            return None;
+        }
+        let channel = anew.channel.clone();
+        self.held().insert(name.to_owned(), anew);
+        Some(channel)
     }
 
     /// Sends what is due, for ever; several at a time, so that a receiver that hangs holds up nobody else.
@@ -99,6 +138,17 @@ impl Post {
             }
         }
     }
+}
+
+/// Makes a channel ready with what its reference gives now.
+async fn held(name: &str, channel: &Channel, session: &Session) -> Result<Held> {
+    let secret = match channel {
+        Channel::Slack(v) | Channel::Discord(v) | Channel::PagerDuty(v, _) | Channel::Webhook(v) | Channel::Mail(v, ..) => {
+            Some(session.resolve(v).await?)
+        }
+        Channel::Command(_) => None,
+    };
+    Ok(Held { channel: Arc::new(ReadyChannel::of(name, channel, secret.as_ref())?), secret })
 }
 
 /// Gives a sign of life after every round, for ever.

@@ -18,7 +18,7 @@ fn a_path_is_the_short_form_of_its_settings() {
         app("{selector: a=b, url: 'https://app.example.org', health: {path: /h, host: in.example.org, dialect: django-health-check, \
          headers: {X-Api-Key: {secret: s, key: k}, X-Trace: on-call}}}");
     let health = &web.health;
-    assert_eq!((health.host.as_deref(), health.dialect), (Some("in.example.org"), Some(DialectName::DjangoHealthCheck)));
+    assert_eq!((health.host.as_deref(), health.dialect), (Some("in.example.org"), Some(Dialect::DjangoHealthCheck)));
     let names: Vec<_> = health.headers.iter().map(|(name, value)| (name.as_str(), value.value.says().to_string())).collect();
     assert_eq!(names, [("x-api-key", "secret/s key k".to_owned()), ("x-trace", "the file itself".to_owned())]);
     // The public URL is asked as the app is, but for the Host that its pods are told.
@@ -33,7 +33,7 @@ fn a_further_url_inherits_the_path_and_no_secret() {
          urls: ['https://b.example.org', {url: 'https://10.0.3.7', host: app.example.org, path: /other, verify: false, headers: {X-Id: '7'}}]}",
     );
     let [plain, own] = web.urls.as_slice() else { panic!("{:?}", web.urls) };
-    assert_eq!((plain.health.path.as_deref(), plain.health.dialect), (Some("/h"), Some(DialectName::Flat)));
+    assert_eq!((plain.health.path.as_deref(), plain.health.dialect), (Some("/h"), Some(Dialect::Flat)));
     assert!(plain.health.headers.is_empty() && plain.health.ca.is_none() && plain.health.host.is_none());
     assert_eq!(
         (own.health.path.as_deref(), own.health.host.as_deref(), own.health.verify),

@@ -4,8 +4,10 @@
 mod burst;
 mod fault;
 mod files;
+mod leave;
 
 pub use burst::{BurstAsk, BurstFault, TREE};
+pub use leave::farewell;
 
 use super::{
     broker::Surroundings,
@@ -23,9 +25,10 @@ use crate::{
     text::{Redactor, Safe},
 };
 use burst::{Heard, Log};
+use leave::Leave;
 use secrecy::{ExposeSecret, SecretString};
 use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::time::Instant;
 use tokio_postgres::{
     Client, Config, Row,
     config::SslMode as WireSsl,
@@ -232,12 +235,11 @@ impl PostgresLink {
             Ok(Ok(both)) => both,
         };
         let heard = Arc::new(Heard::default());
-        let mut driver = JoinSet::new();
-        driver.spawn(burst::drive(connection, heard.clone()));
+        let leave = Leave::of(burst::drive(connection, heard.clone()));
         let database = url.database.as_ref().map(|name| safe!("/{}", Safe::name(name))).unwrap_or_default();
         Ok(Postgres {
             client,
-            _driver: driver,
+            _leave: leave,
             heard,
             log: Log::default(),
             way: self.way.clone(),
@@ -280,10 +282,11 @@ impl Way {
     }
 }
 
-/// A connected database. Dropping it ends the session.
+/// A connected database. Dropping it ends the session: the server is told, so that it need not find out by itself.
 pub struct Postgres {
+    /// Goes before `_leave`: without it the driver says goodbye.
     client: Client,
-    _driver: JoinSet<()>,
+    _leave: Leave,
     heard: Arc<Heard>,
     log: Log,
     way: Arc<Way>,

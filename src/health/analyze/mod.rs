@@ -33,7 +33,7 @@ pub fn findings(facts: &HealthFacts, setup: &HealthSetup, now: Timestamp) -> Vec
     for target in &facts.targets {
         match target.asked {
             Asked::Container => all.extend(containers::of(target)),
-            Asked::Url | Asked::Pod => all.extend(of_target(target, now)),
+            Asked::Url | Asked::Pod => all.extend(of_target(target, facts, now)),
         }
     }
     all.extend(containers::ended(&facts.targets));
@@ -94,7 +94,7 @@ fn components(facts: &HealthFacts, all: &mut Vec<Finding>) {
 }
 
 /// What is wrong with one target, apart from its components.
-fn of_target(target: &TargetHealth, now: Timestamp) -> Vec<Finding> {
+fn of_target(target: &TargetHealth, facts: &HealthFacts, now: Timestamp) -> Vec<Finding> {
     let name = &target.name;
     let mut all = Vec::new();
     let pod = target.pod.as_ref();
@@ -130,7 +130,7 @@ fn of_target(target: &TargetHealth, now: Timestamp) -> Vec<Finding> {
     let status = target.exchange.as_ref().and_then(|e| e.status).unwrap_or_default();
     match &target.body {
         Some(BodyRead::NotHealth(no)) if target.exchange.as_ref().is_some_and(|e| e.fault.is_none()) => {
-            all.push(late(not_health(target, status, no)));
+            all.extend(spokesman(target, facts).map(|name| late(not_health(target, &name, status, no))));
         }
         Some(BodyRead::Health(body)) => {
             for contradiction in &body.contradictions {
@@ -194,9 +194,24 @@ fn refused(facts: &HealthFacts) -> Vec<Finding> {
     rights.into_iter().map(finding).collect()
 }
 
+/// Who is named for an answer that says nothing about health: pods of an app that all give the same one are one finding, at the first of them.
+fn spokesman(target: &TargetHealth, facts: &HealthFacts) -> Option<Safe> {
+    let no = |t: &TargetHealth| match &t.body {
+        Some(BodyRead::NotHealth(no)) => Some((t.exchange.as_ref()?.status, no.clone(), starting(t))),
+        _ => None,
+    };
+    let alike = |t: &&TargetHealth| {
+        let pods = t.asked == Asked::Pod && target.asked == Asked::Pod && !t.pod.as_ref().is_some_and(|pod| pod.leaving);
+        t.name == target.name || (pods && t.app == target.app && no(t) == no(target))
+    };
+    let all: Vec<&TargetHealth> = facts.targets.iter().filter(alike).collect();
+    all.first().filter(|first| first.name == target.name)?;
+    let more = if all.len() > 3 { safe!(" and {} more", all.len() - 3) } else { Safe::EMPTY };
+    Some(safe!("{}{}", Safe::join(all.iter().map(|t| &t.name).take(3), ", "), more))
+}
+
 /// An answer that says nothing about health, explained.
-fn not_health(target: &TargetHealth, status: u16, no: &NotHealth) -> Finding {
-    let name = &target.name;
+fn not_health(target: &TargetHealth, name: &Safe, status: u16, no: &NotHealth) -> Finding {
     let direct = target.asked == Asked::Pod;
     let unknown = |code, says| Finding::new(code, Severity::Unknown, says);
     match no {

@@ -173,3 +173,19 @@ fn a_liveness_probe_that_looks_at_redis_is_named() {
     let codes: Vec<_> = findings(&facts, &setup, now()).iter().map(|f| f.code).collect();
     assert_eq!(codes, ["service-without-pods", "liveness-checks-dependencies"]);
 }
+
+#[test]
+fn pods_that_all_refuse_the_host_are_one_finding() {
+    let refusing = |name: &'static str| {
+        let mut target = pod(name, 400, &[]);
+        target.body = Some(BodyRead::NotHealth(NotHealth::HostRefused));
+        target.condition = Condition::Unknown;
+        target
+    };
+    let mut targets: Vec<TargetHealth> = ["web-1", "web-2", "web-3", "web-4", "web-5"].map(refusing).into();
+    targets.push(pod("web-6", 200, &[OK]));
+    let (_, _, findings) = judged(targets);
+    let refused: Vec<&Finding> = findings.iter().filter(|f| f.code == "host-refused").collect();
+    assert_eq!(refused.len(), 1, "{findings:#?}");
+    assert!(refused[0].says.starts_with("web-1, web-2, web-3 and 2 more: Django refuses this Host"), "{}", refused[0].says);
+}

@@ -23,8 +23,8 @@ pub struct LogLeaks {
     pub since: Option<Timestamp>,
     /// When it was looked.
     pub observed_at: Timestamp,
-    /// Records that were read.
-    pub read: u64,
+    /// Records that were read; none where lines were searched that cannot be among them.
+    pub read: Option<u64>,
     /// Records in which something had to be hidden.
     pub records: u64,
     /// Values in all.
@@ -137,7 +137,7 @@ impl LeakTally {
         LogLeaks {
             since,
             observed_at: now,
-            read: seen.records(),
+            read: seen.counted(),
             records: self.records,
             values: self.values,
             rows: rows.into_iter().map(|(_, row)| row).collect(),

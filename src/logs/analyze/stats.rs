@@ -39,8 +39,8 @@ pub struct LogStats {
     pub observed_at: Timestamp,
     /// Records that count here.
     pub records: u64,
-    /// Records that were read.
-    pub read: u64,
+    /// Records that were read; none where lines were searched that cannot be among them.
+    pub read: Option<u64>,
     /// The first and the last time of a record.
     pub from: Option<Timestamp>,
     /// The last one.
@@ -167,7 +167,7 @@ impl StatsTally {
             since,
             observed_at: now,
             records: self.records,
-            read: seen.records(),
+            read: seen.counted(),
             from: self.from,
             to: self.to,
             measures: measures.collect(),

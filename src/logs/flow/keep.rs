@@ -64,6 +64,10 @@ impl Seen {
     pub fn oldest_of(&self, is: impl Fn(&str) -> bool) -> Option<Timestamp> {
         self.apps.values().flat_map(|s| &s.oldest).filter(|(name, _)| is(name)).map(|(_, at)| *at).min()
     }
+    /// How many records were read; none where lines were passed over that cannot be hits: those are never made to records.
+    pub fn counted(&self) -> Option<u64> {
+        (!self.skipped()).then(|| self.records())
+    }
     /// Records in all; those that were only searched are not counted.
     pub fn records(&self) -> u64 {
         self.apps.values().map(|s| s.records).sum()

@@ -134,7 +134,7 @@ fn absent(facts: &RequestFacts, coverage: &Coverage, seen: &Seen, fields: &[Stri
     if coverage.searched.is_empty() && coverage.missing.is_empty() {
         return Finding::new("nothing-read", Severity::Unknown, safe!("there is nothing to read: no pod is there"));
     }
-    if !coverage.nothing_read() && seen.records() == 0 {
+    if !coverage.nothing_read() && seen.counted() == Some(0) {
         return Finding::new(
             "nothing-read",
             Severity::Unknown,

@@ -52,11 +52,8 @@ pub fn errors(answer: &Answer<ErrorFacts>, place: &Where, look: &Look, style: Er
 
 fn verdict(answer: &Answer<ErrorFacts>, clock: &Clock<'_>) -> Line {
     let facts = &answer.facts;
-    let read = safe!(
-        "{} of {}",
-        units::plural(usize::try_from(facts.records).unwrap_or(usize::MAX), "record", "records"),
-        units::plural(answer.coverage.searched.len(), "log", "logs")
-    );
+    let read =
+        safe!("{} of {}", super::searched(facts.records, &answer.coverage), units::plural(answer.coverage.searched.len(), "log", "logs"));
     if answer.coverage.nothing_read() {
         return Line::new().with(Style::Warn, "nothing could be read: nothing is known about errors");
     }

@@ -12,3 +12,16 @@ pub use marks::{MarkView, mark_line};
 pub use records::{RecordStyle, RecordView, record_lines, says};
 pub use request::{coverage, request, requests, unsteady};
 pub use stats::{leaks, stats};
+
+use crate::{
+    answer::Coverage,
+    text::{Safe, units},
+};
+
+/// How much was looked at: `22 records`; of a search that passes over what cannot be a hit, its size.
+fn searched(records: Option<u64>, coverage: &Coverage) -> Safe {
+    match records {
+        Some(count) => units::plural(usize::try_from(count).unwrap_or(usize::MAX), "record", "records"),
+        None => units::bytes(coverage.bytes),
+    }
+}

@@ -34,9 +34,9 @@ pub fn leaks(answer: &Answer<LogLeaks>, place: &Where, look: &Look, limit: Optio
     let facts = &answer.facts;
     let mut doc = Doc::default();
     head(&mut doc, place, facts.since, look);
-    let of = safe!("{} of {}", records(facts.read), units::plural(answer.coverage.searched.len(), "log", "logs"));
+    let of = safe!("{} of {}", super::searched(facts.read, &answer.coverage), units::plural(answer.coverage.searched.len(), "log", "logs"));
     if answer.coverage.searched.is_empty() {
-        doc.wrapped(read(&answer.coverage, facts.read), 2);
+        doc.wrapped(read(&answer.coverage, 0), 2);
     } else if facts.rows.is_empty() {
         let (style, how) = if answer.coverage.complete() { (Style::Good, "") } else { (Style::Warn, " in what could be read") };
         doc.wrapped(Line::new().with(style, safe!("nothing had to be hidden{}", how)).with(Style::Plain, safe!(": {}", of)), 2);

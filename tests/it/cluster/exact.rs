@@ -285,6 +285,42 @@ fn what_is_rotated_away_while_nobody_reads_is_a_gap() {
 }
 
 #[test]
+fn what_is_rotated_away_before_a_line_of_it_was_read_is_a_gap_too() {
+    let cluster = lab::get().cluster();
+    let ns = cluster.namespace("unread");
+    let proxy = cluster.fault_proxy();
+    let script = "while [ ! -e /tmp/go ]; do usleep 100000; done; exec writer 1000 250 0";
+    ns.apply(&super::simple("web", script));
+    ns.wait("pod/web", "condition=Ready", SOON);
+    let live = through(&proxy, &ns, "logs web -f --tail -1").start();
+    // It follows a log in which nothing stands.
+    eventually(SOON, || if proxy.asked("/log follow=true").is_empty() { Err(live.err()) } else { Ok(()) });
+    proxy.fail("/log", usize::MAX, ApiFault::Status(500, None));
+    proxy.hang_up();
+    ns.kubectl(&["exec", "web", "--", "touch", "/tmp/go"]).unwrap();
+    // The newest file begins with a later line.
+    eventually(SOON, || {
+        let newest = ns.node_log_files("web").into_iter().find(|file| file.name == "0.log");
+        match newest.map(|file| String::from_utf8_lossy(&std::fs::read(file.path).unwrap_or_default()).into_owned()) {
+            Some(text) if text.contains("line <") && !text.contains("line <1>") => Ok(()),
+            _ => Err("not rotated yet".to_owned()),
+        }
+    });
+    proxy.heal();
+    eventually(SOON, || if live.out().contains("\"line\":\"line <") { Ok(()) } else { Err(live.err()) });
+    live.signal("INT");
+    let ran = live.end(Duration::from_secs(20)).ends(130);
+    let shown = Shown::of(&ran, "web");
+    assert!(shown.numbers()[0] > 1, "{:?}", shown.numbers().first());
+    let gaps = shown.marks("gap");
+    assert!(gaps.len() == 1 && matches!(&shown.items[0], Item::Mark(mark) if mark["event"] == "gap"), "{gaps:?}");
+    assert!(
+        gaps[0]["after"].is_null() && gaps[0]["before"].is_string() && gaps[0]["why"].as_str().unwrap().contains("rotated"),
+        "{gaps:?}"
+    );
+}
+
+#[test]
 fn a_container_that_is_restarted_while_nobody_reads() {
     let cluster = lab::get().cluster();
     let ns = cluster.namespace("unseen");

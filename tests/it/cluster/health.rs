@@ -118,6 +118,7 @@ fn the_sandbox_with_a_degraded_pod_and_with_a_stuck_rollout() {
     ask("health backend").ends(0).shows(&["2 pods are well", "DB", "REDIS"]);
     // By the routes of the cluster, and nothing to say about it.
     ask("health backend --deep --fail-on warn").ends(0).shows(&["FROM HERE", "main", "answers in", "PONG in", "heard"]);
+    relayed(&sandbox);
     let harmed = sandbox.traffic().harm("degraded-pod", &[]).unwrap();
     ask("health backend --deep").ends(1).shows(&["redis works from here and for 2 others", "backend-degraded", "PONG in"]);
     let ran = ask("health backend").ends(1);
@@ -134,4 +135,40 @@ fn the_sandbox_with_a_degraded_pod_and_with_a_stuck_rollout() {
     ask("health deploy/tls-front").ends(0).shows(&["WARN", "its certificate expired on", "the kubelet does not look", "ready"]);
     ask("health deploy/tls-front --fail-on warn").ends(4);
     harmed.restore().unwrap();
+}
+
+/// `via: exec`: the databases and the broker are asked through the application's own pod, as a managed one has to be.
+fn relayed(sandbox: &PodSandbox) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("c.yaml");
+    let text = std::fs::read_to_string(&sandbox.config).unwrap();
+    let text = ["DATABASE_URL}", "CELERY_BROKER_URL}"].iter().fold(text, |text, end| text.replace(end, &format!("{end}, via: exec")));
+    assert_eq!(text.matches("via: exec").count(), 4, "{text}");
+    std::fs::write(&config, text).unwrap();
+    let kubeconfig = sandbox.namespace.cluster().kubeconfig();
+    let deep = |words: &str| crate::support::obsctl(kubeconfig, words).arg("--config").arg(config.to_str().unwrap()).run();
+    let ran = deep("health backend --deep --fail-on warn -o json").ends(0);
+    let json = ran.json();
+    let through = |system: &str| {
+        let sources = json["sources"].as_array().unwrap().iter().filter(|source| source["system"] == system);
+        sources.map(|source| source["through"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    for (system, count) in [("postgresql", 3), ("redis", 1)] {
+        let ways = through(system);
+        assert!(ways.len() == count && ways.iter().all(|way| way.contains("exec through pod backend-")), "{system} {ways:?}: {json:#}");
+    }
+    let seen = json["facts"]["from_here"].as_array().unwrap();
+    assert!(seen.len() == 5 && seen.iter().all(|part| part["condition"] == "ok"), "{json:#}");
+    deep("health backend --deep")
+        .ends(0)
+        .shows(&["FROM HERE", "primary", "replica", "PONG in", "heard"])
+        .never_says(&["Sh0p-App", "not seen"]);
+    // Who may not exec is told which right is missing, and the pods are shown all the same.
+    let rules = [
+        rule("get,list", "pods,services,events,secrets,configmaps,deployments.apps,replicasets.apps,ingresses.networking.k8s.io"),
+        rule("get,create", "pods/portforward"),
+    ];
+    let few = sandbox.namespace.kubeconfig_for("noexec", &rules);
+    let ran = crate::support::obsctl(&few, "health backend --deep --config").arg(config.to_str().unwrap()).run();
+    ran.shows(&["2 pods are well", "not seen", "exec"]).never_says(&["Sh0p-App"]);
 }

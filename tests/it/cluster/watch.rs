@@ -4,9 +4,9 @@
 use super::{admin, health, standard};
 use crate::support::{Live, Obsctl, SOON, obsctl};
 use lab::{
-    Namespace, eventually, get, rule,
+    Namespace, eventually, get, ports, rule,
     sandbox::{PodSandbox, Profile},
-    web::{Act, Scripted, answer},
+    web::{Act, Nginx, Scripted, answer},
 };
 use std::{
     fs,
@@ -190,6 +190,42 @@ fn a_token_that_runs_out_is_asked_for_anew() {
     }
     live.signal("INT");
     live.end(SOON).ends(130).shows(&["2 subjects are well", "100.0 %"]).never_says(&["FAILED", "not seen"]);
+}
+
+#[test]
+fn a_secret_that_is_rotated_is_read_anew_once_the_old_value_is_refused() {
+    let (ns, post) = (super::health::namespace("rotated"), Post::new());
+    let folder = tempfile::tempdir().unwrap();
+    let users = folder.path().join("users");
+    // Basic authentication: the same user with the first password, and with the second.
+    let (first, second) = (("first-77", "d2F0Y2hlcjpmaXJzdC03Nw=="), ("other-88", "d2F0Y2hlcjpvdGhlci04OA=="));
+    let takes = |(password, _): (&str, &str)| fs::write(&users, format!("watcher:{{PLAIN}}{password}\n")).unwrap();
+    let secret = |(_, header): (&str, &str)| {
+        ns.apply(&format!("---\napiVersion: v1\nkind: Secret\nmetadata: {{name: probe}}\nstringData: {{authorization: Basic {header}}}\n"));
+    };
+    takes(first);
+    secret(first);
+    let port = ports::free().unwrap();
+    let location = format!("location / {{ auth_basic x; auth_basic_user_file {}; try_files /none =204; }}", users.display());
+    let _nginx = Nginx::start(&format!("server {{ listen 127.0.0.1:{port}; {location} }}"), port).unwrap();
+    let text = format!(
+        "environments:\n  lab:\n    kube: {{context: lab, namespace: {}}}\n    apps: {{site: {{url: 'http://127.0.0.1:{port}', health: {{path: /h, \
+         headers: {{Authorization: {{secret: probe, key: authorization}}}}}}}}}}\n{}",
+        ns.name(),
+        post.channel()
+    );
+    let config = post.config(&text);
+    let words = obsctl(ns.cluster().kubeconfig(), "watch site --interval 300ms --fail-after 1 --config").arg(config.to_str().unwrap());
+    let live = post.remember(words).start();
+    let name = format!("http://127.0.0.1:{port}/h");
+    post.rounds(&name, 3);
+    secret(second);
+    post.rounds(&name, 2);
+    takes(second);
+    post.rounds(&name, 5);
+    live.signal("INT");
+    live.end(SOON).ends(130).shows(&["1 subject is well", "100.0 %"]).never_says(&["FAILED", "first-77", "d2F0Y2hl"]);
+    assert!(post.told().is_empty(), "{:#?}", post.told());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::{at, codes, each_pool, queue};
 use lab::{Celery, Fault, Pool, Proxy, Publish, RedisOptions, RedisServer, Sentinels, Version, Worker, WorkerOptions, eventually, get};
 use serde_json::Value;
 use std::time::Duration;
+use tokio::time::Instant;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -97,6 +98,30 @@ fn a_killed_worker_is_dead_and_its_tasks_are_held_by_nobody() {
     let passive = at(&redis.url(), "queue workers").run().ends(0);
     passive.shows(&["w1@lab was not heard in 3 s", "obsctl queue workers --ask"]).never_says(&["dead", "DEAD"]);
     nothing_left(&redis);
+}
+
+#[test]
+fn what_a_worker_held_whose_successor_lives_is_held_by_the_dead() {
+    let redis = get().redis();
+    let app = get().celery(redis.url(), Version::usual());
+    let of = |queue: &str| WorkerOptions { concurrency: 1, queues: vec![queue.into()], ..WorkerOptions::default() };
+    // It was there before, and never consumed that queue.
+    let _other = named(&app, "w2", of("other"));
+    let doomed = named(&app, "w1", of("mail"));
+    let gate = app.gate("successor");
+    app.publish(&[Publish::held_late(&gate).queue("mail")]);
+    gate.await_running(1);
+    let delivered = Instant::now();
+    doomed.kill9().unwrap();
+    // As a pod leaves that is deleted: its entry goes with it, and another name comes in its place.
+    redis.cli(&["SREM", "_kombu.binding.celery.pidbox", "\u{6}\u{16}\u{6}\u{16}w1@lab.celery.pidbox"]);
+    // Workers tell how long they have been up in whole seconds.
+    eventually(SOON, || if delivered.elapsed() > Duration::from_secs(3) { Ok(()) } else { Err("too early".to_owned()) });
+    let _successor = named(&app, "w3", of("mail"));
+    let (answer, status) = ask(&redis, "--tasks");
+    let orphans = answer["facts"]["orphans"].as_array().unwrap();
+    assert_eq!((status, orphans.len(), &orphans[0]["sure"]), (0, 1, &true.into()), "{answer:#}");
+    at(&redis.url(), "queue workers --ask --tasks").run().ends(0).shows(&["1 task held by a dead worker", "obsctl queue find"]);
 }
 
 #[test]

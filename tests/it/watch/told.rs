@@ -138,6 +138,8 @@ fn killed(first: Vec<Act>, now: impl Fn(&Place, &Scripted) -> bool) -> Vec<(Stri
     assert_eq!(watch.end(SOON).status, 137);
     let again = place.watch("", &patient).start();
     eventually(SOON, || if place.kept().contains("\"letters\":[]") && !hook.told().is_empty() { Ok(()) } else { Err(place.kept()) });
+    // Where nothing was left to tell, it may not even have begun: Ctrl-C counts once it listens for it.
+    eventually(SOON, || if again.err().contains("watching 1 subject") { Ok(()) } else { Err(again.err()) });
     again.signal("INT");
     again.end(SOON).ends(130);
     alerts(&hook)

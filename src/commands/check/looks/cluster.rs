@@ -6,7 +6,7 @@ use crate::{
     checks::{
         kind::{CheckKind, ClusterAsk},
         kinds::{
-            BlindSpot, Glance,
+            Glance,
             cluster::{ClusterLook, PodSelection, sighting},
         },
         spec::CheckSpec,
@@ -16,6 +16,7 @@ use crate::{
         changes::{self, ClusterObjects},
         collect::Scope,
         history,
+        rollout::{self, RolloutState},
     },
     safe,
     session::Session,
@@ -57,10 +58,16 @@ impl Rig<'_> {
         looked.await.cloned()
     }
 
+    /// What was rolled out, as the objects tell it.
+    pub(super) async fn rollouts(&self, now: Timestamp) -> Result<Vec<RolloutState>> {
+        let seen = self.objects().await?;
+        Ok(rollout::rollouts(&seen.objects.deployments, &seen.objects.replica_sets, now, &self.session.redact))
+    }
+
     pub(super) async fn pods(&self, ours: &[(usize, &CheckSpec)]) -> Vec<(usize, Glance)> {
         let seen = match self.objects().await {
             Ok(seen) => seen,
-            Err(error) => return super::same(ours, Err(BlindSpot::of(&error))),
+            Err(error) => return super::same(ours, Err(self.blind(&error))),
         };
         self.source(seen.source.clone());
         let now = self.session.now().timestamp();

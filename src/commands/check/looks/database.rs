@@ -5,7 +5,7 @@ use crate::{
     checks::{
         kind::{CheckKind, SqlAsk},
         kinds::{
-            BlindSpot, Glance, Sighting,
+            Glance, Sighting,
             postgres::{DatabaseLooks, sighting},
             sql,
         },
@@ -31,7 +31,7 @@ impl Rig<'_> {
         };
         let db = match opened.await {
             Ok(db) => db,
-            Err(error) => return super::same(ours, Err(BlindSpot::of(&error))),
+            Err(error) => return super::same(ours, Err(self.blind(&error))),
         };
         self.source(db.provenance());
         let mut answers = Vec::new();
@@ -39,14 +39,14 @@ impl Rig<'_> {
         if !sessions.is_empty() {
             let slow = sessions.iter().any(|(_, s)| s.thresholds().any(|t| t.figure == "slow"));
             let begun = Instant::now();
-            let mut glance = self.sessions(name, &db, slow).await.map_err(|error| BlindSpot::of(&error));
+            let mut glance = self.sessions(name, &db, slow).await.map_err(|error| self.blind(&error));
             super::timed(&mut glance, begun);
             answers.extend(super::same(&sessions, glance));
         }
         for (i, spec) in ours {
             let CheckKind::Sql(ask) = &spec.kind else { continue };
             let begun = Instant::now();
-            let mut glance = self.select(&db, ask).await.map_err(|error| BlindSpot::of(&error));
+            let mut glance = self.select(&db, ask).await.map_err(|error| self.blind(&error));
             super::timed(&mut glance, begun);
             answers.push((*i, glance));
         }

@@ -4,7 +4,7 @@ use super::Rig;
 use crate::{
     checks::{
         kind::HealthAsk,
-        kinds::{BlindSpot, Glance, health},
+        kinds::{Glance, health},
     },
     commands::health::{Args, Rounds},
 };
@@ -16,13 +16,14 @@ impl Rig<'_> {
         let args = Args {
             targets: ask.targets.clone(),
             path: ask.path.clone(),
-            timeout: patience.min(Duration::from_secs(10)),
+            // Sooner than the look as a whole ends: one that is late keeps nobody from hearing of the others.
+            timeout: (patience * 9 / 10).min(Duration::from_secs(10)),
             ..Args::default()
         };
-        let mut rounds = Rounds::new(args).map_err(|error| BlindSpot::of(&error))?;
+        let mut rounds = Rounds::new(args).map_err(|error| self.blind(&error))?;
         let round = rounds.look(self.session).await;
         if let Some(error) = round.blind.as_ref().filter(|_| round.facts.targets.is_empty()) {
-            return Err(BlindSpot::of(error));
+            return Err(self.blind(error));
         }
         for target in round.facts.targets.iter().filter(|t| t.asked == crate::health::model::Asked::Url) {
             self.source(crate::answer::Provenance { system: "http", at: target.name.clone(), through: None });

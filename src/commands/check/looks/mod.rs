@@ -8,6 +8,7 @@ mod database;
 mod health;
 mod logs;
 mod net;
+mod round;
 mod told;
 
 use crate::{
@@ -28,7 +29,7 @@ use futures_util::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 use tokio::{
@@ -53,6 +54,7 @@ pub(super) struct Rig<'a> {
     logs: Semaphore,
     cluster: Mutex<Arc<OnceCell<Arc<ClusterSeen>>>>,
     told: Mutex<Told>,
+    refused: AtomicBool,
 }
 
 /// Checks that one look answers.
@@ -77,6 +79,7 @@ impl<'a> Rig<'a> {
             logs: Semaphore::new(LOGS),
             cluster: Mutex::default(),
             told: Mutex::default(),
+            refused: AtomicBool::new(false),
         })
     }
 
@@ -86,12 +89,12 @@ impl<'a> Rig<'a> {
     }
 
     /// Forgets what was seen: a new round looks anew.
-    pub fn forget(&self) {
+    fn forget(&self) {
         *lock(&self.cluster) = Arc::default();
     }
 
     /// Looks at everything; the answers stand in the order of the checks.
-    pub async fn all(&self, specs: &[CheckSpec]) -> Vec<Arc<Glance>> {
+    async fn all(&self, specs: &[CheckSpec]) -> Vec<Arc<Glance>> {
         let mut groups: Vec<(LookOf, Vec<usize>)> = Vec::new();
         for (i, spec) in specs.iter().enumerate() {
             let of = match &spec.kind {

@@ -19,7 +19,7 @@ use crate::{
 use futures_util::future::{BoxFuture, FutureExt};
 use jiff::Timestamp;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 /// The first and the longest pause before a stream is asked for again.
 const SOON: Duration = Duration::from_millis(250);
@@ -79,6 +79,8 @@ pub(super) struct Follower<'a> {
     pub(super) absent: bool,
     /// Whether the log that was asked for turned out to be another container's.
     overtaken: bool,
+    /// When the last stream of this container ended.
+    pub(super) left: Option<Instant>,
 }
 
 /// How far a log that ends by itself was read.
@@ -127,6 +129,7 @@ impl<'a> Follower<'a> {
             clean: false,
             absent: false,
             overtaken: false,
+            left: None,
         }
     }
 
@@ -160,6 +163,7 @@ impl<'a> Follower<'a> {
                 return false;
             }
             self.resume = Resume::default();
+            self.left = None;
             self.ended = false;
         }
         // Of nothing at all the newest lines are still needed: to know where to go on.
@@ -377,6 +381,7 @@ impl<'a> Follower<'a> {
         self.restarts = restarts;
         self.ended = false;
         self.resume = Resume::default();
+        self.left = None;
         self.from = None;
         self.untold = true;
     }
@@ -403,7 +408,8 @@ impl<'a> Follower<'a> {
                     self.absent = true;
                     return Then::GoOn;
                 }
-                Purpose::Live | Purpose::Rest if self.taken_over().await => return Then::GoOn,
+                // Where no line is known none can stand in another log.
+                Purpose::Live | Purpose::Rest if lost.after.is_some() && self.taken_over().await => return Then::GoOn,
                 // The stream ended in order, and nothing newer is there: only the rotation came in between.
                 Purpose::Rest if self.clean && lost.before.is_none() => return Then::GoOn,
                 Purpose::Live | Purpose::Rest => {}
@@ -416,7 +422,7 @@ impl<'a> Follower<'a> {
                     }
                 }
             }
-            if self.gap(Some(lost.after), lost.before, why.into()).await { Then::GoOn } else { Then::Stop }
+            if self.gap(lost.after, lost.before, why.into()).await { Then::GoOn } else { Then::Stop }
         }
         .boxed()
     }

@@ -7,6 +7,7 @@ use super::{
     lines_of,
     newest::{Boundary, Newest},
     part,
+    stream::UNREAD,
 };
 use crate::{
     answer::{Coverage, Hint, Missing, Part, Why},
@@ -29,7 +30,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 /// A backfill that sends nothing for so long has stalled.
 const STALLED: Duration = Duration::from_secs(30);
@@ -195,6 +196,7 @@ impl<'a> Reader<'a> {
     async fn one(&mut self, first: Request, part: &Part) -> bool {
         let turn = self.pods.cluster.turn().await;
         let mut tries = 0;
+        let mut left: Option<Instant> = None;
         let opened = loop {
             self.resume.again();
             let request = match self.resume.since() {
@@ -202,11 +204,17 @@ impl<'a> Reader<'a> {
                 None => first,
             };
             let pause = match self.pods.cluster.open_or_later(&self.pods.ask(self.known, &request)).await {
-                Ok(body) => match self.stream(body).await {
-                    Ended::Broken(how) if tries == AGAIN => break Ok(Ended::Broken(how)),
-                    Ended::Broken(_) => None,
-                    ended => break Ok(ended),
-                },
+                Ok(body) => {
+                    self.resume.opened(left.is_some_and(|left| left.elapsed() > UNREAD));
+                    match self.stream(body).await {
+                        Ended::Broken(how) if tries == AGAIN => break Ok(Ended::Broken(how)),
+                        Ended::Broken(_) => {
+                            left = Some(Instant::now());
+                            None
+                        }
+                        ended => break Ok(ended),
+                    }
+                }
                 Err(later) if later.error.kind() == Kind::Unreachable && tries < AGAIN => later.after,
                 Err(later) => break Err(later.error),
             };
@@ -327,7 +335,7 @@ impl<'a> Reader<'a> {
     async fn send(&mut self, lines: Vec<StampedLine>, lost: Option<Lost>) -> bool {
         if let Some(lost) = lost {
             let why = "the log was rotated while it was read".into();
-            self.mark(Some(lost.after), Happened::Gap { after: Some(lost.after), before: lost.before, why }).await;
+            self.mark(lost.after.or(lost.before), Happened::Gap { after: lost.after, before: lost.before, why }).await;
         }
         let lines: Vec<LogLine> = lines.into_iter().map(|(at, text)| LogLine { at: Some(at), text }).collect();
         lines.is_empty() || self.out.send(Piece::Lines(lines)).await.is_ok()

@@ -32,6 +32,8 @@ const SETTLED: Duration = Duration::from_secs(3);
 const STUCK: Duration = Duration::from_secs(10);
 /// A reading that was so far behind when the log jumped may have missed a whole file.
 const BEHIND: i128 = 3_000_000_000;
+/// A log that nobody read for so long may have been filled and rotated meanwhile. The node looks at its size every ten seconds.
+pub(super) const UNREAD: Duration = Duration::from_secs(2);
 /// Lines that come so close together are handed on together, up to so many.
 const TOGETHER: Duration = Duration::from_millis(20);
 const MANY: usize = 512;
@@ -85,7 +87,9 @@ impl Follower<'_> {
             () = self.out.closed() => return StreamEnd::Unheard,
         };
         self.connected().await;
+        self.resume.opened(self.left.is_some_and(|left| left.elapsed() > UNREAD));
         let ended = if request.follow { self.live(body).await } else { self.once(body, way).await };
+        self.left = Some(Instant::now());
         if matches!(ended, StreamEnd::Whole) && !request.follow {
             let mut lines = Vec::new();
             let lost = self.resume.finish(&mut lines);
@@ -204,6 +208,8 @@ impl Follower<'_> {
             return Some(StreamEnd::Broken(safe!("the stream stands still for {} s", STUCK.as_secs())));
         }
         if silence >= SILENT && self.newer_exists().await {
+            // It said nothing though there was something to say, and nobody knows for how long.
+            self.resume.opened(true);
             return Some(StreamEnd::Broken(safe!("the stream is silent for {} s though newer lines exist", SILENT.as_secs())));
         }
         None

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 enum Step {
     /// The half of `traffic.py`.
     Messages,
-    /// SIGKILL for the app's first process; in the cluster its pod is deleted at once, and a new one comes.
+    /// SIGKILL for the app's first process; in the cluster its pod is deleted at once, and the one that comes in its place is ready.
     Lose(&'static str),
     /// The app has no process.
     Off(&'static str),
@@ -175,7 +175,8 @@ impl Target {
             }
             (Self::Pods { .. }, Step::Lose(app)) => {
                 let selector = format!("app={app}");
-                self.kubectl(&["delete", "pods", "--selector", &selector, "--grace-period=0", "--force", "--wait=false"]).map(drop)
+                self.kubectl(&["delete", "pods", "--selector", &selector, "--grace-period=0", "--force", "--wait=false"])?;
+                self.step(Step::On(app))
             }
             (Self::Pods { .. }, Step::Off(app)) => {
                 self.kubectl(&["scale", &format!("deployment/{app}"), "--replicas=0"])?;
