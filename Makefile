@@ -14,7 +14,7 @@ LAB := cargo run --quiet -p lab --
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test matrix soak fuzz lint fmt-check clippy deny machete demo demo-down demo-kubernetes bench \
-	cluster cluster-down sandbox sandbox-down generate install
+	cluster cluster-down sandbox sandbox-down generate install dist
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -100,3 +100,8 @@ install: ## the release build with completions and man pages, below PREFIX
 	install -Dm644 completions/obsctl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/obsctl.fish
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	ln -sf obsctl $(DESTDIR)$(PREFIX)/bin/kubectl-obsctl
+
+dist: ## dist/: a tarball, a .deb, the bill of materials, checksums; each tried (BINARY=… packs that one)
+	@$(if $(BINARY),,$(STEP) 'building obsctl as it is released' cargo build --quiet --release --locked)
+	@packaging/dist $(or $(BINARY),$(TARGET)/release/obsctl)

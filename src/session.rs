@@ -151,6 +151,18 @@ impl Session {
         Timestamp::now().to_zoned(self.zone.clone())
     }
 
+    /// Waits for something that does not look out for a stop itself: dropping it ends it.
+    ///
+    /// # Errors
+    /// `Cancelled` when the command is stopped before; else its own.
+    pub async fn unless_stopped<T>(&self, doing: Safe, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let stop = self.stop.token();
+        tokio::select! {
+            done = work => done,
+            () = stop.cancelled() => Err(Error::new(Kind::Cancelled, doing).what("stopped")),
+        }
+    }
+
     /// The cluster, connected at first use.
     ///
     /// # Errors

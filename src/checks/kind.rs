@@ -320,7 +320,7 @@ impl CheckKind {
             Self::Tcp(_) => "it accepts a connection",
             Self::Tls(_) => "a certificate that is good for 14 days more",
             Self::Command(_) => "exit status 0",
-            Self::Logs(ask) if ask.compared => "no more errors than in the hour before, no new traceback",
+            Self::Logs(ask) if ask.compared => "no more errors than in the hour before, and no new ones",
             Self::Sql(_) | Self::Logs(_) | Self::Promql(_) => return None,
         })
     }

@@ -22,8 +22,6 @@ use std::sync::Arc;
 
 /// Pods without `--since`: the last hour.
 const DEFAULT_SINCE: SignedDuration = SignedDuration::from_hours(1);
-/// So many findings about rollouts, the most frequent errors first.
-const MOST_FINDINGS: usize = 5;
 
 /// Tracebacks and error records by cause: how often, on which pods and releases, since when; new since which rollout.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -160,12 +158,7 @@ fn findings(facts: &ErrorFacts, coverage: &Coverage, strict: bool) -> Vec<Findin
         let says = if coverage.nothing_read() { "no log could be read" } else { "not everything could be read: there may be more errors" };
         findings.push(Finding::new("not-all-read", Severity::Unknown, says.into()));
     }
-    for kind in facts.brought().take(MOST_FINDINGS) {
-        let at = kind.sample.frame.as_ref().map(|f| safe!(" at {}", f)).unwrap_or_default();
-        let what = kind.rollout.as_ref().map(|r| safe!("{:.0}, {}", r.begun, r.says)).unwrap_or_default();
-        let says = safe!("{}{} is new since the rollout of {}: {} times", kind.title(), at, what, units::count(kind.count));
-        findings.push(Finding::new("new-error", Severity::Warning, says).next(kind.next.clone()));
-    }
+    findings.extend(facts.brought_findings());
     if facts.ahead > 0 {
         let says = safe!("{} errors carry a time that is yet to come: a clock is wrong", units::count(facts.ahead));
         findings.push(Finding::new("clock-ahead", Severity::Info, says));

@@ -73,8 +73,10 @@ pub async fn survey<T: Census>(sources: &[Arc<dyn LogSource>], reading: &Reading
 pub struct ErrorAsk {
     /// Now, as whoever asks has it.
     pub now: Timestamp,
-    /// The last of this length is compared with the one before it: both are read.
+    /// The last of this length is compared
     pub span: SignedDuration,
+    /// with the time of this length before it: both are read.
+    pub before: SignedDuration,
     /// The fields that carry request IDs.
     pub id_fields: Arc<[String]>,
     /// The zone of times that are written without one.
@@ -85,7 +87,7 @@ pub struct ErrorAsk {
     pub cancel: CancellationToken,
 }
 
-/// The errors of the last two spans: `rate` compares them, `brought` names those that a rollout of that time brought. The coverage says how
+/// The errors of both times: `rate` compares them, `brought` names those that a rollout of that time brought. The coverage says how
 /// far both can be believed.
 ///
 /// # Errors
@@ -96,11 +98,11 @@ pub async fn error_rate(
     rollouts: &[RolloutState],
     redact: &Redactor,
 ) -> Result<(ErrorFacts, Coverage)> {
-    let since = ask.now.checked_sub(ask.span + ask.span).ok();
+    let since = ask.now.checked_sub(ask.span + ask.before).ok();
     let query = Query { since, want: vec![errors::wanted()], ..Query::default() };
     let (id_fields, cancel) = (ask.id_fields.clone(), ask.cancel.clone());
     let reading = Reading { query: Arc::new(query), id_fields: id_fields.clone(), max_bytes: ask.max_bytes, cancel };
-    let mut tally = ErrorTally::new(redact.clone(), id_fields, ask.now).comparing(ask.span);
+    let mut tally = ErrorTally::new(redact.clone(), id_fields, ask.now).comparing(ask.span, ask.before);
     let outcome = survey(sources, &reading, ask.zone.clone(), &mut tally).await?;
     Ok((tally.finish(since, &outcome.read.seen, rollouts), outcome.read.coverage))
 }

@@ -4,6 +4,7 @@ mod addresses;
 mod examples;
 mod files;
 mod gate;
+mod readers;
 mod runbook;
 mod systems;
 
@@ -27,7 +28,7 @@ fn alone(checks: &str, words: &str) -> Obsctl {
 
 /// The check of this name in an answer.
 #[track_caller]
-fn of<'a>(answer: &'a Value, name: &str) -> &'a Value {
+pub fn of<'a>(answer: &'a Value, name: &str) -> &'a Value {
     let checks = answer["facts"]["checks"].as_array().unwrap_or_else(|| panic!("{answer:#}"));
     checks.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("no check {name}: {answer:#}"))
 }
@@ -45,7 +46,7 @@ fn outcomes(ran: &Ran) -> Vec<(String, String, String)> {
 
 /// Compares outcomes with what was expected, `name status [why]` each.
 #[track_caller]
-fn came_out(ran: &Ran, expected: &[(&str, &str, &str)]) {
+pub fn came_out(ran: &Ran, expected: &[(&str, &str, &str)]) {
     let seen = outcomes(ran);
     let mut wanted: Vec<(String, String, String)> = expected.iter().map(|(n, s, w)| ((*n).into(), (*s).into(), (*w).into())).collect();
     wanted.sort();

@@ -3,6 +3,7 @@
 
 mod alone;
 mod changes;
+mod check;
 mod crowd;
 mod doctor;
 mod errors;

@@ -2,10 +2,10 @@
 
 use super::Sighting;
 use crate::{
-    answer::{Finding, Hint, Severity},
+    answer::Finding,
     checks::model::{Figure, Unit},
-    safe,
-    text::{Safe, units},
+    logs::analyze::errors::ErrorFacts,
+    text::Safe,
 };
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
@@ -102,63 +102,24 @@ impl LineTally {
     }
 }
 
-/// Errors now against errors before, and tracebacks that were not there before.
-#[derive(Debug, Default)]
-pub struct LogTally {
-    now: u64,
-    before: u64,
-    known: std::collections::BTreeSet<Safe>,
-    fresh: BTreeMap<Safe, (u64, Safe)>,
-}
-
-/// From so many errors on a rise is one.
-const MATTERS: u64 = 5;
-/// So many times the rate before is a rise.
-const RISE: f64 = 3.0;
-
-impl LogTally {
-    /// An error, the last line of its traceback, and its text.
-    pub fn error(&mut self, recent: bool, traceback: Option<Safe>, text: impl FnOnce() -> Safe) {
-        if recent {
-            self.now += 1;
-        } else {
-            self.before += 1;
-        }
-        let Some(traceback) = traceback else { return };
-        // The kind of an exception tells it from others; its words differ from one to the next.
-        let kind = Safe::name(traceback.split([':', ' ', '(']).next().unwrap_or_default());
-        if !recent {
-            self.known.insert(kind);
-        } else if self.fresh.len() < GROUPS || self.fresh.contains_key(&kind) {
-            self.fresh.entry(kind).or_insert_with(|| (0, text())).0 += 1;
+/// The errors of a time against those of the time before, and what they were.
+pub fn errors(facts: &ErrorFacts) -> Sighting {
+    let mut seen = Sighting::default();
+    if let Some(rate) = &facts.rate {
+        seen.figures.push(Figure::count("count", Safe::EMPTY, rate.recent));
+        seen.figures.push(Figure::number("rate", Safe::EMPTY, Unit::PerSecond, rate.per_second()));
+        seen.figures.push(Figure::number("growth", Safe::EMPTY, Unit::Number, rate.growth()));
+        let frequent = facts.kinds.first().map(|kind| kind.next.clone());
+        if let Some(finding) = rate.risen() {
+            seen.found(None, frequent.into_iter().fold(finding, Finding::next));
         }
     }
-
-    /// Judges.
-    pub fn judge(mut self, window: SignedDuration, before: SignedDuration, seen: &mut Sighting) {
-        let rate = |n: u64, over: SignedDuration| n as f64 / over.as_secs_f64().max(1.0);
-        let (now, then) = (rate(self.now, window), rate(self.before, before));
-        let growth = if self.now == 0 { 0.0 } else { now / then.max(rate(1, before)) };
-        seen.figures.push(Figure::number("growth", Safe::EMPTY, Unit::Number, growth));
-        if self.now >= MATTERS && growth >= RISE {
-            let says = safe!("{} errors in {}, {:.1} times the rate of the hour before", self.now, units::duration(window), growth);
-            seen.found(
-                None,
-                Finding::new("errors-rise", Severity::Failed, says).next(Hint::Run("obsctl logs --since 10m --level error".into())),
-            );
-        }
-        let known = std::mem::take(&mut self.known);
-        for (kind, (n, text)) in self.fresh.into_iter().filter(|(kind, _)| !known.contains(kind)) {
-            let times = units::plural(usize::try_from(n).unwrap_or(usize::MAX), "time", "times");
-            let says = safe!("a traceback that was not there in the hour before: {}, {}", kind, times);
-            seen.found(
-                None,
-                Finding::new("traceback-new", Severity::Warning, says)
-                    .evidence(text)
-                    .next(Hint::Run("obsctl logs --since 10m --level error".into())),
-            );
-        }
+    for finding in facts.brought_findings().into_iter().chain(facts.fresh_findings()) {
+        seen.found(None, finding);
     }
+    // A sample of each, the most frequent first.
+    seen.evidence.extend(facts.kinds.iter().take(LINES).map(|kind| kind.sample.line.clipped(300)));
+    seen
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ impl Deep {
 
 async fn database(session: &Session, name: &str) -> Deep {
     let (mut deep, shown) = (Deep::default(), Safe::name(name));
-    let asked: Result<_> = async {
+    let asking = async {
         let database = session.postgres(name).await?.open().await?;
         let begun = Instant::now();
         let rows = database.rows("asking whether it is a replica".into(), STANDING, &[]).await?;
@@ -84,9 +84,8 @@ async fn database(session: &Session, name: &str) -> Deep {
         let replica = rows.first().and_then(|row| row.try_get::<_, bool>(0).ok()).unwrap_or_default();
         let behind = rows.first().and_then(|row| row.try_get::<_, Option<f64>>(1).ok()).flatten();
         Ok((replica, behind, took, database.provenance()))
-    }
-    .await;
-    match asked {
+    };
+    match session.unless_stopped("asking the database".into(), asking).await {
         Ok((replica, behind, took, source)) => {
             deep.sources.push(source);
             let behind = behind.and_then(|s| SignedDuration::try_from_secs_f64(s).ok());
@@ -106,14 +105,13 @@ async fn database(session: &Session, name: &str) -> Deep {
 
 async fn broker(session: &Session) -> Deep {
     let (mut deep, name) = (Deep::default(), Safe::from("broker"));
-    let opened: Result<_> = async {
+    let opening = async {
         let link = session.broker().await?;
         let redis = link.open().await?;
         let seen = redis_itself(&redis, name.clone()).await?;
         Ok((link, redis, seen))
-    }
-    .await;
-    match opened {
+    };
+    match session.unless_stopped("asking the broker".into(), opening).await {
         Ok((link, redis, seen)) => {
             deep.sources.push(link.provenance(&redis).await);
             deep.seen.push(seen);

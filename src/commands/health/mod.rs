@@ -59,6 +59,6 @@ pub async fn run(args: Args, session: &Session, out: &mut Out) -> Result<ExitSta
         return super::watch::run(super::watch::Args::of(args), session, out).await;
     }
     let planner = Planner { args: &args, manners: Manners::new(), proxies: session.proxies.clone(), now: session.now().timestamp() };
-    let plan = plan(&planner, session).await?;
+    let plan = session.unless_stopped("finding out what to ask".into(), plan(&planner, session)).await?;
     judge::answer(plan, &planner, session, out).await
 }

@@ -99,6 +99,7 @@ pub async fn run(args: &Args, global: &Global, session: &Session, out: &mut Out)
     let mut running = stream::iter(commands.into_iter().map(|words| {
         let mut whole = vec![program.to_string_lossy().into_owned()];
         whole.extend(words.iter().cloned());
+        whole.extend(words::warning(&words).map(str::to_owned));
         whole.extend(same.iter().cloned());
         whole.extend(["--color", "never", "--quiet", "--deadline"].map(str::to_owned));
         whole.push(format!("{}s", patience.as_secs().max(1)));
@@ -151,6 +152,10 @@ fn findings(parts: &[IncidentPart], total: usize) -> Vec<Finding> {
         all.push(
             Finding::new("bad-news", Severity::Failed, safe!("{}: {}", part.command, part.says)).next(Hint::Run(part.command.clone())),
         );
+    }
+    for part in of(|status| status == Some(4)) {
+        let says = safe!("{}: {}", part.command, part.says);
+        all.push(Finding::new("warning", Severity::Warning, says).next(Hint::Run(part.command.clone())));
     }
     for part in of(|status| !matches!(status, Some(0 | 1 | 4))) {
         all.push(Finding::new("not-found-out", Severity::Unknown, safe!("{}: {}", part.command, part.says)));

@@ -41,6 +41,12 @@ pub(super) fn commands(args: &Args, env: &Environment) -> (Vec<Vec<String>>, Vec
     (run, left_out)
 }
 
+/// The flag by which a command that knows warnings says so with its status.
+pub(super) fn warning(words: &[String]) -> Option<&'static str> {
+    let is = |command: &str| words.iter().take(2).map(String::as_str).eq(command.split(' '));
+    ["check", "queue depth", "health"].into_iter().any(is).then_some("--fail-on=warn")
+}
+
 /// The flags that say where. `--show-sensitive` is not among them: the file goes to others.
 pub(super) fn global(global: &Global) -> Vec<String> {
     let mut words = Vec::new();

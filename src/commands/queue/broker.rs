@@ -35,7 +35,7 @@ impl Opened {
     /// Opens it; with the warnings of the way there.
     pub async fn of(session: &Session) -> Result<(Self, Vec<Safe>)> {
         let link = session.broker().await?;
-        let redis = link.open().await?;
+        let redis = session.unless_stopped(safe!("connecting to the broker at {}", link.at()), link.open()).await?;
         let keys = Keys::from(&link.transport);
         let place = match link.cluster() {
             Some(cluster) => session.at_cluster(cluster, Safe::name(&cluster.namespace)),

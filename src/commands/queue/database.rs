@@ -8,7 +8,7 @@ use crate::{
         decode::beat::{GRANT, QUERY, beat as decode},
         model::{BeatSaid, DatabaseRoom},
     },
-    error::{Error, Kind, Result},
+    error::{Error, Kind},
     safe,
     session::Session,
 };
@@ -24,25 +24,24 @@ fn name(session: &Session) -> Option<&String> {
 /// How many connections it has and may have. None: not seen.
 pub(super) async fn room(session: &Session) -> Option<DatabaseRoom> {
     let name = name(session)?;
-    let asked: Result<Option<DatabaseRoom>> = async {
+    let asking = async {
         let rows = session.postgres(name).await?.open().await?.rows("counting connections".into(), ROOM, &[]).await?;
         let number = |at: usize| rows.first()?.try_get::<_, i64>(at).ok().and_then(|n| u64::try_from(n).ok());
         Ok(number(0).zip(number(1)).map(|(used, most)| DatabaseRoom { used, most }))
-    }
-    .await;
+    };
+    let asked = session.unless_stopped("counting connections".into(), asking).await;
     asked.inspect_err(|error| tracing::debug!("the database's connections were not seen: {error}")).ok().flatten()
 }
 
 /// When beat last ran. None: its tables are not there, or nobody says where the database is.
 pub(super) async fn beat(session: &Session) -> Option<(BeatSaid, Vec<Finding>)> {
     let name = name(session)?;
-    let asked: Result<_> = async {
+    let asking = async {
         let rows = session.postgres(name).await?.open().await?.rows("reading beat's schedule".into(), QUERY, &[]).await?;
         let json = rows.first().and_then(|row| row.try_get::<_, String>(0).ok()).unwrap_or_default();
         decode(json.as_bytes()).map_err(|undecodable| Error::new(Kind::Protocol, "reading beat's schedule").what(undecodable.0))
-    }
-    .await;
-    match asked {
+    };
+    match session.unless_stopped("reading beat's schedule".into(), asking).await {
         Ok(facts) => judge(&facts),
         // Without the tables there is another beat, or none.
         Err(error) if error.kind() == Kind::NotFound => None,

@@ -46,7 +46,8 @@ fn interval(text: &str) -> std::result::Result<jiff::SignedDuration, String> {
 
 pub(super) async fn run(args: Args, broker: &Opened, session: &Session, out: &mut Out) -> Result<ExitStatus> {
     let interval = Duration::try_from(args.interval).unwrap_or(Duration::from_secs(2));
-    let mut looks = Looks::begin(broker, session, &args).await;
+    let begun = async { Ok(Looks::begin(broker, session, &args).await) };
+    let mut looks = session.unless_stopped("looking at the queues".into(), begun).await?;
     let stop = session.stop.token();
     let until_stop = async |looks: &mut Looks<'_>| {
         tokio::select! {
@@ -62,8 +63,14 @@ pub(super) async fn run(args: Args, broker: &Opened, session: &Session, out: &mu
         if !args.once {
             looks.hear_them_out().await;
         }
-        looks.look_elsewhere().await;
-        looks.look_at_pods().await;
+        let around = async {
+            looks.look_elsewhere().await;
+            looks.look_at_pods().await;
+        };
+        tokio::select! {
+            () = around => {}
+            () = stop.cancelled() => {}
+        }
         show_commands(&args, &mut looks, out);
         let Some(answer) = looks.answer().await else { return stopped(session) };
         looks.remember();

@@ -21,7 +21,7 @@ pub(super) async fn of(session: &Session) -> Option<Result<(Vec<PodSeen>, Proven
         let found = pods(&cluster, &Scope::Namespace(cluster.namespace.clone()), None).await?;
         Ok::<_, Error>((found.iter().map(observed).collect(), cluster.provenance()))
     };
-    Some(found.await.map_err(|error| Missing {
+    Some(session.unless_stopped("listing the pods of the workers".into(), found).await.map_err(|error| Missing {
         part: Part { system: "kubernetes", name: "the pods of the workers".into() },
         why: Why::Unreachable(error.says()),
         hint: error.hints().first().cloned(),

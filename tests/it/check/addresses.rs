@@ -110,6 +110,61 @@ fn faults_are_told_apart_and_what_must_not_answer_does_not() {
 }
 
 #[test]
+fn health_endpoints_by_condition_status_version_and_time() {
+    let json = |status: &str, body: &str| Act::Say(answer(status, "application/json", body));
+    let server = Scripted::start(move |path| match path {
+        "/well" => json("200 OK", r#"{"status":"healthy","db":"ok","version":"0.57.0"}"#),
+        "/ill" => json("503 Service Unavailable", r#"{"status":"unhealthy","db":"error: gone"}"#),
+        "/soso" => json("200 OK", r#"{"status":"degraded","db":"ok","cache":"degraded"}"#),
+        "/late" => Act::Hang,
+        _ => Act::Say(answer("200 OK", "text/html", "<html><title>Log in</title></html>")),
+    })
+    .unwrap();
+    let closed = ports::free().unwrap();
+    let check = |name: &str, path: &str, more: &str| format!("  - {{name: {name}, health: '{}'{more}}}\n", server.url(path));
+    let checks = [
+        check("well", "/well", ""),
+        check("ill", "/ill", ""),
+        check("soso", "/soso", ""),
+        check("page", "/page", ""),
+        check("late", "/late", ""),
+        check("condition", "/well", ", want: condition == ok"),
+        check("condition ill", "/ill", ", want: condition == ok"),
+        check("status", "/well", ", want: status == 200"),
+        check("status ill", "/ill", ", want: status == 200"),
+        check("version", "/well", ", want: version == 0.57.0"),
+        check("version ill", "/well", ", want: version == 0.58.0"),
+        check("no version", "/soso", ", want: version == 0.58.0"),
+        check("time", "/well", ", fail: time > 10s"),
+        check("time ill", "/well", ", fail: time > 0s"),
+        format!("  - {{name: away, health: 'http://127.0.0.1:{closed}/'}}\n"),
+        format!("  - {{name: away status, health: 'http://127.0.0.1:{closed}/', want: status == 200}}\n"),
+    ];
+    let ran = alone(&format!("checks:\n{}", checks.concat()), "-o json --timeout 10s").run().ends(1);
+    came_out(
+        &ran,
+        &[
+            ("well", "ok", ""),
+            ("ill", "failed", ""),
+            ("soso", "warning", ""),
+            ("page", "unknown", "no-data"),
+            ("late", "failed", "timeout"),
+            ("condition", "ok", ""),
+            ("condition ill", "failed", ""),
+            ("status", "ok", ""),
+            ("status ill", "failed", ""),
+            ("version", "ok", ""),
+            ("version ill", "failed", ""),
+            ("no version", "unknown", "no-data"),
+            ("time", "ok", ""),
+            ("time ill", "failed", ""),
+            ("away", "failed", "unreachable"),
+            ("away status", "unknown", "unreachable"),
+        ],
+    );
+}
+
+#[test]
 fn certificates_that_are_good_refused_and_soon_over() {
     let pki = Authority::new("check").unwrap();
     let (expired, soon) = (pki.sign("expired", &["127.0.0.1"], -30..-1).unwrap(), pki.sign("soon", &["127.0.0.1"], -30..2).unwrap());

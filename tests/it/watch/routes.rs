@@ -88,3 +88,42 @@ fn a_mail_that_is_put_off_arrives_and_one_that_is_refused_or_never_answered_hold
     assert!(strict.mails().is_empty() && busy.mails().len() == 1 && fine.mails().len() == 1, "{}", ran.err);
     assert!(!busy.mails()[0].contains("repetition"), "it had not been taken: {:?}", busy.mails());
 }
+
+#[test]
+fn a_file_of_checks_is_watched_and_each_check_goes_its_own_route() {
+    let (page, notify) = (receiver(vec![]), receiver(vec![]));
+    let place = Place::with(&format!(
+        "    notify:\n      channels: {{p: {{webhook: '{}'}}, n: {{webhook: '{}'}}}}\n      page: [p]\n      notify: [n]\n",
+        page.url("/"),
+        notify.url("/")
+    ));
+    let patient = Patient::new();
+    let file = place.0.path().join("checks.yaml");
+    let checks = format!(
+        "checks:\n  - {{name: api, http: '{}', route: page, runbook: 'https://runbooks.example/api'}}\n  \
+         - {{name: parts, http: '{}', want: '$.redis == ok', route: notify}}\n  - {{name: well, command: ['true'], route: page}}\n",
+        patient.url(),
+        patient.url()
+    );
+    std::fs::write(&file, checks).unwrap();
+    let words = "watch --interval 150ms --fail-after 1 --recover-after 1";
+    let mut live = place.run(words).arg(file.to_str().unwrap()).start();
+    eventually(SOON, || if patient.server.asked().is_empty() { Err("it has not looked".to_owned()) } else { Ok(()) });
+    patient.is(false);
+    comes_to(&page, 1);
+    comes_to(&notify, 1);
+    patient.is(true);
+    live.says("ok again");
+    comes_to(&page, 2);
+    comes_to(&notify, 2);
+    live.signal("INT");
+    live.end(SOON).ends(130);
+    for (to, own, other) in [(&page, "api", "parts"), (&notify, "parts", "api")] {
+        assert_eq!(alerts(to), [("firing".to_owned(), false), ("resolved".to_owned(), false)], "{own}: {:?}", to.told());
+        // What was seen and what was wanted; nothing of the other, and no password of what answered.
+        let first = to.told().first().cloned().unwrap_or_default();
+        assert!(first.contains(own) && first.contains("want") && !first.contains(&format!("\"{other}\"")), "{first}");
+        assert!(to.told().iter().all(|text| !text.contains("Tr0ub4dor")), "{:?}", to.told());
+    }
+    assert!(page.told()[0].contains("https://runbooks.example/api"), "{:?}", page.told());
+}

@@ -40,18 +40,19 @@ fn a_production_that_is_well_and_one_that_is_not() {
         let _ = fs::remove_file(file("ill.md"));
         let ran = incident("ill.md", &format!("--since 30m -o json -r {request}")).run();
         let json = ran.json();
-        let named = json["findings"].as_array().unwrap().iter().any(|f| f["says"].as_str().unwrap().contains("queues"));
-        if ran.status == 1 && named { Ok(json) } else { Err(format!("{json:#}")) }
+        let named =
+            json["findings"].as_array().unwrap().iter().any(|f| f["says"].as_str().unwrap().contains("obsctl check: WARN  queues: "));
+        if ran.status == 0 && named { Ok(json) } else { Err(format!("{json:#}")) }
     });
     harmed.restore().unwrap();
-    assert_eq!((&answer["kind"], &answer["verdict"]), (&"incident".into(), &"failed".into()), "{answer:#}");
+    assert_eq!((&answer["kind"], &answer["verdict"]), (&"incident".into(), &"warning".into()), "{answer:#}");
     let parts = answer["facts"]["parts"].as_array().unwrap();
     let status = |command: &str| &parts.iter().find(|part| part["command"] == command).unwrap_or_else(|| panic!("{answer:#}"))["status"];
-    assert_eq!(status("obsctl check"), 1);
+    assert_eq!((status("obsctl check"), status("obsctl queue depth"), status("obsctl queue workers")), (&4.into(), &4.into(), &0.into()));
     assert_eq!(status(&format!("obsctl logs --request-id {request}")), 0);
     assert_eq!(status("obsctl errors --since 1800s"), 0);
     let text = fs::read_to_string(file("ill.md")).unwrap();
-    assert!(text.contains("| BAD NEWS | `obsctl check` | ") && text.contains(&request) && text.contains("mail.send_receipt"), "{text}");
+    assert!(text.contains("| WARNING | `obsctl check` | ") && text.contains(&request) && text.contains("mail.send_receipt"), "{text}");
     lab.close().unwrap();
 }
 
@@ -81,7 +82,7 @@ fn where_nothing_answers_the_file_says_so() {
          postgres: {main: {url: 'postgres://a:pw-gone@127.0.0.1:1/shop', via: direct}}\n    broker: {url: 'redis://:pw-gone@127.0.0.1:1/0', via: direct}\n";
     let ran = obsctl(Path::new("/nowhere"), "incident --config c.yaml").arg(file.to_str().unwrap()).file("c.yaml", config).run();
     let ran = ran.ends(1).shows(&["written to", "UNKNOWN", "obsctl db activity", "left out:", "no app has logs here"]);
-    ran.never_says(&["pw-gone"]);
+    ran.shows(&["BAD NEWS", "obsctl health"]).never_says(&["pw-gone"]);
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains("| UNKNOWN | `obsctl db activity` | ") && !text.contains("pw-gone"), "{text}");
 }

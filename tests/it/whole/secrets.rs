@@ -9,7 +9,7 @@ use lab::{
 use std::{
     collections::BTreeSet,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -46,12 +46,27 @@ struct Watched<'a> {
     secrets: &'a BTreeSet<String>,
 }
 
+fn arguments(process: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(process.join("cmdline")).unwrap_or_default()).replace('\0', " ")
+}
+
+fn is_obsctl(process: &Path) -> bool {
+    fs::read_link(process.join("exe")).is_ok_and(|program| program.ends_with("obsctl"))
+}
+
+fn parent(process: &Path) -> Option<PathBuf> {
+    let stat = fs::read_to_string(process.join("stat")).ok()?;
+    let (_, after) = stat.rsplit_once(") ")?;
+    Some(Path::new("/proc").join(after.split(' ').nth(1)?))
+}
+
 impl Watched<'_> {
     fn look(&self) {
         while !self.stop.load(Ordering::Relaxed) {
             for entry in fs::read_dir("/proc").unwrap().flatten() {
-                let line = String::from_utf8_lossy(&fs::read(entry.path().join("cmdline")).unwrap_or_default()).replace('\0', " ");
-                if line.contains("obsctl") && self.secrets.iter().any(|secret| line.contains(secret.as_str())) {
+                let line = arguments(&entry.path());
+                let secret = self.secrets.iter().any(|secret| line.contains(secret.as_str()));
+                if secret && (is_obsctl(&entry.path()) || parent(&entry.path()).is_some_and(|parent| is_obsctl(&parent))) {
                     self.found.lock().unwrap().insert(line);
                 }
             }

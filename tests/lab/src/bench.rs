@@ -1,9 +1,11 @@
-//! `lab bench queue|health OBSCTL`: the promises that `make bench` holds obsctl to. Here, what `obsctl queue` costs a broker, in the broker's
+//! `lab bench queue|health|check OBSCTL`: the promises that `make bench` holds obsctl to. Here, what `obsctl queue` costs a broker, in the broker's
 //! own terms, and how long it takes beside redis-cli and Celery's own command. Prints a table and says which promise does not hold; no test
 //! depends on the time of a machine.
 
+mod check;
 mod health;
 
+pub use check::check;
 pub use health::health;
 
 use std::fs;

@@ -29,6 +29,7 @@ pub mod need;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod protocol;
 pub mod proxy;
 pub mod redis;

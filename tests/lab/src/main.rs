@@ -8,6 +8,7 @@
 //!     lab latency-proxy TO MS     a TCP proxy that adds MS of round-trip time before host:port TO; see `lab::latency`
 //!     lab bench queue OBSCTL      what `obsctl queue` costs a broker, beside redis-cli and Celery's own command
 //!     lab bench health OBSCTL     how long many endpoints take, beside curl, and what a watch over them costs
+//!     lab bench check OBSCTL      many checks, a long file of them, and the connections that a run opens
 //!     lab bench follow OBSCTL [SECONDS [PODS]]   pods that write 20,000 lines/s, followed by obsctl, stern and kubectl
 //!     lab bench stern             builds that peer (minutes)
 //!     lab hold                    holds servers for the process at the other end of standard input
@@ -51,13 +52,14 @@ fn command(words: &[&str]) -> Result<String> {
         ["latency-proxy", to, ms] => latency::command(to, ms),
         ["bench", "queue", obsctl] => bench::queue(obsctl),
         ["bench", "health", obsctl] => bench::health(obsctl),
+        ["bench", "check", obsctl] => bench::check(obsctl),
         ["bench", "follow", obsctl, rest @ ..] => bench_follow::follow(obsctl, rest),
         ["bench", "stern"] => bench_follow::build_stern(),
         ["hold"] => holder::hold(None).map(|()| String::new()),
         ["hold", "--state", state] => holder::hold(Some(Path::new(state))).map(|()| String::new()),
         ["init", dir] => init::main(Path::new(dir)).map(|()| String::new()),
         _ => Err(Failure::new(
-            "usage: lab cluster up|down|build [FOLDER], lab sandbox up|down|traffic|restore, lab demo [kubernetes], lab latency-proxy TO MS, lab bench queue|health|follow OBSCTL, lab bench stern, lab hold",
+            "usage: lab cluster up|down|build [FOLDER], lab sandbox up|down|traffic|restore, lab demo [kubernetes], lab latency-proxy TO MS, lab bench queue|health|check|follow OBSCTL, lab bench stern, lab hold",
         )),
     }
 }

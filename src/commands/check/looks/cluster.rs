@@ -16,6 +16,7 @@ use crate::{
         changes::{self, ClusterObjects},
         collect::Scope,
         history,
+        rollout::{self, RolloutState},
     },
     safe,
     session::Session,
@@ -55,6 +56,12 @@ impl Rig<'_> {
             Ok(Arc::new(ClusterSeen { objects, coverage, source: cluster.provenance() }))
         });
         looked.await.cloned()
+    }
+
+    /// What was rolled out, as the objects tell it.
+    pub(super) async fn rollouts(&self, now: Timestamp) -> Result<Vec<RolloutState>> {
+        let seen = self.objects().await?;
+        Ok(rollout::rollouts(&seen.objects.deployments, &seen.objects.replica_sets, now, &self.session.redact))
     }
 
     pub(super) async fn pods(&self, ours: &[(usize, &CheckSpec)]) -> Vec<(usize, Glance)> {

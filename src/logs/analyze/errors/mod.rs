@@ -1,5 +1,6 @@
 //! Which errors there are: occurrences by cause, how often, where, since when, and whether a rollout brought them. One sample of each.
 
+mod judge;
 mod novelty;
 mod tally;
 
@@ -44,6 +45,8 @@ pub struct ErrorFacts {
     pub shown: Option<(Timestamp, Timestamp)>,
     /// Records that were read, errors or not.
     pub records: Option<u64>,
+    /// The oldest of them: before it nothing is known.
+    pub oldest: Option<Timestamp>,
     /// Occurrences in all.
     pub occurrences: u64,
     /// By cause: those that a rollout brought first, then the most frequent.
@@ -162,8 +165,10 @@ pub struct ErrorSample {
 /// How many errors there were lately, and in the time before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ErrorRate {
-    /// How long each of the two times is, in seconds.
+    /// How long the last time is, in seconds.
     pub span_seconds: i64,
+    /// How long the one before it is.
+    pub before_seconds: i64,
     /// In the last of them.
     pub recent: u64,
     /// In the one before.

@@ -21,15 +21,16 @@ pub(super) fn next(cause: &ErrorCause, sample: &ErrorSample, files: &Safe) -> Hi
         ErrorCause::Exception { exception, .. } => safe!("-i {}", quoted(exception)),
         ErrorCause::Message { .. } => "--level error".into(),
     };
+    let logs = if files.is_empty() { "obsctl logs".into() } else { safe!("obsctl logs {}", *files) };
     Hint::Run(match (&sample.origin.namespace, id, since) {
         (Some(namespace), Some(id), _) => safe!("obsctl logs -r {} -n {}", id, namespace),
         (Some(namespace), None, Some(since)) => {
             safe!("obsctl logs pod/{} -n {} --since {} {}", sample.origin.name, namespace, since, which)
         }
         (Some(namespace), None, None) => safe!("obsctl logs pod/{} -n {} {}", sample.origin.name, namespace, which),
-        (None, Some(id), _) => safe!("obsctl logs {} -r {}", files, id),
-        (None, None, Some(since)) => safe!("obsctl logs {} --since {} {}", files, since, which),
-        (None, None, None) => safe!("obsctl logs {} {}", files, which),
+        (None, Some(id), _) => safe!("{} -r {}", logs, id),
+        (None, None, Some(since)) => safe!("{} --since {} {}", logs, since, which),
+        (None, None, None) => safe!("{} {}", logs, which),
     })
 }
 

@@ -32,6 +32,8 @@ const SAME: SignedDuration = SignedDuration::from_secs(2);
 const RECENT: usize = 32;
 /// Times further ahead than this come from a wrong clock.
 const AHEAD: SignedDuration = SignedDuration::from_mins(10);
+/// So small a part of the time before may be missing.
+const NEARLY: i32 = 10;
 /// As much of a sample is kept.
 const SAMPLE_LINE: usize = 8 << 10;
 const SAMPLE_LINES: usize = 60;
@@ -83,7 +85,8 @@ pub struct ErrorTally {
     redact: Redactor,
     id_fields: Arc<[String]>,
     now: Timestamp,
-    span: Option<SignedDuration>,
+    /// The time that is looked at, and the one before it that it is compared with.
+    spans: Option<(SignedDuration, SignedDuration)>,
     files: Safe,
     kinds: HashMap<ErrorCause, Kept>,
     origins: Vec<Arc<LogOrigin>>,
@@ -103,7 +106,7 @@ impl ErrorTally {
             redact,
             id_fields,
             now,
-            span: None,
+            spans: None,
             files: Safe::EMPTY,
             kinds: HashMap::new(),
             origins: Vec::new(),
@@ -117,9 +120,9 @@ impl ErrorTally {
         }
     }
 
-    /// The same, comparing the last of this length with the one before it. The logs of both have to be read.
-    pub fn comparing(mut self, span: SignedDuration) -> Self {
-        self.span = Some(span);
+    /// The same, comparing the last `span` with the time of this length before it. The logs of both have to be read.
+    pub fn comparing(mut self, span: SignedDuration, before: SignedDuration) -> Self {
+        self.spans = Some((span, before));
         self
     }
 
@@ -149,11 +152,16 @@ impl ErrorTally {
         let first = self.kinds.values().filter_map(|k| k.first).min();
         let last = self.kinds.values().filter_map(|k| k.last).max();
         let bounds = since.or(first).zip(last.map(|last| if since.is_some() { last.max(self.now) } else { last }));
-        let rate = self.span.map(|span| ErrorRate {
+        let rate = self.spans.map(|(span, before)| ErrorRate {
             span_seconds: span.as_secs(),
+            before_seconds: before.as_secs(),
             recent: self.recent,
             before: self.before,
-            reaches_back: self.now.checked_sub(span + span).is_ok_and(|from| seen.oldest().is_some_and(|oldest| oldest <= from)),
+            // What is asked for from then on begins with the first line after it: nobody writes all the time.
+            reaches_back: self
+                .now
+                .checked_sub(span + before - before / NEARLY)
+                .is_ok_and(|from| seen.oldest().is_some_and(|oldest| oldest <= from)),
         });
         let around = Around { origins: &self.origins, redact: &self.redact, files: &self.files, since, bounds, seen, rollouts };
         let mut kinds: Vec<ErrorKind> = self.kinds.into_iter().map(|(cause, kept)| kept.kind(cause, &around)).collect();
@@ -168,6 +176,7 @@ impl ErrorTally {
             last,
             shown: bounds,
             records: seen.counted(),
+            oldest: seen.oldest(),
             occurrences: self.occurrences,
             kinds,
             left_out: self.left_out,
@@ -212,10 +221,10 @@ impl Census for ErrorTally {
             kept.first = Some(kept.first.map_or(at, |first| first.min(at)));
             kept.last = Some(kept.last.map_or(at, |last| last.max(at)));
             kept.timeline.add(at);
-            if let Some(span) = self.span {
+            if let Some((span, before)) = self.spans {
                 let age = self.now.duration_since(at);
                 self.recent += u64::from(age < span);
-                self.before += u64::from(age >= span && age < span + span);
+                self.before += u64::from(age >= span && age < span + before);
             }
         }
         let release = release(record, entry, &self.redact);
@@ -343,7 +352,7 @@ mod tests {
         let mut tally = ErrorTally::new(Redactor::default(), vec!["request_id".to_owned()].into(), now.parse().expect("a time"))
             .of_files(&["x.log".to_owned()]);
         if let Some(span) = span {
-            tally = tally.comparing(span);
+            tally = tally.comparing(span, span);
         }
         let origin = Arc::new(LogOrigin { name: "web-7f9c-x2lq".into(), image: Some("shop/web:0.57.0".into()), ..LogOrigin::default() });
         for line in lines {

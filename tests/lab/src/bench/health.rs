@@ -37,13 +37,13 @@ pub fn health(obsctl: &str) -> Result<String> {
 }
 
 /// A server that is well, and on `/late` late; no more of a load than it must be.
-struct Well {
+pub(super) struct Well {
     port: u16,
     asked: Arc<AtomicUsize>,
 }
 
 impl Well {
-    fn start() -> Result<Self> {
+    pub fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").doing(|| "opening a port")?;
         let port = listener.local_addr().doing(|| "asking for the port")?.port();
         let asked = Arc::<AtomicUsize>::default();
@@ -61,7 +61,12 @@ impl Well {
         Ok(Self { port, asked })
     }
 
-    fn urls(&self, count: usize) -> Vec<String> {
+    /// One that is late.
+    pub fn late(&self) -> String {
+        format!("http://127.0.0.1:{}/late", self.port)
+    }
+
+    pub fn urls(&self, count: usize) -> Vec<String> {
         (0..count).map(|n| format!("http://127.0.0.1:{}/{n}", self.port)).collect()
     }
 
