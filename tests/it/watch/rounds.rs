@@ -53,6 +53,19 @@ fn it_ends_by_itself_with_what_it_knows() {
 }
 
 #[test]
+fn health_with_watch_is_the_same_watch() {
+    let (place, patient) = (Place::with(""), Patient::new());
+    let live = place.run("health --watch").arg(&patient.url()).start();
+    eventually(SOON, || if live.err().contains("watching 1 subject every 60.0 s") { Ok(()) } else { Err(live.err()) });
+    live.signal("INT");
+    live.end(SOON).ends(130).shows(&["1 subject is well", "UPTIME"]);
+    patient.is(false);
+    // It knows what the other one has seen: the state is that of the targets.
+    let ran = place.watch("--for 1s --fail-after 1", &patient).run().ends(1);
+    assert!(ran.count("FAILED    ") == 1 && ran.out.contains("·") && ran.out.contains('X'), "{}", ran.out);
+}
+
+#[test]
 fn when_nothing_answers_it_is_us_and_the_sign_of_life_stops() {
     let (place, patient) = (Place::with(""), Patient::new());
     let switch = Scripted::start(|_| Act::Say(answer("200 OK", "text/plain", "OK"))).unwrap();
