@@ -15,7 +15,7 @@ use crate::{
     text::{Redactor, Safe, units},
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use k8s_openapi::api::apps::v1::Deployment;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// For so long a pod may be not ready before it is news: starting takes a while, and a probe may miss once.
@@ -291,8 +291,8 @@ fn events(look: &ClusterLook<'_>, groups: &[Group<'_>], from: Timestamp, redact:
             }
             ChangeKind::Eviction => ("pod-evicted", Severity::Failed),
             ChangeKind::Node => ("node-in-trouble", Severity::Failed),
-            // A pod that is still there says itself what it waits for; one that cannot be placed is there, and pending.
-            ChangeKind::Trouble if pending(look.objects, &bare(&change.of)) => ("pod-not-placed", Severity::Failed),
+            // A pod with a node says itself what its containers wait for; one that no node takes has none that could.
+            ChangeKind::Trouble if unplaced(look.objects, &bare(&change.of)) => ("pod-not-placed", Severity::Failed),
             _ => continue,
         };
         seen.found(
@@ -303,8 +303,8 @@ fn events(look: &ClusterLook<'_>, groups: &[Group<'_>], from: Timestamp, redact:
     seen.figures.push(Figure::count("failed_jobs", Safe::EMPTY, jobs));
 }
 
-fn pending(objects: &ClusterObjects, name: &str) -> bool {
-    let is =
-        |pod: &&Pod| pod.metadata.name.as_deref() == Some(name) && pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Pending");
-    objects.pods.iter().any(|pod| is(&pod))
+/// Whether this pod is there, and no node has taken it.
+fn unplaced(objects: &ClusterObjects, name: &str) -> bool {
+    let mut named = objects.pods.iter().filter(|pod| pod.metadata.name.as_deref() == Some(name));
+    named.any(|pod| pod.spec.as_ref().is_none_or(|spec| spec.node_name.is_none()))
 }
