@@ -87,15 +87,21 @@ const HARMS: [Harm; 6] = [
     Harm { name: "orphan-queue", check: "queues", says: &["reports"], reaches: &[] },
     Harm { name: "eviction", check: "redis", says: &["evict"], reaches: &[] },
     Harm { name: "lost-worker", check: "workers", says: &["celery-mail"], reaches: &["queues", "errors"] },
-    // An idle transaction that holds a lock is one as well.
-    Harm { name: "lock-pileup", check: "blocked", says: &["holds up"], reaches: &["sessions", "queues", "workers"] },
+    // An idle transaction that holds a lock is one as well; the role on call sees the same server.
+    Harm {
+        name: "lock-pileup",
+        check: "blocked",
+        says: &["holds up"],
+        reaches: &["sessions", "oncall blocked", "oncall sessions", "queues", "workers"],
+    },
     Harm { name: "bad-certificate", check: "health", says: &["its certificate is refused: it expired"], reaches: &["certificates"] },
     Harm { name: "dead-beat", check: "beat", says: &["beat has not run", "refresh"], reaches: &[] },
 ];
 
 /// Whether the verdict names the harm, and no other check is wrongly not well.
 fn named_first(harm: &Harm, shown: &Ran, told: &Ran) -> Result<(), String> {
-    let line = shown.out.lines().nth(1).unwrap_or_default();
+    // The verdict, over as many lines as it needs.
+    let line = shown.out.lines().skip(1).take_while(|line| !line.is_empty()).map(str::trim).collect::<Vec<_>>().join(" ");
     let bad = ["FAIL ", "WARN "].iter().any(|word| line.contains(word));
     if !(bad && line.contains(&format!(" {}: ", harm.check)) && harm.says.iter().all(|text| line.contains(text))) {
         return Err(shown.out.clone());
