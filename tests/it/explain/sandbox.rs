@@ -56,7 +56,7 @@ fn the_faults_of_the_sandbox_are_explained_in_pods_through_the_tunnel() {
     let oncall = Oncall::new(&sandbox.config, Some(cluster.kubeconfig()));
     for (database, role, pod) in [("oncall", "primary", "postgres-"), ("replica", "replica", "postgres-replica-")] {
         let seen = oncall.run(&["explain", "-d", database, "SELECT 1"]);
-        let first = seen.out.lines().take(3).collect::<Vec<_>>().join(" ");
+        let first = seen.out.lines().take(3).flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ");
         assert!(seen.status == 0 && first.contains(role) && first.contains(&format!("tunnel to pod {pod}")), "{seen:#?}");
     }
     every_fault_is_explained(&oncall, sandbox.traffic());
