@@ -101,17 +101,9 @@ async fn whole(cli: Cli, vars: Vars, stop: &Stop, out: &mut Out) -> Result<ExitS
         tokio::time::sleep(Duration::from_secs(2)).await;
         ExitStatus::of(&Ok(why), false)
     };
-    let status = tokio::select! {
+    tokio::select! {
         status = command => status,
         status = watch => Ok(status),
-    };
-    match (status, stop.reason()) {
-        // What stopped it decides the status, and what it was at is said.
-        (Err(error), Some(why)) if error.kind() == Kind::Cancelled => {
-            out.error(&error);
-            Ok(ExitStatus::of(&Ok(why), false))
-        }
-        (status, _) => status,
     }
 }
 

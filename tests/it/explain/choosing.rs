@@ -1,22 +1,14 @@
 //! Which statement `obsctl explain` takes of those that run now, and what it runs by name only.
 
-use crate::cli_support::{Desk, OBSCTL, Seen};
-use lab::{Major, PgSession, PostgresServer, get};
+use super::commands::explain;
+use crate::cli_support::Desk;
+use lab::{Major, PgSession, PostgresServer};
 
-const ITEMS: &str = "CREATE TABLE item (id int PRIMARY KEY, n int, t text); \
-    INSERT INTO item SELECT n, n % 90, 'x' FROM generate_series(1, 20000) n; ANALYZE item; \
-    CREATE FUNCTION vat(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1 * 2; END'";
-
+/// The shop of the other tests, with a function that its author called immutable.
 fn shop() -> (PostgresServer, Desk) {
-    let server = get().postgres(Major::V15);
-    server.psql("postgres", ITEMS);
-    server.role("oncall", "O-1", "GRANT pg_monitor TO oncall; GRANT SELECT, UPDATE ON item TO oncall");
-    let url = server.url_for("oncall", "O-1", "postgres");
-    (server, Desk::new().var("DATABASE_URL", url))
-}
-
-fn explain(desk: &Desk, words: &[&str]) -> Seen {
-    desk.start(OBSCTL, ["explain"].iter().chain(words).copied())
+    let (server, desk) = super::commands::shop(Major::V15);
+    server.psql("postgres", "CREATE FUNCTION vat(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1 * 2; END'");
+    (server, desk)
 }
 
 /// A session whose statement waits for a row that another holds: it runs for as long as the test likes.

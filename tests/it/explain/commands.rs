@@ -8,7 +8,7 @@ use std::{fs, thread, time::Duration};
 const ITEMS: &str = "CREATE EXTENSION pg_stat_statements; CREATE TABLE item (id int PRIMARY KEY, n int, t text); \
     INSERT INTO item SELECT n, n % 90, 'x' FROM generate_series(1, 20000) n; ANALYZE item";
 
-fn shop(version: Major) -> (PostgresServer, Desk) {
+pub(super) fn shop(version: Major) -> (PostgresServer, Desk) {
     let server = get().postgres(version);
     server.psql("postgres", ITEMS);
     server.role("oncall", "O-1", "GRANT pg_monitor TO oncall; GRANT SELECT, UPDATE ON item TO oncall");
@@ -16,7 +16,7 @@ fn shop(version: Major) -> (PostgresServer, Desk) {
     (server, Desk::new().var("DATABASE_URL", url))
 }
 
-fn explain(desk: &Desk, words: &[&str]) -> Seen {
+pub(super) fn explain(desk: &Desk, words: &[&str]) -> Seen {
     desk.start(OBSCTL, ["explain"].iter().chain(words).copied())
 }
 
