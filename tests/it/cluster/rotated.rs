@@ -175,10 +175,9 @@ fn without_the_right_the_api_is_read_and_nobody_is_told_to_grant_it() {
     admin(&chatty.ns, "logs chatty --rotated -f").run().ends(2).warns(&["--rotated", "--follow"]);
 }
 
-#[test]
-fn files_that_rotate_while_they_are_read_lose_nothing() {
-    let ns = lab::get().cluster().namespace("rotating");
-    // About 1 MB a second: rotated every few seconds, the oldest deleted.
+/// A pod that writes about 1 MB a second: rotated every few seconds, the oldest file deleted.
+fn busy(name: &str) -> Namespace {
+    let ns = lab::get().cluster().namespace(name);
     let script = "i=0; pad=$(head -c 150 /dev/zero | tr '\\0' x); while :; do awk -v i=$i -v pad=$pad 'BEGIN { for (k = 0; k < 1000; k++) \
                   print \"<\" i + k \"> \" pad }'; i=$((i + 1000)); usleep 150000; done";
     ns.apply(&simple("busy", script));
@@ -186,20 +185,55 @@ fn files_that_rotate_while_they_are_read_lose_nothing() {
         let names: Vec<String> = ns.node_log_files("busy").into_iter().map(|f| f.name).collect();
         if names.iter().filter(|n| n.ends_with(".gz")).count() >= 2 { Ok(()) } else { Err(format!("{names:?}")) }
     });
+    ns
+}
+
+const DELETED: &str = "older files of its log were deleted while it was read";
+
+/// The numbers of the lines, and those behind which others are missing. The runtime cuts a line in two where a rotation falls into it, and
+/// obsctl joins it again: only where the file before is gone there may be half a line.
+#[track_caller]
+fn numbers(ran: &Ran) -> (Vec<u64>, Vec<u64>) {
+    let mut numbers: Vec<u64> = Vec::new();
+    let mut gaps = Vec::new();
+    let mut half = true;
+    for line in lines(ran) {
+        match line.strip_prefix('<').and_then(|l| l.split('>').next()?.parse().ok()) {
+            Some(number) => {
+                let before = numbers.last().copied();
+                if before.is_some_and(|before| before + 1 != number) {
+                    gaps.extend(before);
+                }
+                // What stands before a gap may be the first half of a line.
+                assert!(half || line.len() == format!("<{number}> ").len() + 150 || ran.err.contains(DELETED), "{line:?} is half a line");
+                numbers.push(number);
+            }
+            None => assert!(half || ran.err.contains(DELETED), "{line:?} is no line that was written"),
+        }
+        half = false;
+    }
+    (numbers, gaps)
+}
+
+#[test]
+fn files_that_rotate_while_they_are_read_lose_nothing() {
+    let ns = busy("rotating");
     for round in 0..6 {
         let ran = admin(&ns, "logs busy --rotated --raw --tail -1").run().ends(0);
-        let numbers: Vec<u64> = lines(&ran).iter().map(|l| number(l)).collect();
-        let gap = numbers.windows(2).find(|w| w[1] != w[0] + 1);
+        let (numbers, gaps) = numbers(&ran);
         // The kubelet deletes the oldest file while it is read: then it says so, and only there a number may be missing.
-        assert!(gap.is_none() || ran.err.contains("deleted while"), "round {round}: {gap:?} of {}\n{}", numbers.len(), ran.err);
+        assert!(gaps.is_empty() || ran.err.contains(DELETED), "round {round}: {gaps:?} of {}\n{}", numbers.len(), ran.err);
         assert!(numbers.len() > 10_000, "{}", numbers.len());
     }
 }
 
-/// `<17> xxx…`
-fn number(line: &str) -> u64 {
-    let number = line.strip_prefix('<').and_then(|l| l.split('>').next()?.parse().ok());
-    number.unwrap_or_else(|| panic!("{line:?} is no line that was written"))
+#[test]
+fn the_newest_file_that_is_deleted_before_its_turn_is_said() {
+    let ns = busy("overtaken");
+    // While the last file before it is read, the newest is renamed, and then deleted as the oldest.
+    let ran = Between::with(&ns, Harm::Late).logs("busy --rotated --raw --tail -1").ends(0).warns(&[DELETED]);
+    let (numbers, gaps) = numbers(&ran);
+    assert_eq!(gaps.len(), 1, "{gaps:?} of {}", numbers.len());
 }
 
 /// What the proxy does to an answer.
@@ -217,6 +251,8 @@ enum Harm {
     NotReady,
     /// The kubelet serves no files.
     NoLogs,
+    /// The last file before the newest comes so slowly that the newest is renamed and deleted meanwhile.
+    Late,
 }
 
 /// Plain HTTP before `kubectl proxy`: harms the answers for the node's files, passes everything else on.
@@ -330,6 +366,41 @@ fn serve(mut client: TcpStream, port: u16, harm: Harm, asked: &Mutex<Vec<String>
             answer = shorter;
         } else {
             answer.truncate(end + half);
+        }
+    }
+    if harm == Harm::Late && file && whole {
+        let named = |path: &str| path.rsplit('/').next().unwrap_or_default().trim_end_matches(".gz").to_owned();
+        let folder = &path[..=path.rfind('/').unwrap()];
+        let stamps = || -> Vec<String> {
+            let mut page = String::new();
+            let mut upstream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            upstream.write_all(format!("GET {folder} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+            let _ = upstream.read_to_string(&mut page);
+            let mut names: Vec<String> = page
+                .split("href=\"")
+                .skip(1)
+                .map(|rest| named(rest.split('"').next().unwrap()))
+                .filter(|n| n.starts_with("0.log."))
+                .collect();
+            names.sort();
+            names
+        };
+        let this = named(&path);
+        let after = || stamps().into_iter().find(|n| *n > this);
+        // The last that was rotated before the question, when its turn comes: slowly, until what came after it has come and gone.
+        if this.starts_with("0.log.") && !path.ends_with(".gz") && after().is_none() {
+            let (slow, rest) = answer.split_at(answer.len() / 2);
+            let (head, mut slow) = slow.split_at(slow.len() / 2);
+            let _ = client.write_all(head);
+            let next = eventually(SOON, || after().ok_or_else(|| "no rotation".to_owned()));
+            eventually(Duration::from_secs(120), || {
+                let (byte, others) = slow.split_at(1);
+                let _ = client.write_all(byte);
+                slow = others;
+                if stamps().contains(&next) { Err(format!("{next} is still there")) } else { Ok(()) }
+            });
+            let _ = client.write_all(slow);
+            answer = rest.to_vec();
         }
     }
     let _ = client.write_all(&answer);

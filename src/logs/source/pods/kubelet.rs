@@ -1,11 +1,9 @@
 //! One container from the kubelet's own files, through the API server's node proxy: rotated, compressed, and of every life. The pod log API
 //! gives the newest of them only. Used where `--rotated` says so and the user may `get nodes/proxy`, which is asked before the first file.
 
-use super::{Ended, Pods, Reader};
+use super::{Ended, Reader, node::Fault};
 use crate::{
     answer::{Hint, Missing, Part, Why},
-    connect::kube::{AccessQuestion, Ask, encode},
-    error::{Error, Kind, Result},
     kubernetes::model::State,
     logs::{
         decode::node::{self, NodeFile, NodePlace, Parts},
@@ -17,18 +15,14 @@ use crate::{
 };
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
-use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
 use std::{io::Write, time::Duration};
 
-/// A file that sends nothing for so long has stalled.
-const STALLED: Duration = Duration::from_secs(30);
 /// How often a container's files are begun again after something went wrong.
 const AGAIN: u32 = 6;
-/// The most of a folder's page that is read.
-const PAGE: usize = 8 << 20;
-/// How much of a file is read for the time of its first line.
-const HEAD: u64 = 4096;
+/// How often, and after which pause, it is looked whether the runtime has opened the file after one that was renamed.
+const NEXT_FILE_TRIES: u32 = 20;
+const NEXT_FILE_PAUSE: Duration = Duration::from_millis(100);
 /// A first line so long after the container's start was not its first.
 const LATE: SignedDuration = SignedDuration::from_secs(5);
 
@@ -42,45 +36,27 @@ pub(super) enum Files {
     Api,
 }
 
-/// Why a step failed.
-enum Fault {
-    /// The file is not there any more: it was renamed, compressed or deleted.
-    Moved,
-    /// The compressed file is cut short or damaged.
-    Damaged(Safe),
-    /// Not allowed, after it was.
-    Refused,
-    /// Anything else: no such node, no answer, a stream that broke off.
-    Broken(Safe),
-}
-
-impl Fault {
-    fn of(error: &Error) -> Self {
-        match error.kind() {
-            // The API server's own words; a file that is gone is the kubelet's.
-            Kind::NotFound if error.what_happened().contains("nodes \"") => Self::Broken("there is no such node any more".into()),
-            Kind::NotFound => Self::Moved,
-            Kind::Denied | Kind::Auth => Self::Refused,
-            _ => Self::Broken(error.what_happened().clone()),
-        }
-    }
-}
-
 /// Where the reading of the files is.
 #[derive(Default)]
-struct Shelf {
-    folder: Safe,
-    path: String,
+pub(super) struct Shelf {
+    pub(super) folder: Safe,
+    pub(super) path: String,
     /// The last file that was read to its end.
     after: Option<NodePlace>,
     /// The file that is being read, and how much of it was, decompressed.
     reading: Option<NodePlace>,
-    at: u64,
+    pub(super) at: u64,
     /// The files that were there in the beginning. What is written later belongs to the next question.
     expected: Vec<NodePlace>,
     /// The last of them that will be written no more: the file after it was the newest in the beginning, and is the last to be read.
     settled: Option<NodePlace>,
+    /// The time of the newest file's first line in the beginning, by which it is known again when it was renamed.
+    newest: Option<Timestamp>,
+    /// Whether files that were there in the beginning could not be read; and whether they stood right before the file of now.
     lost: bool,
+    gap: bool,
+    /// Whether the last file was renamed and nothing came after it: its container writes no more.
+    alone: bool,
     splitter: Splitter,
     parts: Parts,
 }
@@ -107,6 +83,7 @@ impl Reader<'_> {
         let mut tries = 0;
         let mut shelf = Shelf::default();
         loop {
+            let before = (shelf.after.clone(), shelf.at);
             let ended = match self.shelf(&node, &mut shelf).await {
                 Ok(ended) => ended,
                 Err(Fault::Moved) if shelf.path.is_empty() => {
@@ -124,7 +101,8 @@ impl Reader<'_> {
                     continue;
                 }
                 Err(_) if tries < AGAIN => {
-                    tries += 1;
+                    // What goes on, however slowly, is not given up.
+                    tries = if before == (shelf.after.clone(), shelf.at) { tries + 1 } else { 1 };
                     super::reader::pause(Duration::from_millis(200) * tries).await;
                     continue;
                 }
@@ -160,8 +138,27 @@ impl Reader<'_> {
         loop {
             let turn = self.pods.cluster.turn().await;
             let files = self.list(shelf).await?;
-            let Some(file) = files.into_iter().find(|f| Some(f.place()) > shelf.after) else { break };
+            let Some(at) = files.iter().position(|f| Some(f.place()) > shelf.after) else { break };
+            let last = at + 1 == files.len();
+            let Some(file) = files.into_iter().nth(at) else { break };
+            if file.stamp.is_some() && last && !shelf.alone {
+                // The runtime goes on writing into a file that was renamed until it has opened the next one.
+                drop(turn);
+                self.next_file(shelf, &file).await?;
+                continue;
+            }
             self.place(shelf, &file);
+            if file.stamp.is_some() && Some(file.place()) > shelf.settled && !self.was_newest(shelf, &file).await? {
+                break;
+            }
+            if std::mem::take(&mut shelf.gap) {
+                shelf.lost = true;
+                // The rest of a line that the runtime cut in two at the rotation is gone: what follows does not belong to it.
+                let rest = std::mem::take(&mut shelf.parts).finish();
+                if !self.hand_on_lines(rest).await {
+                    return Ok(Ended::Unheard);
+                }
+            }
             let (body, from) = self.open(shelf, &file).await?;
             if file.stamp.is_none() {
                 // The kubelet has opened the file now. If a rotation came between the listing and this moment, it may be another one
@@ -171,7 +168,12 @@ impl Reader<'_> {
                     continue;
                 }
             }
-            let ended = self.file(shelf, &file, body, from).await;
+            let mut ended = self.file(shelf, &file, body, from).await;
+            if matches!(ended, Ok(Ended::Whole)) && file.stamp.is_some() && !file.gzipped {
+                // What came into it while its successor was being opened.
+                let (body, from) = self.open(shelf, &file).await?;
+                ended = self.file(shelf, &file, body, from).await;
+            }
             drop(turn);
             match ended {
                 Ok(Ended::Whole) => {}
@@ -210,72 +212,62 @@ impl Reader<'_> {
         Ok(Ended::Whole)
     }
 
+    /// Waits until a file that was renamed has a successor, as it soon has: a container that died at that moment has none.
+    async fn next_file(&self, shelf: &mut Shelf, file: &NodeFile) -> Result<(), Fault> {
+        for _ in 0..NEXT_FILE_TRIES {
+            super::reader::pause(NEXT_FILE_PAUSE).await;
+            if self.list(shelf).await?.last().is_some_and(|f| f.place() > file.place()) {
+                return Ok(());
+            }
+        }
+        shelf.alone = true;
+        Ok(())
+    }
+
+    /// Whether the file that comes after the settled ones may be read as the one that was the newest in the beginning. Where the kubelet
+    /// has deleted that one since, what stands between is lost, and that is said.
+    async fn was_newest(&self, shelf: &mut Shelf, file: &NodeFile) -> Result<bool, Fault> {
+        // There was nothing in it: all that was there in the beginning has been read.
+        let Some(newest) = shelf.newest else { return Ok(false) };
+        match self.first_line(shelf, file).await? {
+            Some(begins) if begins == newest => {}
+            Some(_) => {
+                (shelf.gap, shelf.at) = (true, 0);
+                shelf.splitter = Splitter::default();
+            }
+            None => return Err(Fault::Moved),
+        }
+        Ok(true)
+    }
+
     /// Turns to a file: goes on in it where it is the one that was being read, though it may have been renamed since.
     fn place(&self, shelf: &mut Shelf, file: &NodeFile) {
         let place = file.place();
         let same = shelf.reading.as_ref().is_some_and(|reading| *reading == place || reading.renamed_to(&place));
         // What stood between the last file that was read and this one is gone; the newest of the beginning was renamed only.
         let newest = shelf.expected.last().cloned();
-        shelf.lost |= shelf.expected.iter().any(|p| Some(p) > shelf.after.as_ref() && *p < place && Some(p) != newest.as_ref());
+        shelf.gap |= shelf.expected.iter().any(|p| Some(p) > shelf.after.as_ref() && *p < place && Some(p) != newest.as_ref());
         if !same {
-            if shelf.at > 0 {
-                (shelf.lost, shelf.at) = (true, 0);
-                shelf.parts = Parts::default();
-            }
+            shelf.gap |= shelf.at > 0;
+            shelf.at = 0;
             shelf.splitter = Splitter::default();
         }
         shelf.reading = Some(place);
     }
 
-    /// The container's folder. Its pod's UID is part of the name; a static pod's folder bears the UID that the kubelet gave it, so the
-    /// folders of the node are looked through where the first guess is wrong.
-    async fn folder(&self, node: &str) -> Result<(String, Safe), Fault> {
-        let pod = &self.known.chosen.pod;
-        let root = format!("/api/v1/nodes/{}/proxy/logs/pods/", encode(node));
-        let container = encode(&self.known.container.name);
-        let says = safe!("the files of {} on {}", pod.path(), Safe::name(node));
-        let guess = format!("{root}{}_{}_{}/{container}/", encode(&pod.namespace), encode(&pod.name), encode(&pod.uid));
-        match self.page(&says, &guess).await {
-            Ok(_) => return Ok((guess, says)),
-            Err(Fault::Moved) => {}
-            Err(other) => return Err(other),
-        }
-        let begins = format!("{}_{}_", pod.namespace, pod.name);
-        let page = self.page(&says, &root).await?;
-        let folder = node::names(&page).into_iter().find(|n| n.starts_with(&begins)).ok_or(Fault::Moved)?;
-        let path = format!("{root}{folder}/{container}/");
-        self.page(&says, &path).await?;
-        Ok((path, says))
-    }
-
-    async fn page(&self, says: &Safe, path: &str) -> Result<String, Fault> {
-        let (body, _) = self.pods.cluster.open_at(&ask(says, path.to_owned()), 0, None).await.map_err(|e| Fault::of(&e))?;
-        let read = tokio::time::timeout(STALLED, http_body_util::Limited::new(body, PAGE).collect()).await;
-        let bytes = read.map_err(|_| Fault::Broken("the node does not answer".into()))?;
-        let bytes = bytes.map_err(|e| Fault::Broken(self.pods.cluster.redactor().safe(e.to_string().as_bytes())))?.to_bytes();
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    /// The files that are there now, in the order in which they were written.
-    async fn list(&self, shelf: &Shelf) -> Result<Vec<NodeFile>, Fault> {
-        let mut files = node::listing(&self.page(&shelf.folder, &shelf.path).await?);
-        if self.query.previous {
-            let newest = files.iter().map(|f| f.life).max().unwrap_or(0);
-            files.retain(|f| f.life + 1 == newest);
-        }
-        Ok(files)
-    }
-
-    async fn open(&self, shelf: &Shelf, file: &NodeFile) -> Result<(kube::client::Body, u64), Fault> {
-        // Of a compressed file only the beginning is a beginning.
-        let from = if file.gzipped { 0 } else { shelf.at };
-        let ask = ask(&shelf.folder, format!("{}{}", shelf.path, encode(&file.name)));
-        self.pods.cluster.open_at(&ask, from, None).await.map_err(|e| Fault::of(&e))
-    }
-
     /// Leaves out the files that end before what was asked for, and says so when the first one that is left does not reach back far enough.
     async fn begin(&mut self, shelf: &mut Shelf) -> Result<(), Fault> {
-        let files = self.list(shelf).await?;
+        let mut files = self.list(shelf).await?;
+        for _ in 0..AGAIN {
+            let Some(newest) = files.last().filter(|f| f.stamp.is_none()) else { break };
+            shelf.newest = self.first_line(shelf, newest).await?;
+            // A rotation between the listing and the reading would have shown another file's first line.
+            let again = self.list(shelf).await?;
+            if again.iter().map(NodeFile::place).eq(files.iter().map(NodeFile::place)) {
+                break;
+            }
+            files = again;
+        }
         shelf.expected = files.iter().map(NodeFile::place).collect();
         shelf.settled = files.iter().rev().find(|f| f.stamp.is_some() || Some(f.life) < files.last().map(|l| l.life)).map(NodeFile::place);
         let Some(first) = files.first() else { return Ok(()) };
@@ -320,58 +312,13 @@ impl Reader<'_> {
             || first.life > 0 && self.query.since.is_none_or(|since| since < oldest)
     }
 
-    /// The time of the first line of a file; none when it is empty.
-    async fn first_line(&self, shelf: &Shelf, file: &NodeFile) -> Result<Option<Timestamp>, Fault> {
-        let ask = ask(&shelf.folder, format!("{}{}", shelf.path, encode(&file.name)));
-        let opened = self.pods.cluster.open_at(&ask, 0, Some(HEAD)).await;
-        let (mut body, _) = match opened {
-            Ok(opened) => opened,
-            // It is being renamed: the listing that follows will say as what.
-            Err(e) if e.kind() == Kind::NotFound => return Ok(None),
-            Err(e) => return Err(Fault::of(&e)),
-        };
-        let mut decoder = file.gzipped.then(|| MultiGzDecoder::new(Vec::new()));
-        let mut head = Vec::new();
-        while let Ok(Some(Ok(frame))) = tokio::time::timeout(STALLED, body.frame()).await {
-            let Ok(data) = frame.into_data() else { continue };
-            match &mut decoder {
-                None => head.extend_from_slice(&data),
-                Some(decoder) => {
-                    // Cut in the middle: what could be decompressed is all that is wanted.
-                    let _ = decoder.write_all(&data);
-                    let _ = decoder.flush();
-                    head.append(decoder.get_mut());
-                }
-            }
-            if head.len() as u64 >= HEAD {
-                break;
-            }
-        }
-        let line = head.split(|b| *b == b'\n').next().unwrap_or_default();
-        Ok(crate::logs::decode::time::in_front(line).map(|(at, _)| at))
-    }
-
     /// The rest of one file.
     async fn file(&mut self, shelf: &mut Shelf, file: &NodeFile, mut body: kube::client::Body, from: u64) -> Result<Ended, Fault> {
         let mut decoder = file.gzipped.then(|| MultiGzDecoder::new(Vec::with_capacity(256 << 10)));
         // What was read before, where the answer begins earlier.
         let mut skip = shelf.at.saturating_sub(from);
         loop {
-            let frame = match tokio::time::timeout(STALLED, body.frame()).await {
-                Ok(frame) => frame,
-                Err(_) => return Err(Fault::Broken(safe!("the stream stalled for {} s", STALLED.as_secs()))),
-            };
-            let data = match frame {
-                None => break,
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => data,
-                    Err(_) => continue,
-                },
-                Some(Err(e)) => {
-                    let how = self.pods.cluster.redactor().safe(e.to_string().as_bytes()).clipped(120);
-                    return Err(Fault::Broken(safe!("the stream broke off: {}", how)));
-                }
-            };
+            let Some(data) = self.frame(&mut body).await? else { break };
             self.coverage.bytes += data.len() as u64;
             if !self.budget.spend(data.len()) {
                 return Ok(Ended::Capped);
@@ -441,31 +388,6 @@ impl Reader<'_> {
     }
 }
 
-impl Pods {
-    /// Whether the user may read the files of a node: asked once for all nodes, then for those that a role names. The words of an error
-    /// where it cannot be asked.
-    async fn node_rights(&self, node: &str) -> Result<bool, Safe> {
-        let all = self.rights.get_or_init(|| async { self.cluster.allows(&files_of("")).await });
-        match all.await {
-            Ok(true) => return Ok(true),
-            Ok(false) => {}
-            Err(e) => return Err(e.what_happened().clone()),
-        }
-        let mut named = self.named_rights.lock().await;
-        if let Some(known) = named.get(node) {
-            return Ok(*known);
-        }
-        let may = self.cluster.allows(&files_of(node)).await.map_err(|e| e.what_happened().clone())?;
-        named.insert(node.to_owned(), may);
-        Ok(may)
-    }
-}
-
-/// Whether the files of this node may be read; of every node without a name.
-fn files_of(node: &str) -> AccessQuestion<'_> {
-    AccessQuestion { verb: "get", resource: "nodes", subresource: "proxy", name: node, ..AccessQuestion::default() }
-}
-
 /// What helps against a rotated log.
 pub(super) fn hint(asked: bool) -> Hint {
     Hint::Try(if asked {
@@ -474,10 +396,6 @@ pub(super) fn hint(asked: bool) -> Hint {
     } else {
         "--rotated reads the node's older files, where you may get nodes/proxy".into()
     })
-}
-
-fn ask(says: &Safe, path: String) -> Ask {
-    Ask::new(safe!("reading {}", says), path, "get", "nodes/proxy", None)
 }
 
 fn damaged(file: &NodeFile, error: &std::io::Error) -> Fault {

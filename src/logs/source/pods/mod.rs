@@ -3,6 +3,7 @@
 mod follow;
 mod kubelet;
 mod newest;
+mod node;
 mod now;
 mod reader;
 mod say;
