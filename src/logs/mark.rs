@@ -68,9 +68,13 @@ impl Happened {
     pub fn says(&self) -> Safe {
         match self {
             Self::Gap { after, before, why } => {
-                let from = after.map_or(Safe::EMPTY, |at| safe!(" after {:.3}", at));
-                let to = before.map_or(Safe::EMPTY, |at| safe!(" and before {:.3}", at));
-                safe!("GAP: lines{}{} may be lost: {}", from, to, why)
+                let place = match (*after, *before) {
+                    (Some(after), Some(before)) => safe!(" after {:.3} and before {:.3}", after, before),
+                    (Some(after), None) => safe!(" after {:.3}", after),
+                    (None, Some(before)) => safe!(" before {:.3}", before),
+                    (None, None) => Safe::EMPTY,
+                };
+                safe!("GAP: lines{} may be lost: {}", place, why)
             }
             Self::Ended { exit_code, signal, reason } => {
                 let signal = signal.map_or(Safe::EMPTY, |name| safe!(", {}", Safe::name(name)));
@@ -115,6 +119,8 @@ mod tests {
         assert_eq!(Happened::ended(3, None).says().as_str(), "container ended: exit code 3");
         let gap = Happened::Gap { after: Timestamp::from_second(5).ok(), before: None, why: "rotated".into() };
         assert_eq!(gap.says().as_str(), "GAP: lines after 1970-01-01T00:00:05.000Z may be lost: rotated");
+        let gap = Happened::Gap { after: None, before: Timestamp::from_second(5).ok(), why: "rotated".into() };
+        assert_eq!(gap.says().as_str(), "GAP: lines before 1970-01-01T00:00:05.000Z may be lost: rotated");
         let json = serde_json::to_value(Happened::ended(1, None)).unwrap_or_default();
         assert_eq!((&json["event"], &json["exit_code"]), (&"ended".into(), &1.into()));
     }

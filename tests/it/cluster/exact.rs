@@ -68,8 +68,13 @@ impl Shown {
         for item in &self.items {
             match item {
                 Item::Line(n) => {
-                    assert!(*n > before, "{n} after {before}: {}", self.faults());
-                    assert!(*n == before + 1 || said, "{}..{n} is missing and nothing is said", before + 1);
+                    assert!(*n > before, "{n} after {before}: {}: {:?}", self.faults(), self.items.iter().take(100).collect::<Vec<_>>());
+                    assert!(
+                        *n == before + 1 || said,
+                        "{}..{n} is missing and nothing is said: {:?}",
+                        before + 1,
+                        self.items.iter().take(100).collect::<Vec<_>>()
+                    );
                     (before, said) = (*n, false);
                 }
                 Item::Mark(mark) => said |= mark["event"] == "gap",
@@ -87,7 +92,7 @@ impl Shown {
 }
 
 /// `obsctl` through a proxy.
-fn through(proxy: &ApiProxy, namespace: &Namespace, words: &str) -> Obsctl {
+pub fn through(proxy: &ApiProxy, namespace: &Namespace, words: &str) -> Obsctl {
     obsctl(&proxy.kubeconfig(), "--namespace").arg(namespace.name()).arg_all(words).arg_all("-o ndjson")
 }
 

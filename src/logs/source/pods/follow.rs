@@ -22,12 +22,12 @@ use std::time::Duration;
 use tokio::{sync::mpsc, time::Instant};
 
 /// The first and the longest pause before a stream is asked for again.
-const SOON: Duration = Duration::from_millis(250);
+pub(super) const SOON: Duration = Duration::from_millis(250);
 pub(super) const SLOW: Duration = Duration::from_secs(5);
-/// How long the cluster may take to say that a container was restarted.
-const STATUS_LAG: u32 = 10;
 /// How often a log that ends by itself is asked for before the rest is given up as lost.
 const TRIES: u32 = 6;
+
+const CAME_AND_WENT: &str = "containers came and went meanwhile";
 
 /// What a reading is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub(super) struct Follower<'a> {
     pub(super) ended: bool,
     ended_at: Option<Timestamp>,
     /// What was known before the stream of now began.
-    before: Resume,
+    pub(super) before: Resume,
     /// The trouble that was said last.
     pub(super) trouble: Option<Safe>,
     pub(super) worked: bool,
@@ -77,15 +77,17 @@ pub(super) struct Follower<'a> {
     clean: bool,
     /// Whether a search did not find the known line.
     pub(super) absent: bool,
+    /// When the container ended whose log is read as the one before.
+    pub(super) before_ended: Option<Timestamp>,
     /// Whether the log that was asked for turned out to be another container's.
-    overtaken: bool,
+    pub(super) overtaken: bool,
     /// When the last stream of this container ended.
     pub(super) left: Option<Instant>,
 }
 
 /// How far a log that ends by itself was read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Read {
+pub(super) enum Read {
     Whole,
     /// Not now: what has become of the container is to be asked first.
     Partly,
@@ -128,6 +130,7 @@ impl<'a> Follower<'a> {
             worked: false,
             clean: false,
             absent: false,
+            before_ended: None,
             overtaken: false,
             left: None,
         }
@@ -151,10 +154,13 @@ impl<'a> Follower<'a> {
         let before = container.before.clone().filter(|_| container.waits_for().is_none());
         if let Some(before) = before.filter(|end| self.reaches(end.at)) {
             let request = Request { previous: true, since: self.query.since, tail: self.lines(), ..Request::default() };
+            self.before_ended = before.at;
             if self.query.tail != Some(0) && self.whole(request, Purpose::RestBefore).await == Read::Stop {
                 return false;
             }
-            self.overtaken = false;
+            if std::mem::take(&mut self.overtaken) && !self.gap(None, before.at, CAME_AND_WENT.into()).await {
+                return false;
+            }
             let started = match &container.state {
                 State::Running(started) => *started,
                 _ => None,
@@ -185,7 +191,7 @@ impl<'a> Follower<'a> {
     }
 
     /// One log to its end, over as many streams as that takes.
-    async fn whole(&mut self, first: Request, way: Purpose) -> Read {
+    pub(super) async fn whole(&mut self, first: Request, way: Purpose) -> Read {
         let mut pause = SOON;
         for _ in 0..TRIES {
             self.before = self.resume.clone();
@@ -242,6 +248,7 @@ impl<'a> Follower<'a> {
             let after = match ended {
                 StreamEnd::Unheard => return false,
                 StreamEnd::Whole => None,
+                StreamEnd::Broken(_) if std::mem::take(&mut self.overtaken) => None,
                 StreamEnd::Broken(how) => {
                     self.troubled(safe!("{}; connecting again", how)).await;
                     None
@@ -324,6 +331,7 @@ impl<'a> Follower<'a> {
 
     /// Goes over to the container that runs now: first the rest of the one that was read, then those between, then its beginning.
     async fn another(&mut self, mut next: Container) -> bool {
+        let mut pause = SOON;
         for _ in 0..TRIES {
             self.overtaken = false;
             if self.belongs_to(&next).await {
@@ -340,11 +348,12 @@ impl<'a> Follower<'a> {
                 let why = "it was restarted more than once, and that log is no longer there";
                 self.gap(self.resume.since(), ended_at, why.into()).await;
             } else if !mine && next.restarts.saturating_sub(self.restarts) > 2 {
-                self.gap(self.resume.since(), ended_at, "containers came and went meanwhile".into()).await;
+                self.gap(self.resume.since(), ended_at, CAME_AND_WENT.into()).await;
             }
             if !mine && next.before.is_some() {
                 self.begin(next.before.as_ref().and_then(|end| end.id.clone()), next.restarts.saturating_sub(1));
             }
+            self.before_ended = next.before.as_ref().and_then(|end| end.at);
             if next.before.is_some() && !self.ended {
                 match self.whole(Request { previous: true, ..Request::default() }, Purpose::RestBefore).await {
                     Read::Whole => {}
@@ -353,6 +362,7 @@ impl<'a> Follower<'a> {
                         if let Now::Another(newer) = self.now().await {
                             next = *newer;
                         }
+                        self.rest(&mut pause, None).await;
                         continue;
                     }
                 }
@@ -376,7 +386,7 @@ impl<'a> Follower<'a> {
         self.mark(started, Happened::Restarted { restarts: next.restarts }).await
     }
 
-    fn begin(&mut self, id: Option<String>, restarts: u32) {
+    pub(super) fn begin(&mut self, id: Option<String>, restarts: u32) {
         self.on = id;
         self.restarts = restarts;
         self.ended = false;
@@ -387,7 +397,7 @@ impl<'a> Follower<'a> {
     }
 
     /// Says the end of the container, once.
-    async fn over(&mut self, end: Option<End>) -> bool {
+    pub(super) async fn over(&mut self, end: Option<End>) -> bool {
         match end {
             Some(end) if !self.ended => {
                 self.ended = true;
@@ -410,12 +420,17 @@ impl<'a> Follower<'a> {
                 }
                 // Where no line is known none can stand in another log.
                 Purpose::Live | Purpose::Rest if lost.after.is_some() && self.taken_over().await => return Then::GoOn,
+                // It may be two containers later by now.
+                Purpose::Live | Purpose::Rest if lost.before.is_some() && self.replaced().await => return Then::Drop,
                 // The stream ended in order, and nothing newer is there: only the rotation came in between.
                 Purpose::Rest if self.clean && lost.before.is_none() => return Then::GoOn,
                 Purpose::Live | Purpose::Rest => {}
                 Purpose::RestBefore => {
-                    if let Now::Another(next) = self.now().await
-                        && next.before.as_ref().is_some_and(|end| end.id != self.on)
+                    let later = match lost.before {
+                        Some(begins) => self.overtaken(begins).await,
+                        None => false,
+                    };
+                    if later || matches!(self.now().await, Now::Another(next) if next.before.as_ref().is_some_and(|end| end.id != self.on))
                     {
                         self.overtaken = true;
                         return Then::Drop;
@@ -445,34 +460,6 @@ impl<'a> Follower<'a> {
             }
         }
         .boxed()
-    }
-
-    /// Whether what is known stands in the log of the container before: then its rest comes first, and what is read now is the next one's.
-    async fn taken_over(&mut self) -> bool {
-        let newer = std::mem::replace(&mut self.resume, self.before.clone());
-        if !self.stands_in(true).await {
-            self.resume = newer;
-            return false;
-        }
-        self.nested = true;
-        if self.whole(Request { previous: true, ..Request::default() }, Purpose::RestBefore).await != Read::Whole {
-            self.gap(self.resume.since(), None, "the rest of its log could not be read".into()).await;
-        }
-        self.nested = false;
-        // The cluster learns of it a moment later than the node.
-        for _ in 0..STATUS_LAG {
-            if let Now::Another(next) = self.now().await {
-                self.over(next.before.clone()).await;
-                self.begin(next.id.clone(), next.restarts);
-                let started = if let State::Running(at) = &next.state { *at } else { None };
-                self.mark(started, Happened::Restarted { restarts: next.restarts }).await;
-                break;
-            }
-            tokio::time::sleep(SOON * 2).await;
-        }
-        self.resume = newer;
-        self.untold = false;
-        true
     }
 
     /// The pause before the next try; longer each time.

@@ -2,7 +2,7 @@
 
 use super::{
     Request,
-    follow::{Follower, Purpose},
+    follow::{Follower, Purpose, Read, SOON},
     stream::StreamEnd,
 };
 use crate::{
@@ -10,8 +10,17 @@ use crate::{
         model::{Container, End, Role, State},
         standing::{self, PodNow},
     },
+    logs::mark::Happened,
     text::Safe,
 };
+use futures_util::future::{BoxFuture, FutureExt};
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+/// How long the cluster may take to say that a container was restarted.
+const STATUS_LAG: u32 = 10;
+/// The cluster gives the end of a container in whole seconds; what was written in that second may be its last word.
+const LAST_SECOND: SignedDuration = SignedDuration::from_secs(1);
 
 /// What became of the container.
 pub(super) enum Now {
@@ -79,5 +88,58 @@ impl Follower<'_> {
         (self.silently, self.nested) = (false, nested);
         self.resume = known;
         matches!(ended, StreamEnd::Whole) && !self.absent
+    }
+
+    /// Whether the log of the container before, which begins at this time, is by now the log of one that ran after it: its own is then gone.
+    pub(super) fn overtaken(&mut self, begins: Timestamp) -> BoxFuture<'_, bool> {
+        async move {
+            let later = self.before_ended.is_some_and(|ended| begins.duration_since(ended) > LAST_SECOND);
+            // What ran in the same second is told apart by its ID alone.
+            self.overtaken = later
+                || matches!(self.now().await, Now::Another(next) if next.before.as_ref().is_some_and(|end| end.at > self.before_ended));
+            self.overtaken
+        }
+        .boxed()
+    }
+
+    /// Whether another container has taken the place of the one that is read: the lines that come are not its. The cluster may learn of it
+    /// a moment later than the node.
+    pub(super) async fn replaced(&mut self) -> bool {
+        for pause in [SOON, Duration::ZERO] {
+            if matches!(self.now().await, Now::Another(_)) {
+                self.overtaken = true;
+                return true;
+            }
+            tokio::time::sleep(pause).await;
+        }
+        false
+    }
+
+    /// Whether what is known stands in the log of the container before: then its rest comes first, and what is read now is the next one's.
+    pub(super) async fn taken_over(&mut self) -> bool {
+        let newer = std::mem::replace(&mut self.resume, self.before.clone());
+        if !self.stands_in(true).await {
+            self.resume = newer;
+            return false;
+        }
+        self.nested = true;
+        if self.whole(Request { previous: true, ..Request::default() }, Purpose::RestBefore).await != Read::Whole {
+            self.gap(self.resume.since(), None, "the rest of its log could not be read".into()).await;
+        }
+        self.nested = false;
+        // The cluster learns of it a moment later than the node.
+        for _ in 0..STATUS_LAG {
+            if let Now::Another(next) = self.now().await {
+                self.over(next.before.clone()).await;
+                self.begin(next.id.clone(), next.restarts);
+                let started = if let State::Running(at) = &next.state { *at } else { None };
+                self.mark(started, Happened::Restarted { restarts: next.restarts }).await;
+                break;
+            }
+            tokio::time::sleep(SOON * 2).await;
+        }
+        self.resume = newer;
+        self.untold = false;
+        true
     }
 }

@@ -244,6 +244,9 @@ impl Follower<'_> {
                     return Err(StreamEnd::Unheard);
                 }
             }
+            if way == Purpose::RestBefore && self.resume.since().is_none() && self.overtaken(at).await {
+                return Err(StreamEnd::Broken(Safe::EMPTY));
+            }
             if let Some((lag, arrived)) = &mut lag
                 && let Some(was) = lag.jumps(at, *arrived)
                 && !self.resume.searching()
