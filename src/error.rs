@@ -77,6 +77,10 @@ impl Error {
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
+    /// To what it was done.
+    pub fn to_what(&self) -> Option<&Provenance> {
+        self.0.to.as_ref()
+    }
     /// What happened, alone.
     pub fn what_happened(&self) -> &Safe {
         &self.0.what

@@ -314,6 +314,21 @@ fn lasting(spec: &CheckSpec, result: &mut CheckResult, history: &mut CheckHistor
 
 /// What needs something that is not well is not judged: it has one root, and one line. A check that is well stays well.
 fn suppress(checks: &[(CheckSpec, &Glance)], results: &mut [CheckResult]) -> Vec<RootCause> {
+    let mut skipped_by: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    // A cluster that cannot be asked is one cause, whatever was to be asked through it.
+    let away = |i: &usize| matches!(checks.get(*i), Some((_, Err(spot))) if spot.cluster_away);
+    let mut away = (0..results.len()).filter(away);
+    if let Some(root) = away.next()
+        && let Some(name) = results.get(root).map(|r| r.name.clone())
+    {
+        for i in away {
+            let Some(result) = results.get_mut(i) else { continue };
+            result.status = CheckStatus::Skipped;
+            result.because_of = vec![name.clone()];
+            result.evidence.insert(0, std::mem::replace(&mut result.says, safe!("the cluster cannot be asked: see {}", name)));
+            skipped_by.entry(root).or_default().push(i);
+        }
+    }
     let at: BTreeMap<&str, usize> = checks.iter().enumerate().map(|(i, (spec, _))| (spec.name.as_str(), i)).collect();
     let ill: BTreeSet<usize> = results
         .iter()
@@ -321,7 +336,6 @@ fn suppress(checks: &[(CheckSpec, &Glance)], results: &mut [CheckResult]) -> Vec
         .filter(|(_, r)| matches!(r.status, CheckStatus::Failed | CheckStatus::Unknown))
         .map(|(i, _)| i)
         .collect();
-    let mut skipped_by: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (i, (spec, _)) in checks.iter().enumerate() {
         if results.get(i).is_none_or(|r| r.status <= CheckStatus::Skipped) {
             continue;

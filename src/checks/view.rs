@@ -28,7 +28,8 @@ pub fn check(answer: &Answer<CheckFacts>, place: &Where, status: ExitStatus, loo
     doc.wrapped(headline(facts), 6);
     doc.gap();
     let bad: Vec<&CheckResult> = facts.checks.iter().filter(|c| look.verbose || c.status != CheckStatus::Ok).collect();
-    doc.table(Table { head: Vec::new(), rows: bad.iter().map(|c| row(c)).collect() });
+    let rows = folded(bad, look);
+    doc.table(Table { head: Vec::new(), rows: rows.iter().map(|(c, also)| row(c, also)).collect() });
     if !look.verbose {
         good(facts, &mut doc);
     }
@@ -80,6 +81,23 @@ fn headline(facts: &CheckFacts) -> Line {
     }
 }
 
+/// Checks that say the very same, as when the cluster cannot be asked or two names lead to one server: once, with the names of the others.
+fn folded<'a>(checks: Vec<&'a CheckResult>, look: &Look) -> Vec<(&'a CheckResult, Vec<&'a CheckResult>)> {
+    let mut rows: Vec<(&CheckResult, Vec<&CheckResult>)> = Vec::new();
+    for check in checks {
+        let same = |of: &CheckResult| {
+            let system = of.system == check.system || matches!(check.status, CheckStatus::Unknown | CheckStatus::Skipped);
+            system && of.status == check.status && of.unanswered == check.unanswered && of.says == check.says
+        };
+        let said = rows.iter_mut().find(|(of, _)| !look.verbose && check.status != CheckStatus::Ok && same(of));
+        match said {
+            Some((_, also)) => also.push(check),
+            None => rows.push((check, Vec::new())),
+        }
+    }
+    rows
+}
+
 fn word(result: &CheckResult) -> (&'static str, Style) {
     match result.status {
         CheckStatus::Ok => ("ok", Style::Good),
@@ -90,7 +108,7 @@ fn word(result: &CheckResult) -> (&'static str, Style) {
     }
 }
 
-fn row(result: &CheckResult) -> Vec<Cell> {
+fn row(result: &CheckResult, also: &[&CheckResult]) -> Vec<Cell> {
     let (word, style) = word(result);
     let why = result.unanswered.map(|why| safe!(" [{}]", why.word())).unwrap_or_default();
     let want = if result.want.is_empty() || result.status == CheckStatus::Skipped { Safe::EMPTY } else { safe!("   want {}", result.want) };
@@ -99,8 +117,13 @@ fn row(result: &CheckResult) -> Vec<Cell> {
         Cell::left(style, word),
         Cell::left(Style::Dim, result.system),
         Cell::left(Style::Plain, result.name.clone()),
-        Cell::left(Style::Plain, safe!("{}{}{}{}", result.says, why, want, route)),
+        Cell::left(Style::Plain, safe!("{}{}{}{}{}", result.says, why, want, route, also_named(also))),
     ]
+}
+
+fn also_named(also: &[&CheckResult]) -> Safe {
+    let names: Vec<Safe> = also.iter().map(|c| c.name.clone()).collect();
+    if names.is_empty() { Safe::EMPTY } else { safe!("   the same: {}", Safe::join(&names, ", ")) }
 }
 
 /// Those that are well, in one line.
@@ -156,9 +179,11 @@ fn compared(facts: &CheckFacts, doc: &mut Doc) {
 
 /// What the worst ones rest on, and what to do next.
 fn evidence(facts: &CheckFacts, look: &Look, doc: &mut Doc) {
-    let bad = facts.checks.iter().filter(|c| c.status > CheckStatus::Skipped);
+    let bad = folded(facts.checks.iter().filter(|c| c.status > CheckStatus::Skipped).collect(), look);
     let most = if look.verbose { usize::MAX } else { SHOWN };
-    for check in bad.take(most).filter(|c| !c.evidence.is_empty() || !c.next.is_empty() || c.runbook.is_some()) {
+    for check in
+        bad.into_iter().map(|(check, _)| check).take(most).filter(|c| !c.evidence.is_empty() || !c.next.is_empty() || c.runbook.is_some())
+    {
         doc.gap();
         doc.line(
             Line::new()
@@ -180,7 +205,14 @@ fn evidence(facts: &CheckFacts, look: &Look, doc: &mut Doc) {
 /// What `--dry-run` says: each check, unasked.
 pub fn planned(specs: &[CheckSpec]) -> CheckFacts {
     let mut history = CheckHistory::default();
-    let spot = BlindSpot { why: Unanswered::Stopped, says: "not asked".into(), next: Vec::new(), status: CheckStatus::Unknown, took_ms: 0 };
+    let spot = BlindSpot {
+        why: Unanswered::Stopped,
+        says: "not asked".into(),
+        next: Vec::new(),
+        status: CheckStatus::Unknown,
+        cluster_away: false,
+        took_ms: 0,
+    };
     let checks: Vec<CheckResult> =
         specs.iter().map(|spec| evaluate::judge(spec, &Err(spot.clone()), &mut history, Timestamp::default())).collect();
     CheckFacts { counts: CheckCounts::of(&checks), checks, ..CheckFacts::default() }

@@ -38,6 +38,11 @@ class Relay(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
+    def handle_error(self, request, client_address):
+        """A probe of the node opens the port and goes away: no error of a relay."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
 
 def report(text):
     print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} relay: {text}", file=sys.stderr, flush=True)

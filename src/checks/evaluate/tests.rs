@@ -31,7 +31,7 @@ fn waits(all: &[(&'static str, f64)]) -> Glance {
 }
 
 fn spot(why: Unanswered, status: CheckStatus) -> Glance {
-    Err(BlindSpot { why, says: "connection refused".into(), next: vec![Hint::Try("x".into())], status, took_ms: 3 })
+    Err(BlindSpot { why, says: "connection refused".into(), next: vec![Hint::Try("x".into())], status, cluster_away: false, took_ms: 3 })
 }
 
 fn judged(spec: &CheckSpec, glance: &Glance) -> CheckResult {

@@ -67,6 +67,8 @@ pub struct BlindSpot {
     pub next: Vec<Hint>,
     /// What it makes of a check that asks only whether something answers.
     pub status: CheckStatus,
+    /// Whether it was Kubernetes that could not be asked, on the way to whatever was meant.
+    pub cluster_away: bool,
     /// How long it took to find out.
     pub took_ms: u64,
 }
@@ -87,8 +89,11 @@ impl BlindSpot {
         };
         // What does not answer is ill; what we may not ask, or nobody knows the place of, says nothing.
         let ill = matches!(error.kind(), Kind::Unreachable | Kind::Timeout | Kind::Tls | Kind::Protocol);
-        let status = if ill { CheckStatus::Failed } else { CheckStatus::Unknown };
-        Self { why, says: error.says(), next: error.hints().to_vec(), status, took_ms: 0 }
+        // Where the way there is not open, nothing is known of what lies at its end.
+        let kubernetes = error.to_what().is_some_and(|to| to.system == "kubernetes");
+        let status = if ill && !kubernetes { CheckStatus::Failed } else { CheckStatus::Unknown };
+        let cluster_away = kubernetes && (ill || error.kind() == Kind::Auth);
+        Self { why, says: error.says(), next: error.hints().to_vec(), status, cluster_away, took_ms: 0 }
     }
 }
 

@@ -31,7 +31,14 @@ pub struct HttpSeen<'a> {
 
 /// Why something did not answer.
 pub fn blind(fault: &HttpFault) -> BlindSpot {
-    BlindSpot { why: why(fault), says: safe!("no answer: {}", fault.what), next: Vec::new(), status: CheckStatus::Failed, took_ms: 0 }
+    BlindSpot {
+        why: why(fault),
+        says: safe!("no answer: {}", fault.what),
+        next: Vec::new(),
+        status: CheckStatus::Failed,
+        cluster_away: false,
+        took_ms: 0,
+    }
 }
 
 fn why(fault: &HttpFault) -> Unanswered {

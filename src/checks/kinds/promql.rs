@@ -44,7 +44,7 @@ struct RawSeries {
 /// # Errors
 /// It is none, or Prometheus refused the question.
 pub fn sighting(status: u16, body: &[u8], unit: Gauge, redact: &Redactor) -> Glance {
-    let blind = |why, says| BlindSpot { why, says, next: Vec::new(), status: CheckStatus::Unknown, took_ms: 0 };
+    let blind = |why, says| BlindSpot { why, says, next: Vec::new(), status: CheckStatus::Unknown, cluster_away: false, took_ms: 0 };
     let Ok(answer) = serde_json::from_slice::<RawAnswer>(body) else {
         let why = if matches!(status, 401 | 403) { Unanswered::NoPermission } else { Unanswered::Error };
         return Err(blind(why, safe!("it answered {}, and not as Prometheus does", status)));

@@ -155,3 +155,20 @@ proptest! {
         prop_assert!(prometheus.lines().all(|l| l.starts_with("# ") || l.starts_with("obsctl_")));
     }
 }
+
+#[test]
+fn what_several_checks_say_alike_is_shown_once() {
+    let unseen = |name| result(name, CheckStatus::Unknown, Some(Unanswered::Unreachable), "connection refused");
+    let other = result("sql", CheckStatus::Unknown, Some(Unanswered::Unreachable), "no such host");
+    let answer = answer(vec![unseen("pods"), unseen("restarts"), other, unseen("health")]);
+    let screen = |verbose| {
+        let look = Look { verbose, ..Look::default() };
+        crate::report::human::text(&crate::checks::view::check(&answer, &Where::default(), ExitStatus::BadNews, &look), &look)
+    };
+    let short = screen(false);
+    let flat = short.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains("pods connection refused") && flat.contains("the same: restarts, health"), "{short}");
+    assert!(flat.contains("no such host") && flat.matches("the same: ").count() == 1, "{short}");
+    // All of them one by one where that is asked for.
+    assert!(!screen(true).contains("the same: "));
+}

@@ -175,7 +175,8 @@ fn placeholders(tokens: &[SqlToken], text: &str) -> Result<(String, Vec<Paramete
                 match token.kind {
                     Lexeme::Parameter => push_parameter(&mut out, number(raw).unwrap_or(0)),
                     Lexeme::Space if token.at.is_empty() => out.push(' '),
-                    Lexeme::Operator if python => out.push_str(&raw.replace("%%", "%")),
+                    // As psycopg takes it: where values are bound, `%%` is a `%`, within quotes too.
+                    _ if python => out.push_str(&raw.replace("%%", "%")),
                     _ => out.push_str(raw),
                 }
                 at += 1;
@@ -264,7 +265,9 @@ mod tests {
     #[test]
     fn quotes_and_comments_keep_their_percents() {
         let text = "SELECT '%s', \"%s\", $$%s$$ /* %s */ FROM t WHERE a LIKE 'x%%' AND b = %s";
-        assert_eq!(read(text).sql, text.replace("b = %s", "b = $1"));
+        assert_eq!(read(text).sql, text.replace("b = %s", "b = $1").replace("%%", "%"));
+        // Nothing is bound: then it is what it says.
+        assert_eq!(read("SELECT a FROM t WHERE a LIKE 'x%%'").sql, "SELECT a FROM t WHERE a LIKE 'x%%'");
         assert_eq!(read("SELECT a % s FROM t").parameters.len(), 0);
         assert_eq!(read("SELECT a % similar FROM t").sql, "SELECT a % similar FROM t");
     }

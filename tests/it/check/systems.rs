@@ -1,6 +1,7 @@
 //! Redis, queues, workers, PostgreSQL and logs, on real servers: each as it should be, each not, and what may not be asked.
 
 use super::{came_out, check, of};
+use crate::cli_support::{Desk, OBSCTL};
 use lab::{Major, Publish, RedisOptions, Version, WorkerOptions, eventually, get};
 use std::time::Duration;
 
@@ -187,6 +188,24 @@ fn a_database_that_is_away_or_wants_another_password() {
     let away = "postgres: {main: {via: direct, url: 'postgres://watcher:W-1@127.0.0.1:1/postgres'}}";
     let ran = check(away, checks, "-o json").run().ends(1);
     came_out(&ran, &[("postgres", "failed", "unreachable"), ("sessions", "skipped", "unreachable"), ("alone", "unknown", "unreachable")]);
+}
+
+#[test]
+fn a_cluster_that_is_away_is_said_once() {
+    let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\n\
+        contexts: [{name: c, context: {cluster: c, user: u, namespace: shop}}]\nusers: [{name: u, user: {}}]\n";
+    let desk = Desk::new().file("kubeconfig", kubeconfig);
+    let path = desk.path("kubeconfig").display().to_string();
+    let seen = desk.var("KUBECONFIG", path).start(OBSCTL, ["check"]);
+    assert_eq!(seen.status, 3, "{seen:#?}");
+    // What can be asked through the cluster alone is not called ill, and the reason stands there once.
+    let flat = seen.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in
+        ["CAUSE rollout: ", "16 checks skipped for it", "the same: pods, release, events, redis, workers", "1 unanswered, 16 skipped"]
+    {
+        assert!(flat.contains(part), "{part}: {}", seen.out);
+    }
+    assert!(!flat.contains("FAIL") && flat.matches("refuses connections").count() == 2, "{}", seen.out);
 }
 
 #[test]

@@ -142,3 +142,17 @@ fn the_role_of_the_readme_suffices() {
     assert!(seen.status == 0 && seen.out.contains("hypopg: cost") && !seen.out.contains("GRANT"), "{seen:#?}");
     assert_eq!(desk.run("db slow").status, 0);
 }
+
+#[test]
+fn a_statement_of_django_is_taken_as_it_stands_in_the_log() {
+    let (server, desk) = shop(Major::V15);
+    let sql = "SELECT id FROM item WHERE n = %(n)s AND t NOT LIKE 'a%%' AND n < %(n)s + 1 /*controller='orders%3Alist'*/";
+    let desk = desk.file("slow.sql", sql);
+    let before = server.statements("obsctl").len();
+    let seen = explain(&desk, &["-f", "slow.sql", "--param", "n=7"]);
+    assert!(seen.status == 0 && seen.out.contains("Seq Scan item"), "{seen:#?}");
+    let sent = server.statements("obsctl").split_off(before).join("\n");
+    assert!(sent.contains("n = $1 AND t NOT LIKE 'a%' AND n < $1 + 1") && !sent.contains("controller"), "{sent}");
+    let without = explain(&desk, &["-f", "slow.sql", "--param", "m=7"]);
+    assert!(without.status == 2 && without.err.contains("n has no value") && without.err.contains("--param n=VALUE"), "{without:#?}");
+}

@@ -108,7 +108,7 @@ impl Rig<'_> {
 
 /// What was tallied, where anything was read.
 fn seen(mut seen: Sighting, coverage: &Coverage) -> Glance {
-    let blind = |why, says, next| Err(BlindSpot { why, says, next, status: CheckStatus::Unknown, took_ms: 0 });
+    let blind = |why, says, next| Err(BlindSpot { why, says, next, status: CheckStatus::Unknown, cluster_away: false, took_ms: 0 });
     if coverage.nothing_read() {
         let missing = coverage.missing.first();
         let refused = coverage.missing.iter().any(|m| matches!(m.why, Why::Refused(_)));

@@ -127,7 +127,7 @@ impl<'a> Rig<'a> {
         let stop = self.session.stop.token();
         let none = |why, says: Safe| -> Answers {
             let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let spot = BlindSpot { why, says, next: Vec::new(), status: CheckStatus::Unknown, took_ms };
+            let spot = BlindSpot { why, says, next: Vec::new(), status: CheckStatus::Unknown, cluster_away: false, took_ms };
             let glance = Arc::new(Err(spot));
             members.iter().map(|i| (*i, glance.clone())).collect()
         };
