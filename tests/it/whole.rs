@@ -4,6 +4,7 @@ mod incident;
 mod leaves;
 mod secrets;
 mod stops;
+mod story;
 
 use crate::support::{Obsctl, obsctl};
 use lab::sandbox::LocalSandbox;

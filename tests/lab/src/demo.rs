@@ -3,15 +3,16 @@
 
 use crate::failure::{Doing, Failure, Result};
 use crate::process::Start;
-use crate::sandbox::{Planted, commands};
+use crate::sandbox::{Planted, commands, traffic::Target};
 use crate::warm;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Tells the story.
+/// Tells it of the production that stays up, which is started where there is none.
 pub fn run(pods: bool) -> Result<()> {
     let folder = warm::default_folder().join(if pods { "sandbox-pods" } else { "sandbox" });
+    let obsctl = obsctl()?;
     let began = Instant::now();
     let where_: &[&str] = if pods { &["--pods"] } else { &[] };
     if folder.join("sandbox.json").exists() {
@@ -21,20 +22,17 @@ pub fn run(pods: bool) -> Result<()> {
         commands::command(&[&["up"], where_].concat())?;
         say(&format!("… up after {:.1} s.", began.elapsed().as_secs_f64()));
     }
-    let story = Story { obsctl: obsctl()?, kubeconfig: commands::kubeconfig(&folder), config: folder.join("obsctl.yaml"), folder, pods };
-    story.failing_task()?;
-    story.slow_queue()?;
-    story.lost_worker()?;
-    story.slow_report()?;
-    if pods {
-        story.degraded_pod()?;
-        story.stuck_rollout()?;
-    } else {
-        story.bad_certificate()?;
-    }
+    let story = Story::new(obsctl, folder, pods);
+    story.tell()?;
     let down = if pods { "cargo run -q -p lab -- sandbox down --pods; make cluster-down" } else { "make demo-down" };
     say(&format!("The production stays up to play with:\n    {} logs --tail 20\nIt ends with: {down}", story.shown()));
     Ok(())
+}
+
+/// Tells it of a sandbox that somebody else has started, and ends. `folder` is for what the story has to remember.
+pub fn tell(obsctl: &Path, folder: &Path, target: &Target, config: &Path) -> Result<()> {
+    commands::adopt(folder, target, config)?;
+    Story::new(obsctl.to_owned(), folder.to_owned(), matches!(target, Target::Pods { .. })).tell()
 }
 
 struct Story {
@@ -46,6 +44,23 @@ struct Story {
 }
 
 impl Story {
+    fn new(obsctl: PathBuf, folder: PathBuf, pods: bool) -> Self {
+        Self { obsctl, kubeconfig: commands::kubeconfig(&folder), config: folder.join("obsctl.yaml"), folder, pods }
+    }
+
+    fn tell(&self) -> Result<()> {
+        self.failing_task()?;
+        self.slow_queue()?;
+        self.lost_worker()?;
+        self.slow_report()?;
+        if self.pods {
+            self.degraded_pod()?;
+            self.stuck_rollout()
+        } else {
+            self.bad_certificate()
+        }
+    }
+
     fn failing_task(&self) -> Result<()> {
         let planted = self.plant("failing-task", &[])?;
         let id = id(&planted)?;
@@ -151,10 +166,43 @@ impl Story {
         expect(answer["exit_status"] == 1, "it is bad news", &answer)?;
         let certificate = &answer["facts"]["targets"][0]["exchange"]["certificate"];
         expect(certificate["refused"].to_string().contains("expired 3d"), "the certificate has expired", certificate)?;
-        harmed.restore()?;
         say(
             "What it tells: the shop is well; the front before it shows a certificate that expired three days ago, and whoever verifies it hangs up.",
         );
+        self.outside(&url)?;
+        self.runbook("health", "expired")?;
+        harmed.restore()?;
+        say("What it tells: the same as above, without anybody having had to ask. The front is mended.");
+        Ok(())
+    }
+
+    /// Writes into the sandbox's configuration where the shop is reached from outside, as its operators would.
+    fn outside(&self, url: &str) -> Result<()> {
+        let text = std::fs::read_to_string(&self.config).doing(|| format!("reading {}", self.config.display()))?;
+        let base = url.trim_end_matches("/api/health/");
+        let lines = text.lines().map(|line| match line.split_once(", url: ").zip(line.split_once(", health: ")) {
+            Some(((before, _), (_, after))) => format!("{before}, url: '{base}', health: {after}\n"),
+            None => format!("{line}\n"),
+        });
+        std::fs::write(&self.config, lines.collect::<String>()).doing(|| format!("writing {}", self.config.display()))
+    }
+
+    /// The built-in runbook while a harm is there: what a pipeline would have seen.
+    fn runbook(&self, check: &str, says: &str) -> Result<()> {
+        chapter(
+            "Could a machine have asked all that, before the customers did? `obsctl check` does, in CI or from cron, with nothing configured.",
+        );
+        let answer = self.answer(&["check"])?;
+        expect(answer["exit_status"] == 1, "it is bad news", &answer)?;
+        let checks = answer["facts"]["checks"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let named = checks.iter().any(|c| c["name"] == check && c["status"] == "failed" && c["says"].to_string().contains(says));
+        expect(named, "the check that is about it has failed, and says why", &answer["facts"])
+    }
+
+    fn well_again(&self, check: &str) -> Result<()> {
+        let answer = self.answer(&["check", "--only", check])?;
+        expect(answer["exit_status"] == 0, "what was wrong is well again", &answer)?;
+        say("What it tells: the same sentence as above, without anybody having to ask; and when it is mended, exit status 0.");
         Ok(())
     }
 
@@ -185,9 +233,11 @@ impl Story {
         expect(found.contains("ErrImageNeverPull"), "its image is not there", &answer["findings"])?;
         let answer = self.answer(&["changes", "--since", "10m"])?;
         expect(answer["facts"]["changes"].to_string().contains("no-such-release:2; stuck"), "the change is named", &answer["facts"])?;
+        say("What it tells: the new pod waits for an image that does not exist, the old ones serve on.");
+        self.runbook("rollout", "stuck")?;
         harmed.restore()?;
-        say("What it tells: the new pod waits for an image that does not exist, the old ones serve on. The rollout is undone.");
-        Ok(())
+        say("The rollout is undone.");
+        self.well_again("rollout")
     }
 
     /// Shows the command with its output, whatever its verdict, and gives the same answer as JSON.
@@ -201,8 +251,8 @@ impl Story {
 
     /// Plants a fault; the last request of it is the one to ask about.
     fn plant(&self, fault: &str, more: &[&str]) -> Result<Planted> {
-        let where_: &[&str] = if self.pods { &["--pods"] } else { &[] };
-        let text = commands::command(&[&["traffic"], where_, &["--fault", fault], more].concat())?;
+        let folder = self.folder.display().to_string();
+        let text = commands::command(&[&["traffic", "--dir", &folder, "--fault", fault], more].concat())?;
         let last = text.lines().last().ok_or_else(|| Failure::new(format!("{fault} planted nothing in {}", self.folder.display())))?;
         serde_json::from_str(last).doing(|| format!("reading what {fault} planted"))
     }

@@ -116,6 +116,11 @@ fn up(folder: &Path, profile: Profile) -> Result<String> {
     About { target: info.target.clone(), says: describe(&info) }.write(folder, &info.config)
 }
 
+/// Writes into a folder what the commands must know of a sandbox that lives elsewhere.
+pub fn adopt(folder: &Path, target: &Target, config: &Path) -> Result<()> {
+    About { target: target.clone(), says: String::new() }.write(folder, config).map(drop)
+}
+
 fn describe(info: &Info) -> String {
     let mut lines = vec![format!("profile    {}", info.profile)];
     lines.extend(info.urls.iter().map(|url| format!("web        {url}/api/health/  (needs X-Forwarded-Proto: https)")));
