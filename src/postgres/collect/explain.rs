@@ -31,6 +31,8 @@ use tokio_postgres::{Row, types::Json};
 
 /// How long a cancelled statement may take to end.
 const ENDING: Duration = Duration::from_secs(2);
+/// How often a statement is opened before its tree is given up.
+const OPENINGS: usize = 3;
 /// The places of a burst that opens a transaction.
 const AT_LIMITS: usize = 1;
 const AT_PREPARE: usize = 3;
@@ -246,6 +248,20 @@ impl<'a> Explainer<'a> {
 
     /// Begins a transaction, sets its limits, and has the server parse the statement and show its tree.
     pub(super) async fn open(&self, statement: &Statement, limits: &Limits, access: Access) -> Result<Opened> {
+        let mut shown = 0;
+        // What the server reads once more because something changed at that moment shows a tree too many; the next time it does not.
+        for _ in 0..OPENINGS {
+            match self.open_once(statement, limits, access).await? {
+                Ok(opened) => return Ok(opened),
+                Err(trees) => shown = trees,
+            }
+        }
+        Err(Error::new(Kind::Denied, "screening the statement")
+            .what(safe!("the server does not show what it makes of the statement ({} trees in place of 4)", shown)))
+    }
+
+    /// One try; how many trees the server has shown, where it is not to be told which is the statement's.
+    async fn open_once(&self, statement: &Statement, limits: &Limits, access: Access) -> Result<Result<Opened, usize>> {
         let doing = safe!("having PostgreSQL parse the statement");
         let name = unique_name();
         let mut further = vec![("client_min_messages", "log"), ("debug_pretty_print", "off"), ("debug_print_rewritten", "on")];
@@ -292,18 +308,15 @@ impl<'a> Explainer<'a> {
                 answers.rows(at_types).map_err(|f| f.error)?.iter().map(|r| get::<String>(r, 0).map(Safe::name)).collect();
             let shown = trees.len();
             match of_statement(trees) {
-                Some(tree) => Ok(Opened { name: name.clone(), tree, types: types? }),
-                None => Err(Error::new(Kind::Denied, "screening the statement")
-                    .what(safe!("the server does not show what it makes of the statement ({} trees in place of 4)", shown))),
+                Some(tree) => Ok(Ok(Opened { name: name.clone(), tree, types: types? })),
+                None => Ok(Err(shown)),
             }
         };
-        match opened.await {
-            Ok(opened) => Ok(opened),
-            Err(error) => {
-                self.close(&Opened { name, tree: String::new(), types: Vec::new() }, limits).await;
-                Err(error)
-            }
+        let opened: Result<Result<Opened, usize>> = opened.await;
+        if !matches!(opened, Ok(Ok(_))) {
+            self.close(&Opened { name, tree: String::new(), types: Vec::new() }, limits).await;
         }
+        opened
     }
 
     /// The plain plan, and the generic one beside it where values are known.

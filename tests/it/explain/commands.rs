@@ -47,8 +47,6 @@ fn a_write_is_run_only_by_its_flag_and_rolled_back() {
         let run = explain(&desk, &[sql, "--run-write-and-roll-back"]);
         assert!(run.status == 0 && run.err.contains("EXPLAIN ANALYZE of a write, rolled back") && !run.out.contains("NOT RUN"), "{run:#?}");
         assert_eq!(changed(), "0");
-        // Dead rows are what stays, as the flag's help says.
-        server.psql("postgres", "SELECT pg_stat_force_next_flush()");
         assert!(server.log().contains("READ WRITE"));
     }
 }
@@ -87,7 +85,11 @@ fn what_is_shown_is_all_that_was_sent() {
             assert_eq!(seen.status, 0, "{seen:#?}");
             let object: Value = serde_json::from_str(&seen.out).expect("an object");
             let sent = object["facts"]["origin"]["server"]["sent"].as_array().expect("a list");
-            let sent: Vec<String> = sent.iter().filter_map(Value::as_str).map(one_line).collect();
+            let mut sent: Vec<String> = sent.iter().filter_map(Value::as_str).map(one_line).collect();
+            if version == Major::V14 {
+                // The statement is parsed by itself there, for its tree: what is not executed is not in the server's log.
+                sent.retain(|sql| sql != "SELECT count(*) FROM item WHERE n = $1");
+            }
             let logged: Vec<String> = server.statements("obsctl").iter().skip(before).map(|s| one_line(s)).collect();
             assert_eq!(logged, sent);
         }
