@@ -91,10 +91,12 @@ impl Bench {
         let worker = app.start_worker(WorkerOptions { queues: vec!["idle".to_owned()], ..WorkerOptions::default() })?;
         worker.await_ready()?;
         let postgres = PostgresServer::start(Major::V15, &PostgresOptions::default())?;
+        postgres.try_psql("postgres", "CREATE EXTENSION pg_stat_statements")?;
+        postgres.role("oncall", "O-1", "GRANT pg_monitor TO oncall");
         let config = format!(
             "environments:\n  bench:\n    broker: {{url: '{}', via: direct}}\n    postgres: {{main: {{url: '{}', via: direct}}}}\n",
             redis.url(),
-            postgres.url()
+            postgres.url_for("oncall", "O-1", "postgres")
         );
         let config = self.run.write("both.yaml", config)?.display().to_string();
         let mut text = "checks:\n".to_owned();
