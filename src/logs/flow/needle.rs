@@ -20,6 +20,9 @@ pub enum Needle {
     Level(Arc<LevelWords>),
 }
 
+/// What it costs to find the record around a place, in the same measure as `effort`.
+const LOOK: u64 = 8;
+
 impl Needle {
     /// One of these byte strings; none when they are too many for an automaton.
     pub fn any_of(mut words: Vec<String>) -> Option<Self> {
@@ -51,6 +54,15 @@ impl Needle {
     /// Levels that are at least so bad; none for those that most records have.
     pub fn level(least: Level) -> Option<Self> {
         LevelWords::new(least).map(|words| Self::Level(Arc::new(words)))
+    }
+
+    /// What it costs to search a line for it, about, where a single byte string costs one.
+    fn effort(&self) -> u64 {
+        match self {
+            Self::One(_) => 1,
+            Self::AnyOf(_) => 4,
+            Self::Level(_) | Self::Pattern(_) => 8,
+        }
     }
 
     /// The first place at or after `from`.
@@ -109,20 +121,28 @@ impl Needles {
         self.all.iter().all(|n| n.holds(text))
     }
 
-    /// Searches from now on for the condition that is rarest in this sample.
+    /// Searches from now on for the condition with which this sample costs least: what going through the bytes costs, and what looking for
+    /// the others costs where it is found.
     pub fn learn(&mut self, sample: &[u8]) {
         const ENOUGH: usize = 10_000;
-        let count = |n: &Needle| {
-            let (mut from, mut count) = (0, 0);
-            while count < ENOUGH
+        let lines = memchr::memchr_iter(b'\n', sample).count().max(1) as u64;
+        let whole: u64 = self.all.iter().map(Needle::effort).sum();
+        let cost = |n: &Needle| {
+            let (mut from, mut hits) = (0, 0);
+            while hits < ENOUGH
                 && let Some(found) = n.find(sample, from)
             {
                 from = line_end(sample, found.end);
-                count += 1;
+                hits += 1;
             }
-            count
+            n.effort() * lines + (whole - n.effort() + LOOK) * hits as u64
         };
-        self.first = (0..self.all.len()).min_by_key(|i| self.all.get(*i).map_or(usize::MAX, count)).unwrap_or(0);
+        self.first = (0..self.all.len()).min_by_key(|i| self.all.get(*i).map_or(u64::MAX, cost)).unwrap_or(0);
+    }
+
+    /// Whether a part in which the first condition was found can hold a hit.
+    pub fn others_may_hit(&self, part: &[u8]) -> bool {
+        self.all.iter().enumerate().all(|(i, n)| i == self.first || n.holds(part))
     }
 
     /// The next place at or after `from` where a hit can be; the text begins with a line.

@@ -35,7 +35,7 @@ impl Picker {
         while let Some(found) = self.needles.next(text, from) {
             let part = around(text, found);
             from = part.end;
-            if text.get(part.clone()).is_some_and(|t| self.needles.may_hit_chunk(t)) {
+            if text.get(part.clone()).is_some_and(|t| self.needles.others_may_hit(t)) {
                 picked.push(part);
             }
             if from >= text.len() {
