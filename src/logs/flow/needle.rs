@@ -178,7 +178,8 @@ const KEYS: [&str; 4] = ["level\"", "levelname\"", "severity\"", "lvl\""];
 #[derive(Debug)]
 pub struct LevelWords {
     words: AhoCorasick,
-    keys: AhoCorasick,
+    /// One by one: as a set they are so alike that an automaton stops at every line.
+    keys: [memmem::Finder<'static>; KEYS.len()],
     least: u32,
 }
 
@@ -199,11 +200,11 @@ impl LevelWords {
         }
         words.sort();
         words.dedup();
-        Some(Self { words: automaton(words)?, keys: automaton(KEYS)?, least: number })
+        Some(Self { words: automaton(words)?, keys: KEYS.map(|key| memmem::Finder::new(key)), least: number })
     }
 
     fn find(&self, text: &[u8]) -> Option<Range<usize>> {
-        // By blocks that stay in the cache: two automata go over each.
+        // By blocks that stay in the cache: all go over each.
         const BLOCK: usize = 8 << 10;
         // No word and no key is longer.
         const OVERLAP: usize = 16;
@@ -214,7 +215,11 @@ impl LevelWords {
             let word = self.words.find(block).map(|m| m.range());
             // A number behind the word is of no interest.
             let before = block.get(..word.as_ref().map_or(block.len(), |w| w.start)).unwrap_or(block);
-            let number = self.keys.find_iter(before).map(|m| m.range()).find(|k| self.numeric(text.get(from + k.end..)));
+            let keys = self.keys.iter().filter_map(|key| {
+                let places = key.find_iter(before).map(|at| at..at + key.needle().len());
+                places.into_iter().find(|place| self.numeric(text.get(from + place.end..)))
+            });
+            let number = keys.min_by_key(|place| place.start);
             if let Some(found) = number.or(word) {
                 return Some(from + found.start..from + found.end);
             }
