@@ -231,9 +231,11 @@ impl Reader<'_> {
         let Some(newest) = shelf.newest else { return Ok(false) };
         match self.first_line(shelf, file).await? {
             Some(begins) if begins == newest => {}
-            Some(_) => {
+            Some(begins) => {
                 (shelf.gap, shelf.at) = (true, 0);
                 shelf.splitter = Splitter::default();
+                // From now on it is this one, should the reading of it break off.
+                shelf.newest = Some(begins);
             }
             None => return Err(Fault::Moved),
         }
