@@ -6,7 +6,7 @@ use super::{
     state::{Standing, SubjectState, WatchState},
 };
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 /// When a subject changes its standing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +157,13 @@ fn transition(subject: &SubjectState, probe: &Observed, since: Timestamp, before
     Transition { subject: probe.subject.clone(), incident: subject.incident, to: subject.standing, since, before }
 }
 
+/// How long to wait from one round to the next: up to a tenth more or less than the interval, by whatever the clock's last digits are, so
+/// that several watches do not ask at the same moments.
+pub fn pause(interval: Duration, nanoseconds: i32) -> Duration {
+    const STEPS: u32 = 99_991;
+    interval.mul_f64(0.9 + 0.2 * f64::from(nanoseconds.unsigned_abs() % STEPS) / f64::from(STEPS))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +172,17 @@ mod tests {
 
     fn observed(mark: Mark) -> Observed {
         Observed { subject: "web".into(), mark, ms: 10, asked: true, reached: mark != Mark::Unknown, quiet: false }
+    }
+
+    proptest! {
+        #[test]
+        fn a_pause_is_the_interval_give_or_take_a_tenth(seconds in 1u64..100_000, nanoseconds in 0i32..1_000_000_000) {
+            let interval = Duration::from_secs(seconds);
+            let pause = pause(interval, nanoseconds);
+            prop_assert!(pause >= interval.mul_f64(0.899) && pause <= interval.mul_f64(1.101));
+            // A clock that counts in microseconds spreads it too.
+            prop_assert!(super::pause(interval, nanoseconds / 1000 * 1000) != super::pause(interval, nanoseconds / 1000 * 1000 + 1000));
+        }
     }
 
     fn start() -> Timestamp {

@@ -50,7 +50,7 @@ fn commands(text: &str) -> Vec<String> {
 
 #[test]
 fn every_command_of_the_readme_exists() {
-    let pages = ["README.md", "docs/runbook.md", "SECURITY.md", "CONTRIBUTING.md"];
+    let pages = ["README.md", "docs/runbook.md", "docs/faults.md", "SECURITY.md", "CONTRIBUTING.md"];
     let text: String = pages.iter().map(|page| fs::read_to_string(root().join(page)).expect("a page")).collect();
     let commands = commands(&text);
     assert!(commands.len() >= 8, "{commands:?}");
@@ -58,6 +58,19 @@ fn every_command_of_the_readme_exists() {
         if let Err(e) = Cli::try_parse_from(words(&command)) {
             panic!("{command}: {e}");
         }
+    }
+}
+
+#[test]
+fn every_test_of_the_fault_matrix_exists() {
+    let text = fs::read_to_string(root().join("docs/faults.md")).expect("the matrix");
+    let names: Vec<&str> = text.split('`').skip(1).step_by(2).filter(|name| name.contains("::") && !name.contains(' ')).collect();
+    assert!(names.len() > 60, "{names:?}");
+    for name in names {
+        let (module, test) = name.rsplit_once("::").expect("a module and a test");
+        let file = root().join("tests/it").join(format!("{}.rs", module.replace("::", "/")));
+        let source = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{name}: {}: {e}", file.display()));
+        assert!(source.contains(&format!("#[test]\nfn {test}()")), "{name} is no test of {}", file.display());
     }
 }
 

@@ -23,7 +23,12 @@ use crate::{
     safe,
     session::Session,
     text::{Safe, units},
-    watch::{analyze, machine::WayOut, model::WatchFacts, view},
+    watch::{
+        analyze,
+        machine::{self, WayOut},
+        model::WatchFacts,
+        view,
+    },
 };
 use desk::Desk;
 use jiff::Timestamp;
@@ -118,9 +123,8 @@ async fn rounds(args: &Args, desk: &Desk, who: &Safe, session: &Session, out: &m
         if args.lasts.is_some_and(|lasts| begun.elapsed() >= long(lasts)) {
             return Ok(());
         }
-        // Up to a tenth more or less, by whatever the clock's last digits are.
-        let jitter = f64::from(session.now().timestamp().subsec_nanosecond() % 1000) / 5000.0 + 0.9;
-        if timeout_at(at + long(args.interval).mul_f64(jitter), stop.cancelled()).await.is_ok() {
+        let pause = machine::pause(long(args.interval), session.now().timestamp().subsec_nanosecond());
+        if timeout_at(at + pause, stop.cancelled()).await.is_ok() {
             return Ok(());
         }
     }
