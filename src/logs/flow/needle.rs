@@ -200,7 +200,7 @@ impl LevelWords {
         }
         words.sort();
         words.dedup();
-        Some(Self { words: automaton(words)?, keys: KEYS.map(|key| memmem::Finder::new(key)), least: number })
+        Some(Self { words: automaton(words)?, keys: KEYS.map(memmem::Finder::new), least: number })
     }
 
     fn find(&self, text: &[u8]) -> Option<Range<usize>> {

@@ -89,6 +89,7 @@ fn everything_that_happened_is_a_line_in_time_order() {
         let complete = !of(&json, "oom_kill").is_empty()
             && of(&json, "eviction").iter().any(|c| c.contains("victim"))
             && of(&json, "restart").iter().any(|c| c.contains("crashing"))
+            && of(&json, "scaling").iter().any(|c| c.contains("deploy/api"))
             && of(&json, "job").len() == 2;
         if complete { Ok(json) } else { Err(format!("{:#}", json["facts"])) }
     });

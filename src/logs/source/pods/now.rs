@@ -105,12 +105,12 @@ impl Follower<'_> {
     /// Whether another container has taken the place of the one that is read: the lines that come are not its. The cluster may learn of it
     /// a moment later than the node.
     pub(super) async fn replaced(&mut self) -> bool {
-        for pause in [SOON, Duration::ZERO] {
+        for length in [SOON, Duration::ZERO] {
             if matches!(self.now().await, Now::Another(_)) {
                 self.overtaken = true;
                 return true;
             }
-            tokio::time::sleep(pause).await;
+            super::reader::pause(length).await;
         }
         false
     }
@@ -136,7 +136,7 @@ impl Follower<'_> {
                 self.mark(started, Happened::Restarted { restarts: next.restarts }).await;
                 break;
             }
-            tokio::time::sleep(SOON * 2).await;
+            super::reader::pause(SOON * 2).await;
         }
         self.resume = newer;
         self.untold = false;
