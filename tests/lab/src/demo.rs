@@ -169,22 +169,23 @@ impl Story {
         say(
             "What it tells: the shop is well; the front before it shows a certificate that expired three days ago, and whoever verifies it hangs up.",
         );
-        self.outside(&url)?;
+        let inside = self.outside(&url)?;
         self.runbook("health", "expired")?;
         harmed.restore()?;
-        say("What it tells: the same as above, without anybody having had to ask. The front is mended.");
-        Ok(())
+        std::fs::write(&self.config, inside).doing(|| format!("writing {}", self.config.display()))?;
+        self.well_again("health")
     }
 
-    /// Writes into the sandbox's configuration where the shop is reached from outside, as its operators would.
-    fn outside(&self, url: &str) -> Result<()> {
+    /// Writes into the sandbox's configuration where the shop is reached from outside, as its operators would; what stood there before.
+    fn outside(&self, url: &str) -> Result<String> {
         let text = std::fs::read_to_string(&self.config).doing(|| format!("reading {}", self.config.display()))?;
         let base = url.trim_end_matches("/api/health/");
         let lines = text.lines().map(|line| match line.split_once(", url: ").zip(line.split_once(", health: ")) {
             Some(((before, _), (_, after))) => format!("{before}, url: '{base}', health: {after}\n"),
             None => format!("{line}\n"),
         });
-        std::fs::write(&self.config, lines.collect::<String>()).doing(|| format!("writing {}", self.config.display()))
+        std::fs::write(&self.config, lines.collect::<String>()).doing(|| format!("writing {}", self.config.display()))?;
+        Ok(text)
     }
 
     /// The built-in runbook while a harm is there: what a pipeline would have seen.

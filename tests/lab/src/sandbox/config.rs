@@ -6,14 +6,15 @@ use std::path::Path;
 /// The apps whose lines an operator reads, and what they are called in a file's name.
 const WORKERS: [&str; 3] = ["celery", "celery-mail", "celery-beat"];
 
-/// Without Kubernetes an app is a list of log files and URLs.
+/// Without Kubernetes an app is a list of log files and URLs. The balancer before them, which says that it was asked by https, is not there.
 pub fn local(logs: &Path, urls: &[String], secrets: &Path) -> String {
     let (logs, secrets) = (logs.display(), secrets.display());
     let url = urls.first().map_or("", String::as_str);
     let mut text = format!(
         "default_environment: demo\n\
          environments:\n  demo:\n    apps:\n      \
-         backend: {{files: ['{logs}/backend-*.log'], url: \"{url}\", health: /api/health/}}\n"
+         backend: {{files: ['{logs}/backend-*.log'], url: \"{url}\", \
+         health: {{path: /api/health/, headers: {{X-Forwarded-Proto: https}}}}}}\n"
     );
     for app in WORKERS {
         // A number, so that `celery` is not `celery-mail` too.
@@ -65,7 +66,8 @@ mod tests {
              environments:\n\
              \x20 demo:\n\
              \x20   apps:\n\
-             \x20     backend: {files: ['/d/logs/backend-*.log'], url: \"http://127.0.0.1:1\", health: /api/health/}\n\
+             \x20     backend: {files: ['/d/logs/backend-*.log'], url: \"http://127.0.0.1:1\", \
+             health: {path: /api/health/, headers: {X-Forwarded-Proto: https}}}\n\
              \x20     celery: {files: ['/d/logs/celery-[0-9]*.log']}\n\
              \x20     celery-mail: {files: ['/d/logs/celery-mail-[0-9]*.log']}\n\
              \x20     celery-beat: {files: ['/d/logs/celery-beat-[0-9]*.log']}\n\
