@@ -293,7 +293,11 @@ fn secrets_of_the_cluster_go_to_its_pods_and_to_no_address_of_a_file_that_nobody
         outside.url("")
     );
     // Found in the working folder: not trusted. The pod gets the Secret, the URL does not.
-    let ran = obsctl(ns.cluster().kubeconfig(), "health").file("obsctl.yaml", &file).run().ends(1);
+    // A container without a probe is ready before its server listens.
+    let ran = eventually(SOON, || {
+        let ran = obsctl(ns.cluster().kubeconfig(), "health").file("obsctl.yaml", &file).run();
+        if ran.out.contains("nothing listens on") { Err(ran.out) } else { Ok(ran.ends(1)) }
+    });
     ran.shows(&["nobody trusted", "echo failed on web-"]).never_says(&["zebra"]);
     assert!(outside.asked().is_empty(), "{:?}", outside.asked());
     // Named on the command line: trusted. A secret under a name that nobody knows is blotted out of what comes back.

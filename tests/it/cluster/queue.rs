@@ -29,7 +29,11 @@ fn workers_stand_beside_their_pods() {
     for part in ["demo", "lab", namespace, "redis:6379 db 0", "tunnel to pod redis-"] {
         assert!(first.contains(part), "{part}: {first}\n{}", ran.err);
     }
-    ran.shows(&["beat", "(django_celery_beat)"]);
+    // Once it has run for the first time.
+    eventually(SOON, || {
+        let ran = at(&sandbox, "queue depth").run();
+        if ran.out.contains("beat ") && ran.out.contains("(django_celery_beat)") { Ok(()) } else { Err(ran.out) }
+    });
     let healthy = at(&sandbox, "queue workers --ask -o json").run().json();
     let pod = &worker(&healthy, "celery-mail@").unwrap()["pod"];
     assert_eq!((&pod["running"], &pod["ready"], &pod["restarts"]), (&true.into(), &true.into(), &0.into()), "{healthy:#}");

@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 /// How long the cluster may take to say that a container was restarted.
-const STATUS_LAG: u32 = 10;
+const STATUS_LAG: u32 = 30;
 /// The cluster gives the end of a container in whole seconds; what was written in that second may be its last word.
 const LAST_SECOND: SignedDuration = SignedDuration::from_secs(1);
 
