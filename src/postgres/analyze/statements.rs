@@ -31,8 +31,6 @@ const LONG_SHARE: f64 = 0.2;
 const FEW_BLOCKS: f64 = 500.0;
 /// From so many runs on one row each is suspicious; in a span of seconds a tenth of it.
 const MANY_CALLS: i64 = 1000;
-/// And so many a second, on average over the time in which they were counted.
-const MANY_A_SECOND: f64 = 0.5;
 /// … where they are this part of all runs.
 const MANY_SHARE: f64 = 0.2;
 /// Against a reading before: a run takes this many times as long.
@@ -102,7 +100,7 @@ pub fn rank(readings: &Readings<'_>, by: StatementOrder, limit: usize) -> Statem
             rows_per_call: per_call(stats.rows, stats.calls),
             askers: askers(&stats, running),
             mean_before_ms: old.get(&stats.key).copied(),
-            n_plus_one: suspect(&stats, total, span, now.at),
+            n_plus_one: suspect(&stats, total, span),
             stats,
         })
         .collect();
@@ -138,11 +136,9 @@ fn askers(stats: &StatementStats, running: &[Backend]) -> Vec<Asker> {
     found
 }
 
-fn suspect(stats: &StatementStats, total: StatementTotal, span: StatementSpan, now: Timestamp) -> bool {
+fn suspect(stats: &StatementStats, total: StatementTotal, span: StatementSpan) -> bool {
     let least = match span {
-        // What looks now and then whether there is something to do, as beat does, gathers many runs too.
-        StatementSpan::SinceReset { at: Some(at) } => MANY_CALLS.max((MANY_A_SECOND * now.duration_since(at).as_secs_f64()) as i64),
-        StatementSpan::SinceReset { at: None } => MANY_CALLS,
+        StatementSpan::SinceReset { .. } => MANY_CALLS,
         StatementSpan::Between { .. } => MANY_CALLS / 10,
     };
     let reads =
@@ -312,19 +308,6 @@ mod tests {
         let facts = ranked(&now, None, StatementOrder::Total);
         assert_eq!((facts.total.calls, facts.known), (1011, 3));
         assert_eq!(facts.statements[0].askers, [Asker::Application("web".into())]);
-    }
-
-    #[test]
-    fn what_looks_now_and_then_is_no_row_of_another() {
-        let looks = |calls| vec![stats(1, calls, 80.0, calls, "SELECT last_update FROM t WHERE ident = $1")];
-        let suspects = |calls, reset_at: Option<&str>| {
-            let now = StatementReading { reset_at: reset_at.map(|at| at.parse().expect("a time")), ..reading(looks(calls)) };
-            ranked(&now, None, StatementOrder::Total).statements[0].n_plus_one
-        };
-        // Every six seconds for five hours; and as many within ten minutes.
-        assert!(!suspects(2_768, Some("2026-11-21T15:10:00Z")));
-        assert!(suspects(2_768, Some("2026-11-21T20:00:00Z")) && suspects(2_768, None));
-        assert!(suspects(90_000, Some("2026-11-21T15:10:00Z")));
     }
 
     #[test]
