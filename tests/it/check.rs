@@ -35,7 +35,7 @@ pub fn of<'a>(answer: &'a Value, name: &str) -> &'a Value {
 
 /// The status and, where nothing was found out, why.
 #[track_caller]
-fn outcomes(ran: &Ran) -> Vec<(String, String, String)> {
+pub fn outcomes(ran: &Ran) -> Vec<(String, String, String)> {
     let answer = ran.json();
     let word = |v: &Value| v.as_str().unwrap_or_default().to_owned();
     let checks = answer["facts"]["checks"].as_array().unwrap();
@@ -47,8 +47,12 @@ fn outcomes(ran: &Ran) -> Vec<(String, String, String)> {
 /// Compares outcomes with what was expected, `name status [why]` each.
 #[track_caller]
 pub fn came_out(ran: &Ran, expected: &[(&str, &str, &str)]) {
-    let seen = outcomes(ran);
+    assert_eq!(outcomes(ran), sorted(expected), "{ran:#?}");
+}
+
+/// The outcomes that are expected, as [`outcomes`] has those that came.
+pub fn sorted(expected: &[(&str, &str, &str)]) -> Vec<(String, String, String)> {
     let mut wanted: Vec<(String, String, String)> = expected.iter().map(|(n, s, w)| ((*n).into(), (*s).into(), (*w).into())).collect();
     wanted.sort();
-    assert_eq!(seen, wanted, "{ran:#?}");
+    wanted
 }
