@@ -251,7 +251,7 @@ fn of_events(objects: &ClusterObjects, rollouts: &[RolloutState], redact: &Redac
         let object = &event.involved_object;
         let name = object.name.as_deref().unwrap_or_default();
         let kind = match reason {
-            "ScalingReplicaSet" if part_of_rollout(rollouts, &objects.events, name, at) => continue,
+            "ScalingReplicaSet" if part_of_rollout(rollouts, &objects.events, event, at) => continue,
             "ScalingReplicaSet" | "SuccessfulRescale" => ChangeKind::Scaling,
             "Evicted" | "Preempted" | "TaintManagerEviction" | "Preempting" => ChangeKind::Eviction,
             "NodeNotReady" | "Rebooted" | "SystemOOM" => ChangeKind::Node,
@@ -289,10 +289,16 @@ fn of_events(objects: &ClusterObjects, rollouts: &[RolloutState], redact: &Redac
 
 /// Whether a Deployment was rolling out at that time: its replica sets are scaled then, and that is one thing. It is over when the set before is
 /// down to nought, or, where there was none, once the first one was scaled up; whatever is scaled after that somebody wanted.
-fn part_of_rollout(rollouts: &[RolloutState], events: &[Event], deployment: &str, at: Timestamp) -> bool {
+/// So is a set that grows and is not the one that is to be.
+fn part_of_rollout(rollouts: &[RolloutState], events: &[Event], event: &Event, at: Timestamp) -> bool {
     let window = SignedDuration::from_mins(10);
+    let (deployment, message) = (event.involved_object.name.as_deref().unwrap_or_default(), event.message.as_deref().unwrap_or_default());
     let of = |r: &&RolloutState| r.deployment == deployment && at >= r.begun && at.duration_since(r.begun) <= window;
     let Some(rollout) = rollouts.iter().rev().find(of) else { return false };
+    let grows = scaled(message).is_some_and(|(from, to)| to > from);
+    if grows && rollout.now.as_ref().is_some_and(|now| !message.split_whitespace().any(|word| word == now.replica_set)) {
+        return false;
+    }
     let ends = |event: &Event| {
         let (from, to) = scaled(event.message.as_deref().unwrap_or_default())?;
         let own = event.reason.as_deref() == Some("ScalingReplicaSet") && event.involved_object.name.as_deref() == Some(deployment);
@@ -392,6 +398,9 @@ mod tests {
             lines(&objects, "2026-11-21T02:03:00Z"),
             ["02:04 deploy/backend 0.56.2 → 0.57.0", "02:07 deploy/backend scaled from 3 to 5"]
         );
+        // Kubernetes gives whole seconds: scaled first, and rolled out in the same one.
+        objects.events.extend(of::<Event>(json!([event("04", "Scaled up replica set b-1 from 3 to 4")])));
+        assert!(lines(&objects, "2026-11-21T02:03:00Z").contains(&"02:04 deploy/backend scaled from 3 to 4".to_owned()));
     }
 
     #[test]

@@ -116,6 +116,11 @@ impl Container {
             _ => None,
         }
     }
+
+    /// Whether it ended and waits to be started again: what is called the container before is then this very one.
+    pub fn is_the_one_before(&self) -> bool {
+        self.id.is_some() && self.before.as_ref().is_some_and(|end| end.id == self.id)
+    }
 }
 
 /// A thing that owns pods.

@@ -2,6 +2,7 @@
 
 mod incident;
 mod leaves;
+mod planted;
 mod secrets;
 mod stops;
 mod story;

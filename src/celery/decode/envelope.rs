@@ -69,6 +69,10 @@ fn message(raw: &RawEnvelope<'_>, redact: &Redactor) -> Result<TaskMessage, Unde
     let shown = |long: &str, short: &str| {
         text(task, long).map(|repr| redact.safe(repr.as_bytes())).or_else(|| task.get(short).map(|v| redact.safe(v.to_string().as_bytes())))
     };
+    // `gen12@host` is no e-mail address; anything else may be.
+    let is_name = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let origin = text(task, "origin");
+    let publisher = origin.and_then(|o| o.split_once('@')).filter(|(process, host)| is_name(process) && is_name(host));
     Ok(TaskMessage {
         id: name(task, "id").ok_or_else(|| Undecodable("it names no task ID".into()))?,
         task: name(task, "task").ok_or_else(|| Undecodable("it names no task".into()))?,
@@ -79,8 +83,8 @@ fn message(raw: &RawEnvelope<'_>, redact: &Redactor) -> Result<TaskMessage, Unde
         expires,
         priority: properties.get("priority").and_then(Value::as_i64),
         enqueued: enqueued(headers, properties, expires),
-        host: text(task, "origin").and_then(|o| o.split_once('@')).map(|(_, host)| Safe::name(host)),
-        origin: name(task, "origin"),
+        host: publisher.map(|(_, host)| Safe::name(host)),
+        origin: origin.map(|o| if publisher.is_some() { Safe::name(o) } else { redact.safe(o.as_bytes()) }),
         request: request(headers),
         root: name(task, "root_id"),
         parent: name(task, "parent_id"),

@@ -14,6 +14,9 @@ use jiff::tz::TimeZone;
 use regex::bytes::Regex;
 use std::sync::LazyLock;
 
+/// What stands in a record that tells of a served request.
+pub const SERVED: [&str; 2] = [" HTTP/", "status_code"];
+
 /// What a record says. `zone` is for times that are written without one.
 pub fn entry(head: &[u8], zone: &TimeZone) -> Entry {
     let trimmed = head.trim_ascii();

@@ -96,8 +96,6 @@ impl Seen {
 
 /// One record in so many is looked at for `Seen`, hit or not.
 const SAMPLE: u64 = 50;
-/// What stands in a record that tells of a served request.
-const SERVES: [&str; 2] = [" HTTP/", "status_code"];
 
 /// Keeps what the question asks for.
 pub struct Keeper {
@@ -122,7 +120,7 @@ impl Keeper {
     pub fn new(query: Arc<Query>, id_fields: Arc<[String]>) -> Self {
         let needles = query.needles();
         let choosing = query.tail.is_some() && !query.follow;
-        let telling = automaton(id_fields.iter().map(String::as_str).chain(SERVES));
+        let telling = automaton(id_fields.iter().map(String::as_str).chain(decode::SERVED));
         Self {
             query,
             needles,

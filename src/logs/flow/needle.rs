@@ -106,6 +106,11 @@ impl Needles {
         Self { all, first: 0 }
     }
 
+    /// Those that find their place wherever it stands in a line: what is left is less strict, never more.
+    pub fn without_patterns(self) -> Self {
+        Self::new(self.all.into_iter().filter(|n| !matches!(n, Needle::Pattern(_))).collect())
+    }
+
     /// Whether there is nothing to search for.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()

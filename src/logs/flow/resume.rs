@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use std::collections::VecDeque;
 
 /// So many lines are remembered, to tell equal ones apart that were written in the very same nanosecond.
-const REMEMBERED: usize = 64;
+pub const REMEMBERED: usize = 64;
 /// So much is held while the known line is looked for.
 const MOST_HELD: usize = 8 << 20;
 
@@ -111,6 +111,11 @@ impl Resume {
         search.held.push((at, text));
         // Nothing known is as young as this: the known line would have come before it.
         if beyond { self.give_up(out) } else { None }
+    }
+
+    /// A line that nobody has to look at: it is known from now on.
+    pub fn passed(&mut self, at: Timestamp, text: Bytes) {
+        self.remember(at, text);
     }
 
     /// The stream has brought everything there is. Tells when the known line was not in it.

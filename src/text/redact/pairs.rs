@@ -157,6 +157,8 @@ fn key_before(text: &[u8], at: usize) -> Option<(Range<usize>, bool)> {
     let quote = *text.get(end.checked_sub(1)?)?;
     if b"'\"`".contains(&quote) {
         let close = back(end - 1, b"\\", 16);
+        // SQL and CSV write a quote within quotes twice.
+        let close = if text[..close].last() == Some(&quote) { close - 1 } else { close };
         let floor = close.saturating_sub(LONGEST_KEY);
         let open = floor + text[floor..close].iter().rposition(|b| *b == quote)? + 1;
         return Some((open..close, true));
@@ -192,6 +194,10 @@ fn quoted_value(text: &[u8], at: usize) -> Option<(Range<usize>, usize)> {
     let slashes = rest[prefix..].iter().take(16).take_while(|b| **b == b'\\').count();
     let quote = *rest.get(prefix + slashes).filter(|b| b"'\"`".contains(b))?;
     let start = at + prefix + slashes + 1;
+    if slashes == 0 && is_doubled(text, start, quote) {
+        let end = doubled_end(text, start + 1, quote);
+        return Some((start + 1..end, (end + 2).min(text.len())));
+    }
     let mut i = start;
     while let Some(found) = memchr::memchr(quote, &text[i..]) {
         let close = i + found;
@@ -205,6 +211,24 @@ fn quoted_value(text: &[u8], at: usize) -> Option<(Range<usize>, usize)> {
         i = close + 1;
     }
     Some((start..text.len(), text.len()))
+}
+
+/// Whether the quote before `start` is the first half of one that SQL or CSV doubled, and no empty string.
+fn is_doubled(text: &[u8], start: usize, quote: u8) -> bool {
+    text.get(start) == Some(&quote) && text.get(start + 1).is_some_and(|b| !b.is_ascii_whitespace() && !b",;:=)]}>&|".contains(b))
+}
+
+/// Where the text ends that two quotes close; what is quoted within it stands between four.
+fn doubled_end(text: &[u8], start: usize, quote: u8) -> usize {
+    let mut i = start;
+    while let Some(found) = memchr::memmem::find(&text[i..], &[quote; 2]) {
+        let close = i + found;
+        if !text[close + 2..].starts_with(&[quote; 2]) {
+            return close;
+        }
+        i = close + 4;
+    }
+    text.len()
 }
 
 /// Where the brackets that open at `at` are all closed, quotes respected; the end of the text when they never are.

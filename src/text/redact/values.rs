@@ -21,7 +21,8 @@ pattern!(SHAPE, SHAPES);
 pattern!(JWT, r"(?-u)eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){1,4}");
 pattern!(AWS_KEY, r"(?-u)(?:AKIA|ASIA)[0-9A-Z]{16}");
 pattern!(CREDENTIALS, r"(?i-u)\b(bearer|basic)(?:\s+|:\s*|=)([A-Za-z0-9._~+/=-]{6,})");
-pattern!(SQL, r"(?i-u)\b(?:password|identified\s+by)\s+'((?:[^']|'')*)(?:'|\z)");
+// The other forms are the same within a quoted text.
+pattern!(SQL, r"(?i-u)\b(?:password|identified\s+by)\s+e?(?:''([^'\s](?:''''|[^'])*)|'((?:\\.|[^'\\]|'')*)|\\+'((?:[^'\\]|\\[^'])*))");
 pattern!(SSN, r"(?-u)[0-9]{3}-[0-9]{2}-[0-9]{4}");
 pattern!(
     CARD,
@@ -78,7 +79,7 @@ pub(super) fn scan(scan: &mut Scan<'_>, text: &[u8], at: Range<usize>) {
             scan.mask(text, at.start + token.start()..at.start + token.end(), kind);
         }
     }
-    for found in SQL.captures_iter(&part[at.start..]).filter_map(|found| found.get(1)) {
+    for found in SQL.captures_iter(&part[at.start..]).filter_map(|found| (1..4).find_map(|form| found.get(form))) {
         scan.mask(text, at.start + found.start()..at.start + found.end(), SecretKind::Secret);
     }
     for (pattern, kind) in [(&CARD, SecretKind::Card), (&IBAN, SecretKind::Iban)] {

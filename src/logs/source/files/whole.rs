@@ -7,7 +7,7 @@ use super::{
 use crate::{
     answer::{Coverage, Missing, Part, Why},
     logs::{
-        decode::postgres,
+        decode::{self, postgres},
         flow::{pick::Picker, prefix::Prefix, split::Splitter},
         query::Query,
     },
@@ -103,8 +103,7 @@ fn one(path: &Path, query: &Query, hand: &mut Hand, bytes: &mut u64) -> io::Resu
     let prefix = Prefix::of(whole.split(|b| *b == b'\n').map(|l| l.strip_suffix(b"\r").unwrap_or(l)));
     hand.knows(prefix);
     let form = if prefix.is_some() { Form::Stretches } else { Form::Records };
-    let picker =
-        Picker::new(needles, query.field_names().chain([" HTTP/", "status_code"]).filter(|_| query.field_names().next().is_some()));
+    let picker = Picker::new(needles, query.field_names().chain(decode::SERVED).filter(|_| query.field_names().next().is_some()));
     let scanned = scan(&file, length, form, picker, &mut |segment| {
         segment.lines.into_iter().for_each(|line| hand.line(line));
         !hand.unheard() && (!hand.full() || hand.send_blocking())

@@ -377,6 +377,11 @@ impl<'a> Follower<'a> {
             self.gap(self.resume.since(), None, "the rest of its log could not be read".into()).await;
             self.over(next.before.clone()).await;
         }
+        if next.is_the_one_before() {
+            // Its log was read, and the next round waits for what follows it.
+            (self.on, self.restarts) = (next.id.clone(), next.restarts);
+            return !self.out.is_closed();
+        }
         let started = match &next.state {
             State::Running(at) => *at,
             State::Terminated(end) => end.started,

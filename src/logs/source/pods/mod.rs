@@ -1,5 +1,6 @@
 //! Containers of pods, through the pod log API. A stream that ends is not believed: the container's state is asked before a follow gives up.
 
+mod blocks;
 mod follow;
 mod kubelet;
 mod newest;

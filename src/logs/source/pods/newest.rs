@@ -43,6 +43,11 @@ pub(super) struct Boundary {
 }
 
 impl Boundary {
+    /// Whether lines up to this time may hold the boundary.
+    pub(super) fn is_near(&self, at: Timestamp) -> bool {
+        at.saturating_add(JITTER).is_ok_and(|at| at >= self.at)
+    }
+
     /// Whether this line is the boundary, or one behind it.
     pub(super) fn is_at(&mut self, at: Timestamp, text: &Bytes) -> bool {
         // The log was rotated since: its first line is behind the boundary already.

@@ -129,7 +129,9 @@ impl Follower<'_> {
         self.nested = false;
         // The cluster learns of it a moment later than the node.
         for _ in 0..STATUS_LAG {
-            if let Now::Another(next) = self.now().await {
+            if let Now::Another(next) = self.now().await
+                && !next.is_the_one_before()
+            {
                 self.over(next.before.clone()).await;
                 self.begin(next.id.clone(), next.restarts);
                 let started = if let State::Running(at) = &next.state { *at } else { None };

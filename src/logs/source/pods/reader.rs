@@ -3,6 +3,7 @@
 
 use super::{
     Known, Pods, Request,
+    blocks::Blocks,
     kubelet::{self, Files},
     lines_of,
     newest::{Boundary, Newest},
@@ -16,7 +17,7 @@ use crate::{
     logs::{
         decode::time::in_front,
         flow::{
-            resume::{Lost, Resume, StampedLine},
+            resume::{Lost, REMEMBERED, Resume, StampedLine},
             split::Splitter,
         },
         mark::{Happened, StreamMark},
@@ -56,6 +57,8 @@ pub(super) struct Reader<'a> {
     first_before: Option<StampedLine>,
     /// Whether what comes was read already.
     repeats: bool,
+    /// Whether it was said that lines are passed over.
+    skipped: bool,
     pub(super) oldest: Option<Timestamp>,
     /// Where the newest window begins, which was handed on already.
     pub(super) until: Option<Boundary>,
@@ -99,6 +102,7 @@ impl<'a> Reader<'a> {
             resume: Resume::default(),
             first_before: None,
             repeats: false,
+            skipped: false,
             oldest: None,
             until: None,
         }
@@ -251,15 +255,38 @@ impl<'a> Reader<'a> {
         self.coverage.miss(Missing { part: part.clone(), why: Why::Capped { at: self.budget.limit }, hint: Some(hint) });
     }
 
-    async fn stream(&mut self, mut body: kube::client::Body) -> Ended {
-        let mut splitter = Splitter::default();
-        let mut suspect: Option<Bytes> = None;
+    async fn stream(&mut self, body: kube::client::Body) -> Ended {
+        let mut blocks = Blocks::new(self.query);
+        let ended = self.pour(body, &mut blocks).await;
+        if matches!(ended, Ended::Unheard) || self.reached() {
+            // What was held back until a known line came is still to be handed on; what comes behind is not.
+            return if self.end(ended).await { Ended::Whole } else { Ended::Unheard };
+        }
+        // Half a line comes again, whole.
+        let rest = blocks.rest(matches!(ended, Ended::Whole));
+        if !self.hand_on(rest, &mut blocks.suspect).await {
+            return Ended::Unheard;
+        }
+        self.settle(blocks.passed.take());
+        if !matches!(ended, Ended::Whole) {
+            return ended;
+        }
+        match blocks.suspect {
+            // Under HTTP 200 an error arrives as a last line without a time stamp.
+            Some(text) => Ended::Broken(safe!("the node said: {}", self.pods.cluster.redactor().safe(&text).clipped(160))),
+            None if self.end(ended).await => Ended::Whole,
+            None => Ended::Unheard,
+        }
+    }
+
+    /// Reads until the stream ends, or what is behind is known.
+    async fn pour(&mut self, mut body: kube::client::Body, blocks: &mut Blocks) -> Ended {
         loop {
             let Ok(frame) = tokio::time::timeout(STALLED, body.frame()).await else {
                 return Ended::Broken(safe!("the stream stalled for {} s", STALLED.as_secs()));
             };
             let data = match frame {
-                None => break,
+                None => return Ended::Whole,
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => data,
                     Err(_) => continue,
@@ -273,32 +300,40 @@ impl<'a> Reader<'a> {
             if !self.budget.spend(data.len()) {
                 return Ended::Capped;
             }
-            let mut raw = Vec::new();
-            splitter.push(&data, |line| raw.push(line));
-            if !self.hand_on(raw, &mut suspect).await {
+            let known = self.repeats || self.first_before.is_some() || self.resume.searching();
+            let Some(taken) = blocks.take(data, |last| known || self.until.as_ref().is_some_and(|u| u.is_near(last))) else { continue };
+            if taken.passed && !std::mem::replace(&mut self.skipped, true) && self.out.send(Piece::Skipped).await.is_err() {
                 return Ended::Unheard;
             }
-            if self.until.as_ref().is_some_and(|u| u.reached) {
-                // What was held back until a known line came is still to be handed on; what comes behind is not.
-                splitter = Splitter::default();
-                break;
-            }
-        }
-        let rest: Vec<Bytes> = splitter.finish().into_iter().collect();
-        if !self.hand_on(rest, &mut suspect).await {
-            return Ended::Unheard;
-        }
-        if suspect.is_none() {
-            let mut lines = Vec::new();
-            let lost = self.resume.finish(&mut lines);
-            if !self.send(lines, lost).await {
+            if !self.hand_on(taken.lines, &mut blocks.suspect).await {
                 return Ended::Unheard;
             }
+            if self.reached() {
+                return Ended::Whole;
+            }
         }
-        match suspect {
-            // Under HTTP 200 an error arrives as a last line without a time stamp.
-            Some(text) => Ended::Broken(safe!("the node said: {}", self.pods.cluster.redactor().safe(&text).clipped(160))),
-            None => Ended::Whole,
+    }
+
+    fn reached(&self) -> bool {
+        self.until.as_ref().is_some_and(|until| until.reached)
+    }
+
+    /// Hands on what waited for a known line; false when nobody listens.
+    async fn end(&mut self, ended: Ended) -> bool {
+        let mut lines = Vec::new();
+        let lost = self.resume.finish(&mut lines);
+        !matches!(ended, Ended::Unheard) && self.send(lines, lost).await
+    }
+
+    /// The last lines that were passed over are known, should the stream be opened again.
+    fn settle(&mut self, passed: Option<Bytes>) {
+        let Some(block) = passed else { return };
+        let mut lines = Vec::new();
+        Splitter::default().push(&block, |line| lines.push(line));
+        for line in lines.iter().skip(lines.len().saturating_sub(REMEMBERED)) {
+            if let Some((at, text)) = in_front(line) {
+                self.resume.passed(at, line.slice(line.len() - text.len()..));
+            }
         }
     }
 
