@@ -140,7 +140,7 @@ fn in_log_lines() {
         ("logs json.log logfmt.log -r req-planted", "req-planted"),
         ("logs *.log --stats", "ERROR"),
         ("logs *.log --leaks", "hidden"),
-        ("errors *.log --tracebacks", "Planted"),
+        ("errors traces.log --tracebacks --limit 100", "Planted"),
     ] {
         clean_in_all_forms(ask, words, shows);
     }
