@@ -10,6 +10,7 @@ mod errors;
 mod exact;
 mod follow;
 mod health;
+mod planted;
 mod probing;
 mod queue;
 mod reach;

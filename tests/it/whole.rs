@@ -2,7 +2,7 @@
 
 mod incident;
 mod leaves;
-mod planted;
+pub mod planted;
 mod secrets;
 mod stops;
 mod story;

@@ -10,14 +10,15 @@ use crate::logs::{
     query::Query,
 };
 use aho_corasick::AhoCorasick;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use std::mem;
 
 /// So many bytes of lines make a block.
 const BLOCK: usize = 64 << 10;
 /// One block in so many is looked at whatever it holds: for clocks and levels.
 const SAMPLE: u64 = 16;
 /// So many blocks are looked at because they may name a request, or tell of one.
-const TELLING: u32 = 4;
+const TELLING: u32 = 2;
 /// A record that is longer is looked at while it comes.
 const MOST_HELD: usize = 4 << 20;
 
@@ -37,11 +38,16 @@ pub struct Sieve {
     needles: Needles,
     /// The names of fields that carry IDs, and what tells of a request; how many more blocks are looked at for them.
     telling: Vec<(AhoCorasick, u32)>,
-    rest: BytesMut,
+    /// What has come and makes no block yet. The same two buffers are used again and again.
+    rest: Vec<u8>,
     blocks: u64,
-    /// What was passed over from the beginning of a record on that may reach into the next block.
+    /// The last block that was passed over.
+    last: Vec<u8>,
+    /// What was passed over from the beginning of a record on that may reach into the next block: blocks before the last, and from where on
+    /// the last one belongs to it.
     held: Vec<Bytes>,
     held_bytes: usize,
+    from: usize,
     /// Whether the last record that was given out may go on.
     open: bool,
     /// Whether the last line that was given out has no end yet.
@@ -63,72 +69,90 @@ impl Sieve {
             block: BLOCK,
             needles,
             telling: [names, serves].into_iter().flatten().map(|words| (words, TELLING)).collect(),
-            rest: BytesMut::new(),
+            rest: Vec::new(),
             blocks: 0,
+            last: Vec::new(),
             held: Vec::new(),
             held_bytes: 0,
+            from: 0,
             open: true,
             cut: false,
             blind: false,
         })
     }
 
-    /// Takes what came; gives a block as soon as there is one.
-    pub fn take(&mut self, data: &[u8]) -> Option<Bytes> {
+    /// Takes what came, and judges a block as soon as there is one: `out` gets what is to be looked at, in order. `must` says whether a block
+    /// is looked at whatever it holds.
+    pub fn push(&mut self, data: &[u8], must: impl FnOnce(&[u8]) -> bool, out: &mut Vec<Bytes>) -> Option<Sieved> {
         self.rest.extend_from_slice(data);
         if self.rest.len() < self.block {
             return None;
         }
         let end = memchr::memrchr(b'\n', &self.rest).map_or(self.rest.len(), |at| at + 1);
-        Some(self.rest.split_to(end).freeze())
+        Some(self.judge(end, must, out))
     }
 
-    /// What is left at the end of a stream.
-    pub fn finish(&mut self) -> Bytes {
-        self.rest.split().freeze()
+    /// What is left at the end of a stream is looked at.
+    pub fn finish(&mut self, out: &mut Vec<Bytes>) {
+        if !self.rest.is_empty() {
+            self.judge(self.rest.len(), |_| true, out);
+        }
     }
 
-    /// Judges the next block: `out` gets what is to be looked at, in order. `must`: this one is, whatever it holds.
-    pub fn push(&mut self, block: Bytes, must: bool, out: &mut Vec<Bytes>) -> Sieved {
+    /// The last block, where it was passed over.
+    pub fn passed(&self) -> &[u8] {
+        &self.last
+    }
+
+    fn judge(&mut self, end: usize, must: impl FnOnce(&[u8]) -> bool, out: &mut Vec<Bytes>) -> Sieved {
+        let mut rest = mem::take(&mut self.rest);
+        let block = rest.get(..end).unwrap_or_default();
         if self.blocks == 0 {
-            self.needles.learn(&block);
-            self.blind = in_front(first_line(&block)).is_some_and(|(_, text)| postgres::begins_csv(text));
+            self.needles.learn(block);
+            self.blind = in_front(first_line(block)).is_some_and(|(_, text)| postgres::begins_csv(text));
         }
         let sampled = self.blocks.is_multiple_of(SAMPLE);
         self.blocks += 1;
         let whole = block.last() == Some(&b'\n');
-        let must = must || sampled || self.blind || !whole || self.cut;
-        if must || self.needles.next(&block, 0).is_some() || self.tells(&block) {
-            self.look(block, out);
-            self.cut = !whole;
+        let must = sampled || self.blind || !whole || self.cut || must(block);
+        let begins = begins(block);
+        // A record that goes on in this block, and has no end in it.
+        let goes_on = begins.is_none() && (self.open || self.held_bytes > MOST_HELD);
+        if must || goes_on || self.needles.next(block, 0).is_some() | self.tells(block) {
+            self.keep_last();
+            out.append(&mut self.held);
+            out.push(Bytes::copy_from_slice(block));
+            (self.held_bytes, self.open, self.cut) = (0, true, !whole);
+            rest.drain(..end);
+            self.rest = rest;
             return Sieved::Looked;
         }
-        match begins(&block) {
-            Some(at) => {
-                if std::mem::take(&mut self.open) && at > 0 {
-                    out.push(block.slice(..at));
-                }
-                self.held_bytes = block.len() - at;
-                self.held.clear();
-                self.held.push(block.slice(at..));
+        if let Some(at) = begins {
+            if mem::take(&mut self.open) && at > 0 {
+                out.push(Bytes::copy_from_slice(block.get(..at).unwrap_or_default()));
             }
-            None if self.open || self.held_bytes > MOST_HELD => {
-                self.look(block, out);
-                return Sieved::Looked;
-            }
-            None => {
-                self.held_bytes += block.len();
-                self.held.push(block);
-            }
+            self.held.clear();
+            self.held_bytes = 0;
+        } else {
+            self.keep_last();
         }
+        self.from = begins.unwrap_or(0);
+        self.held_bytes += end;
+        // The block stays where it is, and what follows it goes to the other buffer.
+        mem::swap(&mut self.last, &mut rest);
+        rest.clear();
+        rest.extend_from_slice(self.last.get(end..).unwrap_or_default());
+        self.last.truncate(end);
+        self.rest = rest;
         Sieved::Passed
     }
 
-    fn look(&mut self, block: Bytes, out: &mut Vec<Bytes>) {
-        out.append(&mut self.held);
-        out.push(block);
-        self.held_bytes = 0;
-        self.open = true;
+    /// The last block is no longer that, and may be needed.
+    fn keep_last(&mut self) {
+        if self.held_bytes > 0 {
+            self.held.push(Bytes::copy_from_slice(self.last.get(self.from..).unwrap_or_default()));
+        }
+        self.last.clear();
     }
 
     /// Whether the block says what an absence is judged from.
@@ -185,28 +209,21 @@ mod tests {
         slowly(text).into_iter().filter_map(bare).collect()
     }
 
-    fn sieved(query: &crate::logs::query::Query, text: &[u8], block: usize, cuts: &[usize]) -> (Vec<u8>, usize) {
+    fn sieved(query: &Query, text: &[u8], block: usize, cuts: &[usize]) -> (Vec<u8>, usize) {
         let Some(mut sieve) = Sieve::new(query) else { return (text.to_vec(), 0) };
         sieve.block = block;
         // No block is looked at but the first, unless it has to be.
         sieve.telling.clear();
-        let (mut looked, mut passed) = (Vec::new(), 0);
-        let mut push = |sieve: &mut Sieve, block, must| {
-            sieve.blocks = sieve.blocks.min(1);
-            let mut out = Vec::new();
-            passed += usize::from(sieve.push(block, must, &mut out) == Sieved::Passed);
-            out.iter().for_each(|block| looked.extend_from_slice(block));
-        };
+        let (mut out, mut passed) = (Vec::new(), 0);
         let mut from = 0;
         for until in cuts.iter().copied().chain([text.len()]) {
-            if let Some(block) = sieve.take(text.get(from..until).expect("cuts in order")) {
-                push(&mut sieve, block, false);
-            }
+            sieve.blocks = sieve.blocks.min(1);
+            let data = text.get(from..until).expect("cuts in order");
+            passed += usize::from(sieve.push(data, |_| false, &mut out) == Some(Sieved::Passed));
             from = until;
         }
-        let rest = sieve.finish();
-        push(&mut sieve, rest, true);
-        (looked, passed)
+        sieve.finish(&mut out);
+        (out.concat(), passed)
     }
 
     proptest! {

@@ -76,7 +76,7 @@ pub const KINDS: [Kind; 48] = [
 
 /// No secret is in a text.
 #[track_caller]
-fn clean_text(name: &str, text: &str) {
+pub fn clean_text(name: &str, text: &str) {
     for kind in KINDS {
         if let Some(at) = text.find(kind.secret) {
             let from = text[..at].rfind('\n').map_or(0, |at| at + 1);

@@ -18,8 +18,6 @@ pub(super) struct Blocks {
     splitter: Splitter,
     /// The last line, where it has no time stamp.
     pub(super) suspect: Option<Bytes>,
-    /// The last block, where it was passed over.
-    pub(super) passed: Option<Bytes>,
 }
 
 /// Lines that are to be looked at.
@@ -35,35 +33,34 @@ impl Blocks {
     }
 
     /// Takes what came. `must` says whether a block up to this time is to be looked at in any case.
-    pub(super) fn take(&mut self, data: Bytes, must: impl Fn(Timestamp) -> bool) -> Option<Taken> {
+    pub(super) fn take(&mut self, data: &[u8], must: impl Fn(Timestamp) -> bool) -> Option<Taken> {
         let mut taken = Taken { lines: Vec::new(), passed: false };
         let Some(sieve) = &mut self.sieve else {
-            self.splitter.push(&data, |line| taken.lines.push(line));
+            self.splitter.push(data, |line| taken.lines.push(line));
             return Some(taken);
         };
-        let block = sieve.take(&data)?;
         let mut looked = Vec::new();
         // A line without a time is an error of the node.
-        let must = last_time(&block).is_none_or(must);
-        taken.passed = sieve.push(block.clone(), must, &mut looked) == Sieved::Passed;
-        self.passed = taken.passed.then_some(block);
+        taken.passed = sieve.push(data, |block| last_time(block).is_none_or(must), &mut looked)? == Sieved::Passed;
         looked.iter().for_each(|block| self.splitter.push(block, |line| taken.lines.push(line)));
         Some(taken)
     }
 
     /// What is left when the stream ends; with the last line where that is `whole`.
     pub(super) fn rest(&mut self, whole: bool) -> Vec<Bytes> {
-        let mut lines = Vec::new();
+        let (mut looked, mut lines) = (Vec::new(), Vec::new());
         if let Some(sieve) = &mut self.sieve {
-            let rest = sieve.finish();
-            if !rest.is_empty() {
-                let mut looked = Vec::new();
-                sieve.push(rest, true, &mut looked);
-                self.passed = None;
-                looked.iter().for_each(|block| self.splitter.push(block, |line| lines.push(line)));
-            }
+            sieve.finish(&mut looked);
         }
+        looked.iter().for_each(|block| self.splitter.push(block, |line| lines.push(line)));
         lines.extend(self.splitter.finish().filter(|_| whole));
+        lines
+    }
+
+    /// The lines of the last block, where it was passed over.
+    pub(super) fn passed(&self) -> Vec<Bytes> {
+        let mut lines = Vec::new();
+        Splitter::default().push(self.sieve.as_ref().map_or(&[], Sieve::passed), |line| lines.push(line));
         lines
     }
 }

@@ -61,10 +61,16 @@ impl Boundary {
 impl Reader<'_> {
     /// Reads the windows. What goes wrong here is said by the reading that follows.
     pub(super) async fn newest(&mut self, first: Request) -> Newest {
+        let needles = self.query.needles().without_patterns();
+        let mut sent = false;
         for window in WINDOWS {
-            let Some(lines) = self.window(Request { tail: Some(window), ..first }).await else { break };
+            let Some(text) = self.window(Request { tail: Some(window), ..first }).await else { break };
             // Fewer lines than asked for are all there are, if none was counted twice.
-            let whole = (lines.len() as u64) < window && lines.iter().all(|l| l.text.len() < PART);
+            let few = (memchr::memchr_iter(b'\n', &text).count() as u64) < window;
+            let whole = few && text.split(|b| *b == b'\n').all(|line| line.len() < PART);
+            // A window in which there is nothing tells only where the rest ends. One that takes the place of another is always handed on.
+            let empty = !whole && !sent && !needles.is_empty() && !needles.may_hit_chunk(&text);
+            let Some(lines) = stamped(&text, empty) else { break };
             let lines = if whole { lines } else { from_a_beginning(lines) };
             if let Some(first) = lines.first()
                 && let Some(at) = first.at
@@ -72,7 +78,9 @@ impl Reader<'_> {
                 self.oldest = None;
                 self.until = Some(Boundary { at, text: first.text.clone(), begun: false, reached: false });
             }
-            if self.out.send(Piece::Window(lines)).await.is_err() {
+            let piece = if empty { Piece::Skipped } else { Piece::Window(lines) };
+            sent |= !empty;
+            if self.out.send(piece).await.is_err() {
                 return Newest::Over;
             }
             if whole {
@@ -90,36 +98,51 @@ impl Reader<'_> {
         Newest::Whole
     }
 
-    /// One window; none when it could not be read, is too large, or is cut.
-    async fn window(&mut self, request: Request) -> Option<Vec<LogLine>> {
-        let turn = self.pods.cluster.turn().await;
+    /// The text of one window; none when it could not be read, is too large, or is cut.
+    async fn window(&mut self, request: Request) -> Option<Vec<u8>> {
+        let _turn = self.pods.cluster.turn().await;
         let mut body = self.pods.cluster.open(&self.pods.ask(self.known, &request)).await.ok()?;
-        let mut splitter = Splitter::default();
-        let mut lines = Vec::new();
-        let mut size = 0;
-        let mut strange = false;
+        let mut text = Vec::new();
         while let Some(frame) = tokio::time::timeout(STALLED, body.frame()).await.ok()? {
             let Ok(data) = frame.ok()?.into_data() else { continue };
-            size += data.len();
             self.coverage.bytes += data.len() as u64;
-            if !self.budget.spend(data.len()) || size > LARGEST {
+            if !self.budget.spend(data.len()) || text.len() + data.len() > LARGEST {
                 return None;
             }
-            splitter.push(&data, |line| match in_front(&line) {
-                Some((at, rest)) => lines.push(LogLine { at: Some(at), text: line.slice(line.len() - rest.len()..) }),
-                None => strange = true,
-            });
+            text.extend_from_slice(&data);
         }
-        drop(turn);
-        // A line without a time is an error of the node under HTTP 200; a last one without an end was cut.
-        (!strange && splitter.finish().is_none()).then_some(lines)
+        (text.last().is_none_or(|last| *last == b'\n')).then_some(text)
     }
+}
+
+/// The lines of a window; none where one has no time: that is an error of the node under HTTP 200. Where only the `first` ones are needed:
+/// those up to the second that begins a record.
+fn stamped(text: &[u8], first: bool) -> Option<Vec<LogLine>> {
+    let mut splitter = Splitter::default();
+    let mut lines: Vec<LogLine> = Vec::new();
+    for raw in text.split_inclusive(|b| *b == b'\n') {
+        let mut strange = false;
+        splitter.push(raw, |line| match in_front(&line) {
+            Some((at, rest)) => lines.push(LogLine { at: Some(at), text: line.slice(line.len() - rest.len()..) }),
+            None => strange = true,
+        });
+        if strange {
+            return None;
+        }
+        if first && lines.len() > 1 && lines.last().is_some_and(begins) {
+            break;
+        }
+    }
+    Some(lines)
+}
+
+/// A DETAIL belongs to whatever stands before it, so also to itself.
+fn begins(line: &LogLine) -> bool {
+    text::begins(&line.text) && !postgres::continues(&line.text, &line.text)
 }
 
 /// From the first line that can only begin a record: what stands before it may belong to a record outside, or be the end of a line.
 fn from_a_beginning(mut lines: Vec<LogLine>) -> Vec<LogLine> {
-    // A DETAIL belongs to whatever stands before it, so also to itself.
-    let begins = |line: &LogLine| text::begins(&line.text) && !postgres::continues(&line.text, &line.text);
     match lines.iter().skip(1).position(begins) {
         Some(at) => lines.split_off(at + 1),
         None => Vec::new(),

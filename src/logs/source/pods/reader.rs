@@ -16,10 +16,7 @@ use crate::{
     kubernetes::model::{End, State},
     logs::{
         decode::time::in_front,
-        flow::{
-            resume::{Lost, REMEMBERED, Resume, StampedLine},
-            split::Splitter,
-        },
+        flow::resume::{Lost, REMEMBERED, Resume, StampedLine},
         mark::{Happened, StreamMark},
         query::Query,
         source::{Budget, Lane, LogLine, Piece},
@@ -267,7 +264,7 @@ impl<'a> Reader<'a> {
         if !self.hand_on(rest, &mut blocks.suspect).await {
             return Ended::Unheard;
         }
-        self.settle(blocks.passed.take());
+        self.settle(&blocks.passed());
         if !matches!(ended, Ended::Whole) {
             return ended;
         }
@@ -301,7 +298,7 @@ impl<'a> Reader<'a> {
                 return Ended::Capped;
             }
             let known = self.repeats || self.first_before.is_some() || self.resume.searching();
-            let Some(taken) = blocks.take(data, |last| known || self.until.as_ref().is_some_and(|u| u.is_near(last))) else { continue };
+            let Some(taken) = blocks.take(&data, |last| known || self.until.as_ref().is_some_and(|u| u.is_near(last))) else { continue };
             if taken.passed && !std::mem::replace(&mut self.skipped, true) && self.out.send(Piece::Skipped).await.is_err() {
                 return Ended::Unheard;
             }
@@ -326,11 +323,8 @@ impl<'a> Reader<'a> {
     }
 
     /// The last lines that were passed over are known, should the stream be opened again.
-    fn settle(&mut self, passed: Option<Bytes>) {
-        let Some(block) = passed else { return };
-        let mut lines = Vec::new();
-        Splitter::default().push(&block, |line| lines.push(line));
-        for line in lines.iter().skip(lines.len().saturating_sub(REMEMBERED)) {
+    fn settle(&mut self, passed: &[Bytes]) {
+        for line in passed.iter().skip(passed.len().saturating_sub(REMEMBERED)) {
             if let Some((at, text)) = in_front(line) {
                 self.resume.passed(at, line.slice(line.len() - text.len()..));
             }
