@@ -69,11 +69,10 @@ demo-kubernetes: ## the demo on a real one-node Kubernetes (root)
 	@$(STEP) 'building obsctl' cargo build --quiet
 	@$(LAB) demo kubernetes
 
-bench: ## speed, size and what a broker is asked, side by side with what is on this machine
+bench: ## every promised figure beside the peers, into benches/RESULTS.md (half an hour)
 	@tests/make/setup demo
 	@$(STEP) 'building obsctl as it is released' cargo build --quiet --release --locked
-	@benches/run $(TARGET)/release/obsctl
-	@benches/files $(TARGET)/release/obsctl
+	@benches/all $(TARGET)/release/obsctl
 
 cluster: ## a real Kubernetes that stays up, and what to put into the shell for it (root)
 	@tests/make/setup all

@@ -1,4 +1,4 @@
-//! No false alarms: an ordinary day in fast motion, and `obsctl queue depth` asked again and again. Nothing is wrong, so it never says so.
+//! No false alarms: an ordinary day in fast motion, and `obsctl queue depth` and `obsctl check` asked again and again. Nothing is wrong, so it never says so.
 //!
 //! A factor of twelve: five minutes of `make soak` are an hour, and so are the thresholds. The test of every day takes half a minute.
 #![expect(clippy::disallowed_methods, reason = "`make soak` says by a variable how long the day is")]
@@ -39,7 +39,7 @@ fn a_healthy_day_raises_no_alarm() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&sandbox.config, folder.path());
     let end = Instant::now() + Duration::from_secs(seconds);
-    let mut verdicts: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut verdicts, mut checks): (BTreeMap<String, usize>, BTreeMap<String, usize>) = Default::default();
     thread::scope(|scope| {
         let day = scope.spawn(|| sandbox.traffic().plant(&["--soak", &seconds.to_string()]));
         // One rolling restart after the other, as a deployment does it: the new worker is ready before the old one ends.
@@ -64,11 +64,20 @@ fn a_healthy_day_raises_no_alarm() {
                 assert_ne!(verdict(queue), "failed", "{queue}\n{}", ran.out);
             }
             *verdicts.entry(verdict(&answer)).or_default() += 1;
+            // The whole runbook too: its queues, workers, databases, pods and logs.
+            let asked = obsctl(Path::new("/dev/null"), "check -o json --config").arg(&config);
+            let ran = asked.var("XDG_STATE_HOME", &folder.path().display().to_string()).start().end(SOON);
+            let answer = ran.json();
+            for check in answer["facts"]["checks"].as_array().unwrap_or_else(|| panic!("no checks: {answer}")) {
+                assert_ne!(check["status"], "failed", "{check}\n{}", ran.out);
+                *checks.entry(format!("{} {}", check["name"], check["status"])).or_default() += 1;
+            }
         }
         rolling.join().unwrap().unwrap();
         let day = day.join().unwrap().unwrap();
         assert!(!day.is_empty(), "the day had no traffic");
     });
+    println!("{verdicts:?}\n{checks:#?}");
     assert!(!verdicts.contains_key("failed") && verdicts.contains_key("ok"), "{verdicts:?}");
     lab.close().unwrap();
 }

@@ -9,6 +9,7 @@ use lab::{
     sandbox::{LocalSandbox, Profile},
 };
 use std::{path::Path, time::Duration};
+use tokio::time::Instant;
 
 const SOON: Duration = Duration::from_secs(300);
 
@@ -59,7 +60,7 @@ fn the_sandbox_is_well_and_one_harm_at_a_time_is_named_first() {
             "bad-certificate" => format!("https://127.0.0.1:{}/api/health/", sandbox.ports["tls-front-1"]),
             _ => String::new(),
         };
-        eventually(SOON, || named_first(harm, &at_url(&sandbox, &url, "check").run(), &at_url(&sandbox, &url, "check -o json").run()));
+        shown_in_time(harm, || named_first(harm, &at_url(&sandbox, &url, "check").run(), &at_url(&sandbox, &url, "check -o json").run()));
         harmed.restore().unwrap();
         // As it was before: what the next harm shows is its own.
         eventually(SOON, || {
@@ -67,6 +68,17 @@ fn the_sandbox_is_well_and_one_harm_at_a_time_is_named_first() {
             if ran.status == 0 { Ok(()) } else { Err(format!("still not well after {}: {}", harm.name, ran.out)) }
         });
     }
+    // What stands in the logs stays there: last.
+    sandbox.traffic().fault("failing-task").unwrap();
+    let harm = Harm { name: "failing-task", check: "errors", says: &["mail.send_receipt"], reaches: &[] };
+    shown_in_time(&harm, || named_first(&harm, &at(&sandbox, "check").run(), &at(&sandbox, "check -o json").run()));
+}
+
+/// Waits until the harm is named first; prints how long that took, and what else was reported then.
+fn shown_in_time(harm: &Harm, named: impl Fn() -> Result<Vec<String>, String>) {
+    let planted = Instant::now();
+    let others = eventually(SOON, named);
+    println!("{:<16} {:>5.1} s  {}", harm.name, planted.elapsed().as_secs_f64(), others.join(", "));
 }
 
 fn psql(sandbox: &LocalSandbox, sql: &str) {
@@ -98,8 +110,8 @@ const HARMS: [Harm; 6] = [
     Harm { name: "dead-beat", check: "beat", says: &["beat has not run", "refresh"], reaches: &[] },
 ];
 
-/// Whether the verdict names the harm, and no other check is wrongly not well.
-fn named_first(harm: &Harm, shown: &Ran, told: &Ran) -> Result<(), String> {
+/// Whether the verdict names the harm, and no other check is wrongly not well; those that the harm reaches.
+fn named_first(harm: &Harm, shown: &Ran, told: &Ran) -> Result<Vec<String>, String> {
     // The verdict, over as many lines as it needs.
     let line = shown.out.lines().skip(1).take_while(|line| !line.is_empty()).map(str::trim).collect::<Vec<_>>().join(" ");
     let bad = ["FAIL ", "WARN "].iter().any(|word| line.contains(word));
@@ -111,7 +123,7 @@ fn named_first(harm: &Harm, shown: &Ran, told: &Ran) -> Result<(), String> {
     let ill = checks.iter().filter(|check| check["status"] != "ok").map(|check| check["name"].as_str().unwrap().to_owned());
     let others: Vec<String> = ill.filter(|name| name != harm.check).collect();
     match others.iter().all(|name| harm.reaches.contains(&name.as_str())) {
-        true => Ok(()),
+        true => Ok(others),
         false => Err(format!("{}: wrongly not well: {others:?}\n{}", harm.name, shown.out)),
     }
 }

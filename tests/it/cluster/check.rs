@@ -14,6 +14,7 @@ use lab::{
     sandbox::{PodSandbox, Profile},
 };
 use std::path::Path;
+use tokio::time::Instant;
 
 /// A file of checks, in a namespace.
 fn file(kubeconfig: &Path, namespace: &Namespace, checks: &str, words: &str) -> Obsctl {
@@ -199,7 +200,8 @@ fn the_shop_is_well_and_one_harm_at_a_time_is_named_first() {
             }
             name => Some(traffic.harm(name, &[]).unwrap()),
         };
-        eventually(SOON * 2, || {
+        let planted = Instant::now();
+        let others = eventually(SOON * 2, || {
             let (ran, told) = (ask(""), ask("-o json"));
             let line = first(&ran);
             let named =
@@ -211,8 +213,9 @@ fn the_shop_is_well_and_one_harm_at_a_time_is_named_first() {
             let ill = answer["facts"]["checks"].as_array().unwrap().iter().filter(|c| c["status"] != "ok");
             let others: Vec<String> = ill.map(|c| c["name"].as_str().unwrap().to_owned()).filter(|name| name != harm.check).collect();
             let wrongly = others.iter().any(|name| !harm.reaches.contains(&name.as_str()));
-            if wrongly { Err(format!("{}: also {others:?}: {}", harm.name, ran.out)) } else { Ok(()) }
+            if wrongly { Err(format!("{}: also {others:?}: {}", harm.name, ran.out)) } else { Ok(others) }
         });
+        println!("{:<16} {:>5.1} s  {}", harm.name, planted.elapsed().as_secs_f64(), others.join(", "));
         if let Some(harmed) = harmed {
             harmed.restore().unwrap();
             well();
