@@ -64,6 +64,10 @@ impl Seen {
     pub fn oldest_of(&self, is: impl Fn(&str) -> bool) -> Option<Timestamp> {
         self.apps.values().flat_map(|s| &s.oldest).filter(|(name, _)| is(name)).map(|(_, at)| *at).min()
     }
+    /// The oldest record of an app.
+    pub fn oldest_of_app(&self, app: &str) -> Option<Timestamp> {
+        self.apps.iter().filter(|(name, _)| ***name == *app).flat_map(|(_, s)| s.oldest.values()).min().copied()
+    }
     /// How many records were read; none where lines were passed over that cannot be hits: those are never made to records.
     pub fn counted(&self) -> Option<u64> {
         (!self.skipped()).then(|| self.records())

@@ -70,7 +70,7 @@ fn the_sandbox_is_well_and_one_harm_at_a_time_is_named_first() {
     }
     // What stands in the logs stays there: last.
     sandbox.traffic().fault("failing-task").unwrap();
-    let harm = Harm { name: "failing-task", check: "errors", says: &["mail.send_receipt"], reaches: &[] };
+    let harm = Harm { name: "failing-task", check: "errors", says: &["SMTPServerDisconnected at mail/tasks.py"], reaches: &[] };
     shown_in_time(&harm, || named_first(&harm, &at(&sandbox, "check").run(), &at(&sandbox, "check -o json").run()));
 }
 
@@ -78,7 +78,7 @@ fn the_sandbox_is_well_and_one_harm_at_a_time_is_named_first() {
 fn shown_in_time(harm: &Harm, named: impl Fn() -> Result<Vec<String>, String>) {
     let planted = Instant::now();
     let others = eventually(SOON, named);
-    println!("{:<16} {:>5.1} s  {}", harm.name, planted.elapsed().as_secs_f64(), others.join(", "));
+    lab::say(&format!("{}: named first after {:.1} s, beside {}", harm.name, planted.elapsed().as_secs_f64(), others.join(", ")));
 }
 
 fn psql(sandbox: &LocalSandbox, sql: &str) {

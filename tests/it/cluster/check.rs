@@ -215,7 +215,7 @@ fn the_shop_is_well_and_one_harm_at_a_time_is_named_first() {
             let wrongly = others.iter().any(|name| !harm.reaches.contains(&name.as_str()));
             if wrongly { Err(format!("{}: also {others:?}: {}", harm.name, ran.out)) } else { Ok(others) }
         });
-        println!("{:<16} {:>5.1} s  {}", harm.name, planted.elapsed().as_secs_f64(), others.join(", "));
+        lab::say(&format!("{}: named first after {:.1} s, beside {}", harm.name, planted.elapsed().as_secs_f64(), others.join(", ")));
         if let Some(harmed) = harmed {
             harmed.restore().unwrap();
             well();

@@ -40,7 +40,7 @@ fn no_secret_of_a_cluster_is_shown() {
         super::container("main", &format!("echo '{}' >&2; exit 4", KINDS[0].written))
     ));
     let pod = ns.kubectl(&["get", "pods", "-l", "app=talker", "-o", "name"]).unwrap().trim().trim_start_matches("pod/").to_owned();
-    let now = jiff::Timestamp::now().strftime("%FT%TZ").to_string();
+    let now = ns.kubectl(&["get", "pod", &pod, "--output=jsonpath={.metadata.creationTimestamp}"]).unwrap();
     let events: String = KINDS.iter().enumerate().fold(String::new(), |all, (i, kind)| {
         let event = json!({
             "apiVersion": "v1", "kind": "Event", "metadata": {"name": format!("planted-{i}")}, "type": "Warning", "reason": "FailedMount",

@@ -150,10 +150,16 @@ fn what_a_rollout_brought_is_new_only_where_the_logs_reach_back() {
         kinds.iter().map(|k| format!("{} {} {}", k["cause"]["by"].as_str().unwrap(), k["count"], k["novelty"].as_str().unwrap())).collect();
     assert_eq!(told, ["exception 1 new", "message 2 old"], "{answer:#}\n{}", ran.out);
     assert_eq!((&answer["findings"][0]["code"], &answer["verdict"]), (&"new-error".into(), &"warning".into()));
+    // So says the runbook.
+    let runbook = || admin(&ns, "check --only errors -o json").run().json()["facts"]["checks"].clone();
+    let check = runbook();
+    assert!(check.to_string().contains("is new since the rollout of") && check[0]["status"] == "warning", "{check:#}");
     // Once the old pod is gone its log is gone too: nobody can know.
     deploy(&ns, "3", "\"true\"", NEW);
     eventually(SOON, || if pods().len() == 1 { Ok(()) } else { Err(format!("{:?}", pods())) });
     wrote(&ns, &pods().remove(0), "ZeroDivisionError");
     let ran = admin(&ns, "errors").run().ends(0).shows(&["first seen after the rollout of", "are gone"]);
     ran.never_says(&["NEW since"]);
+    let check = runbook();
+    assert_eq!(check[0]["status"], "ok", "{check:#}");
 }

@@ -79,8 +79,8 @@ pub const KINDS: [Kind; 48] = [
 pub fn clean_text(name: &str, text: &str) {
     for kind in KINDS {
         if let Some(at) = text.find(kind.secret) {
-            let from = text[..at].rfind('\n').map_or(0, |at| at + 1);
-            let line = text[from..].lines().next().unwrap_or_default();
+            let (before, rest) = text.split_at(at);
+            let line = format!("{}{}", before.lines().next_back().unwrap_or_default(), rest.lines().next().unwrap_or_default());
             panic!("{:?} of {:?} in {name}: {line}", kind.secret, kind.written);
         }
     }

@@ -52,3 +52,8 @@ pub use postgres::{Major, PgBouncer, PgSession, PostgresOptions, PostgresServer}
 pub use proxy::{Fault, Proxy};
 pub use redis::{RedisOptions, RedisServer, Sentinels};
 pub use wait::eventually;
+
+/// Tells whoever watches a test what it has measured; with `--nocapture`.
+pub fn say(text: &str) {
+    println!("{text}");
+}

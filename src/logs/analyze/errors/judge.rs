@@ -27,15 +27,15 @@ impl ErrorRate {
 
     /// How many times the rate before. One error is the least that there was: where nothing was, everything would be a rise without bounds.
     pub fn growth(&self) -> f64 {
-        if self.recent == 0 {
+        if self.compared == 0 {
             return 0.0;
         }
-        self.per_second() / (self.before.max(1) as f64 / (self.before_seconds as f64).max(1.0))
+        self.compared as f64 / (self.span_seconds as f64).max(1.0) / (self.before.max(1) as f64 / (self.before_seconds as f64).max(1.0))
     }
 
     /// More than before, by so much that it is no chance. Of logs that do not reach back it is a suspicion.
     pub fn risen(&self) -> Option<Finding> {
-        if self.recent < MATTERS || self.growth() < RISE {
+        if self.compared < MATTERS || self.growth() < RISE {
             return None;
         }
         let length = |seconds| units::duration(SignedDuration::from_secs(seconds));
@@ -44,7 +44,7 @@ impl ErrorRate {
             false => (Severity::Warning, safe!(", in logs that do not reach back over all of it")),
         };
         let (span, before) = (length(self.span_seconds), length(self.before_seconds));
-        let says = safe!("{} errors in {}, {:.1} times the rate of the {} before{}", self.recent, span, self.growth(), before, reach);
+        let says = safe!("{} errors in {}, {:.1} times the rate of the {} before{}", self.compared, span, self.growth(), before, reach);
         Some(Finding::new("errors-rise", severity, says))
     }
 }
@@ -75,14 +75,15 @@ impl ErrorFacts {
     }
 
     fn fresh(&self, kind: &ErrorKind, rate: ErrorRate) -> bool {
-        let Some(((first, last), oldest)) = kind.first.zip(kind.last).zip(self.oldest) else { return false };
+        let Some(((first, last), oldest)) = kind.first.zip(kind.last).zip(kind.reaches) else { return false };
         if self.observed_at.duration_since(first).as_secs() >= rate.span_seconds {
             return false;
         }
         // Logs that were rotated away a moment ago hold each of their errors for the first time.
         let quiet = first.duration_since(oldest);
         let pause = last.duration_since(first) / i32::try_from(kind.count).unwrap_or(i32::MAX).max(1);
-        rate.reaches_back || (quiet >= QUIET && quiet >= pause.saturating_mul(PAUSES))
+        let whole = rate.span_seconds + rate.before_seconds * 9 / 10;
+        self.observed_at.duration_since(oldest).as_secs() >= whole || (quiet >= QUIET && quiet >= pause.saturating_mul(PAUSES))
     }
 }
 
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     fn rate(recent: u64, before: u64, reaches_back: bool) -> ErrorRate {
-        ErrorRate { span_seconds: 600, before_seconds: 3600, recent, before, reaches_back }
+        ErrorRate { span_seconds: 600, before_seconds: 3600, recent, compared: recent, before, reaches_back }
     }
 
     #[test]

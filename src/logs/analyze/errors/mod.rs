@@ -98,6 +98,8 @@ pub struct ErrorKind {
     pub elsewhere: u64,
     /// Whether a rollout brought it.
     pub novelty: Novelty,
+    /// How far back the logs of the apps reach that wrote it.
+    pub reaches: Option<Timestamp>,
     /// The rollout that it follows.
     pub rollout: Option<RolloutState>,
     /// One of them.
@@ -163,7 +165,7 @@ pub struct ErrorSample {
 }
 
 /// How many errors there were lately, and in the time before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ErrorRate {
     /// How long the last time is, in seconds.
     pub span_seconds: i64,
@@ -171,8 +173,10 @@ pub struct ErrorRate {
     pub before_seconds: i64,
     /// In the last of them.
     pub recent: u64,
-    /// In the one before.
+    /// Those of them that stand in logs which reach back: the others are compared with nothing.
+    pub compared: u64,
+    /// In the one before, in those logs; where one reaches back over a part of it, as if the rest had been like that.
     pub before: u64,
-    /// Whether the logs reach back over both: else `before` is a lower bound.
+    /// Whether all logs with errors reach back over both.
     pub reaches_back: bool,
 }

@@ -95,8 +95,8 @@ pub struct ErrorTally {
     left_out: u64,
     undated: u64,
     ahead: u64,
-    recent: u64,
-    before: u64,
+    /// Of each origin, how many lately and in the time before.
+    compared: Vec<(u64, u64)>,
 }
 
 impl ErrorTally {
@@ -115,8 +115,7 @@ impl ErrorTally {
             left_out: 0,
             undated: 0,
             ahead: 0,
-            recent: 0,
-            before: 0,
+            compared: Vec::new(),
         }
     }
 
@@ -143,8 +142,27 @@ impl ErrorTally {
             return *number;
         }
         self.origins.push(origin.clone());
+        self.compared.push((0, 0));
         self.numbers.insert(origin.clone(), self.origins.len() - 1);
         self.origins.len() - 1
+    }
+
+    /// Log by log: one that began, or was rotated, a moment ago holds each of its errors for the first time, and is compared with nothing.
+    fn rate(&self, span: SignedDuration, before: SignedDuration, seen: &Seen) -> ErrorRate {
+        let mut rate =
+            ErrorRate { span_seconds: span.as_secs(), before_seconds: before.as_secs(), reaches_back: true, ..ErrorRate::default() };
+        for (origin, (recent, earlier)) in self.origins.iter().zip(&self.compared) {
+            rate.recent += recent;
+            let oldest = seen.oldest_of(|name| *name == *origin.name);
+            let covered = oldest.map_or(SignedDuration::ZERO, |oldest| (self.now.duration_since(oldest) - span).min(before));
+            if covered >= span {
+                rate.compared += recent;
+                rate.before += (*earlier as f64 * before.as_secs_f64() / covered.as_secs_f64()).ceil() as u64;
+            }
+            // What is asked for from then on begins with the first line after it: nobody writes all the time.
+            rate.reaches_back &= *recent == 0 || covered >= before - before / NEARLY;
+        }
+        rate
     }
 
     /// The facts. `seen` tells how much was read, `rollouts` what was rolled out meanwhile.
@@ -152,17 +170,7 @@ impl ErrorTally {
         let first = self.kinds.values().filter_map(|k| k.first).min();
         let last = self.kinds.values().filter_map(|k| k.last).max();
         let bounds = since.or(first).zip(last.map(|last| if since.is_some() { last.max(self.now) } else { last }));
-        let rate = self.spans.map(|(span, before)| ErrorRate {
-            span_seconds: span.as_secs(),
-            before_seconds: before.as_secs(),
-            recent: self.recent,
-            before: self.before,
-            // What is asked for from then on begins with the first line after it: nobody writes all the time.
-            reaches_back: self
-                .now
-                .checked_sub(span + before - before / NEARLY)
-                .is_ok_and(|from| seen.oldest().is_some_and(|oldest| oldest <= from)),
-        });
+        let rate = self.spans.map(|(span, before)| self.rate(span, before, seen));
         let around = Around { origins: &self.origins, redact: &self.redact, files: &self.files, since, bounds, seen, rollouts };
         let mut kinds: Vec<ErrorKind> = self.kinds.into_iter().map(|(cause, kept)| kept.kind(cause, &around)).collect();
         kinds.sort_by(|a, b| {
@@ -223,8 +231,10 @@ impl Census for ErrorTally {
             kept.timeline.add(at);
             if let Some((span, before)) = self.spans {
                 let age = self.now.duration_since(at);
-                self.recent += u64::from(age < span);
-                self.before += u64::from(age >= span && age < span + before);
+                if let Some((recent, earlier)) = self.compared.get_mut(origin) {
+                    *recent += u64::from(age < span);
+                    *earlier += u64::from(age >= span && age < span + before);
+                }
             }
         }
         let release = release(record, entry, &self.redact);
@@ -302,6 +312,8 @@ impl Kept {
             .collect();
         places.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.origin.name.cmp(&b.origin.name)));
         let (novelty, rollout) = novelty::of(self.first, around.since, &places, around.seen, around.rollouts);
+        let apps = places.iter().map(|place| place.origin.app.as_ref().unwrap_or(&place.origin.name));
+        let reaches = apps.filter_map(|app| around.seen.oldest_of_app(app)).min();
         let sample = self.sample.shown(around.redact);
         let next = novelty::next(&cause, &sample, around.files);
         ErrorKind {
@@ -315,6 +327,7 @@ impl Kept {
             places,
             elsewhere: self.elsewhere,
             novelty,
+            reaches,
             rollout,
             sample,
             next,
@@ -345,7 +358,10 @@ impl Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logs::{analyze::errors::ErrorFacts, decode};
+    use crate::{
+        answer::Severity,
+        logs::{analyze::errors::ErrorFacts, decode, flow::keep::Keeper},
+    };
     use jiff::tz::TimeZone;
 
     fn told(now: &str, span: Option<SignedDuration>, lines: &[&str]) -> ErrorFacts {
@@ -388,8 +404,54 @@ mod tests {
         let found =
             told("2026-11-21T18:30:00Z", Some(SignedDuration::from_hours(1)), &lines.iter().map(String::as_str).collect::<Vec<_>>());
         let rate = found.rate.expect("it was asked for");
-        assert_eq!((rate.recent, rate.before, rate.reaches_back), (2, 1, false));
+        // Nothing is known of how far the log reaches back.
+        assert_eq!((rate.recent, rate.compared, rate.before, rate.reaches_back), (2, 0, 0, false));
+        assert!(rate.risen().is_none());
         // Half an hour ahead is no time that counts.
         assert_eq!((found.ahead, found.occurrences), (1, 5));
+    }
+
+    #[test]
+    fn a_log_that_began_a_moment_ago_is_compared_with_nothing() {
+        let at = |time: &str| format!("2026-11-21T{time}:00Z").parse::<Timestamp>().expect("a time");
+        let origin = |name: &str| Arc::new(LogOrigin { name: Safe::name(name), ..LogOrigin::default() });
+        let rate = |pods: &[(&str, &str, &[&str])]| {
+            let (hour, minutes) = (SignedDuration::from_hours(1), SignedDuration::from_mins(10));
+            let mut tally = ErrorTally::new(Redactor::default(), Arc::from(Vec::new()), at("18:00")).comparing(minutes, hour);
+            let mut seen = Seen::default();
+            for (name, begins, errors) in pods {
+                let origin = origin(name);
+                let mut keeper = Keeper::new(Arc::default(), Arc::from(Vec::new()));
+                for (time, head) in
+                    [(*begins, "{\"event\": \"began\"}")].into_iter().chain(errors.iter().map(|e| (*e, "{\"level\": \"error\"}")))
+                {
+                    let head = head.to_owned().into();
+                    let record = Record { at: Some(at(time)), origin: origin.clone(), sequence: 0, head, tail: Vec::new(), nearby: false };
+                    if time != *begins {
+                        tally.take(&record, &decode::record(&record, &TimeZone::UTC));
+                    }
+                    keeper.push(record, &mut |_| {});
+                }
+                seen.join(keeper.seen(Safe::name(name)));
+            }
+            tally.finish(None, &seen, &[]).rate.expect("it was asked for")
+        };
+        let many: &[&str] = &["17:51", "17:52", "17:53", "17:54", "17:55", "17:56", "17:57"];
+        // A pod of the rollout of a minute ago, beside one that has been there all day: nobody knows what the new one's rate was.
+        assert!(rate(&[("new", "17:50", many), ("old", "10:00", &[])]).risen().is_none());
+        let old = rate(&[("old", "10:00", many)]);
+        assert_eq!((old.compared, old.before, old.reaches_back), (7, 0, true));
+        assert_eq!(old.risen().map(|f| f.severity), Some(Severity::Failed));
+        // Half of the hour before is seen: as many again in the other half.
+        let half = rate(&[("half", "17:20", &[&["17:30", "17:40"], many].concat())]);
+        assert_eq!((half.compared, half.before, half.reaches_back), (7, 4, false));
+        assert_eq!(half.risen().map(|f| f.severity), Some(Severity::Warning));
+        // As ever.
+        assert!(
+            rate(&[("old", "10:00", &[&["17:00", "17:10", "17:20", "17:30", "17:40", "17:45", "17:46"], many].concat())]).risen().is_some()
+        );
+        let often: Vec<String> = (0..50).map(|m| format!("17:{m:02}")).collect();
+        let often: Vec<&str> = often.iter().map(String::as_str).chain(many.iter().copied()).collect();
+        assert!(rate(&[("old", "10:00", &often)]).risen().is_none());
     }
 }
