@@ -10,13 +10,13 @@ use obsctl::logs::flow::resume::Resume;
 fuzz_target!(|data: &[u8]| {
     let Some((&count, data)) = data.split_first() else { return };
     let (times, cuts) = data.split_at(data.len().min(usize::from(count)));
-    // Times go forward, and stand still now and then; equal texts occur.
+    // Times go forward, and stand still now and then, for fewer lines than are remembered; equal texts occur.
     let mut now = 1_000_000;
     let lines: Vec<(Timestamp, Bytes)> = times
         .iter()
         .enumerate()
         .map(|(n, step)| {
-            now += i64::from(*step) * 7;
+            now += i64::from(*step) * 7 + i64::from(n % 32 == 0);
             (Timestamp::from_millisecond(now).unwrap(), Bytes::from(format!("{}", n % 2)))
         })
         .collect();
@@ -34,6 +34,8 @@ fuzz_target!(|data: &[u8]| {
         resume.again();
         resume.opened(streamed);
         let since = resume.since().map_or(Timestamp::MIN, |last| Timestamp::from_second(last.as_second()).unwrap());
+        // One like the known line, to the nanosecond, was rotated away, and one more was written: nobody can tell them apart.
+        let alike = next > 0 && lines[..file].contains(&lines[next - 1]) && lines[next..].contains(&lines[next - 1]);
         let mut out = Vec::new();
         let mut lost = None;
         for (at, text) in lines[file..].iter().filter(|line| line.0 >= since).take(sent) {
@@ -44,7 +46,7 @@ fuzz_target!(|data: &[u8]| {
         }
         for line in &out {
             let found = lines[next..].iter().position(|l| l == line).expect("twice, or out of order");
-            assert!(found == 0 || lost.is_some(), "lines are missing and nothing is said");
+            assert!(found == 0 || lost.is_some() || alike, "lines are missing and nothing is said");
             next += found + 1;
         }
     }

@@ -99,6 +99,10 @@ impl Resume {
                 self.search = None;
                 return None;
             }
+            // One of several that are alike, of which the first may have been rotated away: what stands before it is known.
+            search.held.clear();
+            search.bytes = 0;
+            return None;
         }
         let beyond = self.newest.is_some_and(|newest| at > newest);
         search.bytes += text.len();
@@ -186,6 +190,16 @@ mod tests {
         let mut out = Vec::new();
         assert_eq!(resume.finish(&mut out), Some(Lost { after: Some(at(5_001)), before: None }));
         assert!(out.is_empty());
+    }
+
+    #[test]
+    fn of_lines_that_are_alike_the_first_may_be_rotated_away() {
+        // Found by fuzzing: the rest came twice.
+        let mut resume = Resume::default();
+        feed(&mut resume, &[(357, "a"), (357, "b"), (357, "a"), (357, "b")]);
+        resume.again();
+        let (new, lost) = feed(&mut resume, &[(357, "a"), (357, "b"), (400, "c")]);
+        assert_eq!((new, lost.len()), (vec!["c".to_owned()], 1));
     }
 
     #[test]
