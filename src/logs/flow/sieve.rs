@@ -109,7 +109,7 @@ impl Sieve {
         let block = rest.get(..end).unwrap_or_default();
         if self.blocks == 0 {
             self.needles.learn(block);
-            self.blind = in_front(first_line(block)).is_some_and(|(_, text)| postgres::begins_csv(text));
+            self.blind = block.split(|b| *b == b'\n').filter_map(in_front).any(|(_, text)| postgres::begins_csv(text));
         }
         let sampled = self.blocks.is_multiple_of(SAMPLE);
         self.blocks += 1;

@@ -79,6 +79,8 @@ pub(super) struct Follower<'a> {
     pub(super) absent: bool,
     /// When the container ended whose log is read as the one before.
     pub(super) before_ended: Option<Timestamp>,
+    /// Whether that is the one whose log the plain request gives too: nothing runs after it yet.
+    pub(super) before_is_now: bool,
     /// Whether the log that was asked for turned out to be another container's.
     pub(super) overtaken: bool,
     /// When the last stream of this container ended.
@@ -131,6 +133,7 @@ impl<'a> Follower<'a> {
             clean: false,
             absent: false,
             before_ended: None,
+            before_is_now: false,
             overtaken: false,
             left: None,
         }
@@ -354,6 +357,7 @@ impl<'a> Follower<'a> {
                 self.begin(next.before.as_ref().and_then(|end| end.id.clone()), next.restarts.saturating_sub(1));
             }
             self.before_ended = next.before.as_ref().and_then(|end| end.at);
+            self.before_is_now = next.is_the_one_before();
             if next.before.is_some() && !self.ended {
                 match self.whole(Request { previous: true, ..Request::default() }, Purpose::RestBefore).await {
                     Read::Whole => {}

@@ -94,9 +94,11 @@ impl Follower<'_> {
     pub(super) fn overtaken(&mut self, begins: Timestamp) -> BoxFuture<'_, bool> {
         async move {
             let later = self.before_ended.is_some_and(|ended| begins.duration_since(ended) > LAST_SECOND);
-            // What ran in the same second is told apart by its ID alone.
+            // What ran in the same second no time tells apart. While the next one waits to be started the node gives the same log as that of
+            // now and as the one before, and the cluster may say so later than the node does.
             self.overtaken = later
-                || matches!(self.now().await, Now::Another(next) if next.before.as_ref().is_some_and(|end| end.at > self.before_ended));
+                || matches!(self.now().await, Now::Another(next) if next.before.as_ref().is_some_and(|end| end.at > self.before_ended))
+                || (!self.before_is_now && self.begins_now().await == Some(begins));
             self.overtaken
         }
         .boxed()

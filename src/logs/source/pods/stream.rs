@@ -296,8 +296,13 @@ impl Follower<'_> {
 
     /// Whether the first line that can still be read is younger than this.
     async fn began_after(&self, last: Timestamp) -> bool {
-        let first = self.glance(&Request::default(), "&limitBytes=64").await;
-        first.and_then(|bytes| in_front(&bytes).map(|(at, _)| at)).is_some_and(|at| at > last)
+        self.begins_now().await.is_some_and(|at| at > last)
+    }
+
+    /// The time of the first line of the log of now.
+    pub(super) async fn begins_now(&self) -> Option<Timestamp> {
+        let first = self.glance(&Request::default(), "&limitBytes=64").await?;
+        in_front(&first).map(|(at, _)| at)
     }
 
     /// A small answer; none when there was no answer.
